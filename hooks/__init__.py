@@ -1,0 +1,1 @@
+"""Git hooks: a few lines each that call `taskrepo.verify`."""

@@ -1,0 +1,1 @@
+"""A task exchange you can clone."""

@@ -1,0 +1,99 @@
+"""The two ways a request can fail, and every code they use.
+
+* `Refused`: the request was understood and a rule said no. Asking again later, or as someone else, may succeed.
+* `Invalid`: the bytes are malformed; `where` names the field, line or path. Asking again unchanged never succeeds.
+
+Codes are stable kebab-case words, the same through every door. Anything else that is raised is a bug and fails closed.
+
+>>> raise Refused("wrong-state", "only a published task can be claimed; this one is archived", state="archived")
+Traceback (most recent call last):
+taskrepo.errors.Refused: wrong-state: only a published task can be claimed; this one is archived
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
+    # who is asking
+    "unauthenticated": "no valid key or session came with the request",
+    "actor-suspended": "the actor has been suspended by an admin",
+    "not-publisher": "only the publisher of the task may do this",
+    "not-executor": "only the current executor of the task may do this",
+    "not-reviewer": "only the reviewer of the task may do this",
+    "not-admin": "only an admin may do this",
+    "not-permitted": "none of your roles on the task allows this",
+    "exchange-only": "only the exchange itself does this",
+    "own-work": "nobody reviews their own work here",
+    "not-eligible": "your capability profile does not meet the task's requirements",
+    # what it is about
+    "unknown-task": "no task has this id",
+    "ambiguous-id": "more than one id starts like this",
+    "unknown-actor": "no actor has this id",
+    "unknown-reviewer": "the manifest names a reviewer who is not an actor here",
+    "unknown-file": "there is no such file",
+    "unknown-submission": "there is no such submission",
+    "unknown-commit": "the ledger has no such commit",
+    "unknown-key": "there is no such key",
+    "not-found": "there is nothing at this address",
+    "duplicate-id": "the id is taken",
+    "duplicate-external-id": "the publisher already has a task with this external_id",
+    "duplicate-key": "the public key is already registered",
+    # state
+    "wrong-state": "the task's state does not allow this",
+    "already-claimed": "somebody else holds the task",
+    "stale-execution": "the cited execution is not the current one",
+    "lease-running": "the lease has not run out",
+    "already-waiting": "a question is already open",
+    "not-waiting": "no question is open",
+    "attempts-exhausted": "the task has used up its attempts",
+    "submissions-exhausted": "the execution has used up its submissions",
+    "discussion-full": "the task's discussion is full",
+    "immutable-field": "this field cannot change after creation",
+    "nothing-to-change": "the request would change nothing",
+    "last-admin": "the exchange must keep one active admin",
+    # content
+    "missing-deliverable": "the submission lacks a required deliverable",
+    "denied-file-type": "the policy denies this type of file",
+    "file-too-large": "a file is over the policy's limit",
+    "too-many-files": "there are more files than the policy allows",
+    "task-too-large": "the task's files are over the policy's limit",
+    "too-large": "the body is over the limit",
+    # the request itself
+    "precondition-failed": "the task has changed since the version the request cites",
+    "idempotency-mismatch": "the idempotency key was used for another request",
+    "method-not-allowed": "the address does not take this method",
+    "unsupported-media-type": "the body's content type is not one this address takes",
+    "not-acceptable": "the address cannot answer in a type the request accepts",
+    "too-many-requests": "too many requests; slow down",
+    "busy": "the exchange cannot take more work just now",
+    "forged-request": "the form did not come from a page of this exchange",
+    "wrong-password": "the actor and the password do not match",
+    "link-expired": "the sign-in link was used or has expired",
+    "internal": "the exchange failed; nothing was changed",
+})
+
+
+class TaskrepoError(Exception):
+    """Either family. `code` is the stable word, `message` a sentence for a person, `details` plain JSON data."""
+
+    def __init__(self, code: str, message: str, **details: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.details: Mapping[str, Any] = details
+
+
+class Refused(TaskrepoError):
+    """A rule said no. `code` is a key of `REFUSALS`."""
+
+    def __init__(self, code: str, message: str = "", **details: Any) -> None:
+        super().__init__(code, message or REFUSALS[code], **details)
+
+
+class Invalid(TaskrepoError):
+    """The bytes are malformed at `where` (a field like `manifest.title`, a line, a path)."""
+
+    def __init__(self, code: str, where: str, message: str, **details: Any) -> None:
+        super().__init__(code, f"{where}: {message}" if where else message, **details)
+        self.where = where

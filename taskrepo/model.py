@@ -1,0 +1,292 @@
+"""The nouns of the exchange, as frozen data.
+
+* Every value is immutable; a change makes a new value with `dataclasses.replace`.
+* Times are whole Unix seconds (UTC). Text is `str`, content is referred to by SHA-256, never held here.
+* Nothing here decides anything: rules live in `lifecycle`, `directory` and `matching`.
+
+>>> Capabilities(reasoning_tier="high").browser
+'none'
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+State = Literal[
+    "draft", "published", "claimed", "running", "submitted", "approved", "rejected", "failed", "cancelled", "archived"
+]
+ActorType = Literal["human", "agent", "service"]
+Constraint = Literal["human_only", "agent_only", "human_or_agent"]
+Tier = Literal["low", "medium", "high"]
+Browser = Literal["none", "read_only", "interactive"]
+Compute = Literal["tiny", "small", "medium"]
+Speed = Literal["fast", "balanced", "quality"]
+FileKind = Literal["task_attachment", "submission_artifact", "event_file"]
+Door = Literal["web", "api", "mcp", "a2a", "cli", "git", "exchange"]
+Outcome = Literal[
+    "active", "submitted", "approved", "rejected", "released", "expired", "failed", "cancelled"
+]
+
+STATES: Final[tuple[State, ...]] = get_args(State)
+HELD: Final[frozenset[State]] = frozenset({"claimed", "running"})
+EXCHANGE: Final = "exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an actor can do. Each tier is ordered as its type lists it, weakest first."""
+
+    reasoning_tier: Tier = "medium"
+    browser: Browser = "none"
+    compute: Compute = "small"
+    skills: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """An SSH public key of an actor. `line` is `<type> <base64>`, without comment. `retired_at` ends its validity."""
+
+    name: str
+    line: str
+    fingerprint: str
+    added_at: int
+    retired_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The last event that changed a record: its name (`claimed`), who caused it, when."""
+
+    event: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Any participant. `grants` may hold `admin`, the only standing grant."""
+
+    id: str
+    type: ActorType
+    name: str
+    capabilities: Capabilities = Capabilities()
+    grants: tuple[str, ...] = ()
+    active: bool = True
+    keys: tuple[PublicKey, ...] = ()
+    created_at: int = 0
+    updated: Stamp = Stamp("", "", 0)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the actor holds the `admin` grant."""
+        return "admin" in self.grants
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a package, submission or discussion entry.
+
+    `path` is relative to its root (`input/prices.csv`), `name` the name it had at its owner's, `size` in bytes,
+    `sha256` lower-case hex of the whole content. `lfs` says the tree holds a Git LFS pointer instead of the content.
+    `by` and `at` are stamped by `decide`.
+    """
+
+    path: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    kind: FileKind = "task_attachment"
+    by: str = ""
+    at: int = 0
+    lfs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverable:
+    """Something a submission delivers. `path` may be a pattern (`artifacts/*.csv`); only one with a path is checked."""
+
+    description: str = ""
+    path: str = ""
+    media_type: str = ""
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One line of the acceptance list."""
+
+    text: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The definition of the work: the part of a package that people write. Only title and description are required."""
+
+    title: str
+    description: str
+    executor_constraints: Constraint = "human_or_agent"
+    reasoning_tier: Tier = "low"
+    browser_requirement: Browser = "none"
+    compute_requirement: Compute = "tiny"
+    speed_priority: Speed = "balanced"
+    deliverables: tuple[Deliverable, ...] = ()
+    acceptance: tuple[Criterion, ...] = ()
+    review: str = "publisher"
+    priority: int = 3
+    due_at: int | None = None
+    reminder_at: int | None = None
+    labels: tuple[str, ...] = ()
+    lease_seconds: int | None = None
+    max_attempts: int | None = None
+    origin: str = ""
+    source_name: str = ""
+    source_url: str = ""
+    source_context: str = ""
+    external_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How long the executor may hold the task without being heard of.
+
+    `until` moves on every sign of life; while a question is open (`paused_at`) the lease stands still.
+    """
+
+    seconds: int
+    until: int
+    paused_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One attempt. `number` counts from 1 and is the fence. `version` is the package version it claimed."""
+
+    number: int
+    actor: str
+    version: int
+    claimed_at: int
+    outcome: Outcome = "active"
+    started_at: int | None = None
+    ended_at: int | None = None
+    heartbeat_at: int | None = None
+    percent: int | None = None
+    note: str = ""
+    reason: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A decision on a submission."""
+
+    decision: Literal["approved", "rejected"]
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What an execution delivered; `number` counts over the whole task. The content is in `submissions/<number>/`."""
+
+    number: int
+    execution: int
+    by: str
+    at: int
+    files: int
+    bytes: int
+    review: Review | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The open question the executor waits for: the number of its discussion entry and since when."""
+
+    entry: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The platform record and the package's manifest and file list. `discussion` counts the entries."""
+
+    id: str
+    state: State
+    publisher: str
+    version: int
+    manifest: Manifest
+    created_at: int
+    updated: Stamp
+    files: tuple[File, ...] = ()
+    published_at: int | None = None
+    closed_at: int | None = None
+    reason: str = ""
+    lease: Lease | None = None
+    waiting: Question | None = None
+    executions: tuple[Execution, ...] = ()
+    submissions: tuple[Submission, ...] = ()
+    discussion: int = 0
+
+    @property
+    def execution(self) -> Execution | None:
+        """The latest execution, open or not."""
+        return self.executions[-1] if self.executions else None
+
+    @property
+    def holder(self) -> Execution | None:
+        """The execution that still has a say: active, submitted or rejected (and may be reworked)."""
+        last = self.execution
+        return last if last and last.outcome in ("active", "submitted", "rejected") else None
+
+    @property
+    def assignee(self) -> str:
+        """Who works on it now, else the empty string."""
+        return self.holder.actor if self.holder else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Limits and defaults, from `policy.yaml`. Sizes in bytes, spans in seconds."""
+
+    name: str = "taskrepo"
+    lease_seconds: int = 7200
+    max_lease_seconds: int = 7 * 86400
+    max_attempts: int = 10
+    max_submissions: int = 20
+    max_discussion: int = 2000
+    self_review: bool = False
+    large_file_bytes: int = 1 << 20
+    max_file_bytes: int = 2 << 30
+    max_task_bytes: int = 8 << 30
+    max_files: int = 5000
+    denied_suffixes: tuple[str, ...] = field(
+        default=(
+            ".apk", ".app", ".bat", ".cmd", ".com", ".cpl", ".dll", ".dmg", ".exe", ".hta", ".jar", ".jse",
+            ".lnk", ".msc", ".msi", ".msp", ".pif", ".ps1", ".reg", ".scf", ".scr", ".vb", ".vbe", ".vbs",
+            ".wsf", ".wsh",
+        )
+    )
+    updated: Stamp = Stamp("", "", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a listing knows of a task: its sort keys and filters, and the text it is found by.
+
+    `seq` is the ledger position of its last event (a count of commits), which breaks ties between equal times.
+    """
+
+    id: str
+    title: str
+    state: State
+    publisher: str
+    assignee: str
+    reviewer: str
+    labels: tuple[str, ...]
+    priority: int
+    due_at: int | None
+    created_at: int
+    updated_at: int
+    waiting: bool
+    seq: int
+    text: str
