@@ -9,6 +9,7 @@
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
 State = Literal[
@@ -29,6 +30,11 @@ Outcome = Literal[
 STATES: Final[tuple[State, ...]] = get_args(State)
 HELD: Final[frozenset[State]] = frozenset({"claimed", "running"})
 EXCHANGE: Final = "exchange"
+
+
+def iso(at: int) -> str:
+    """The time as RFC 3339 in UTC, whole seconds: `2026-11-21T02:06:00Z`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,7 @@ class Execution:
     actor: str
     version: int
     claimed_at: int
-    outcome: Outcome = "active"
+    outcome: Outcome
     started_at: int | None = None
     ended_at: int | None = None
     heartbeat_at: int | None = None
@@ -234,14 +240,15 @@ class Task:
 
     @property
     def holder(self) -> Execution | None:
-        """The execution that still has a say: active, submitted or rejected (and may be reworked)."""
-        last = self.execution
-        return last if last and last.outcome in ("active", "submitted", "rejected") else None
+        """The execution that still has a say: at work, under review, or rejected and free to be reworked."""
+        return self.execution if self.state in ("claimed", "running", "submitted", "rejected") else None
 
     @property
     def assignee(self) -> str:
-        """Who works on it now, else the empty string."""
-        return self.holder.actor if self.holder else ""
+        """Who works on it, or did the work it was closed with; else the empty string."""
+        last = self.execution
+        done = self.state in ("approved", "archived") and last is not None and last.outcome == "approved"
+        return last.actor if last and (done or self.holder) else ""
 
 
 @dataclass(frozen=True, slots=True)

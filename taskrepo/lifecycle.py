@@ -1,0 +1,720 @@
+"""The rule book of a task: ten states, nineteen commands, who may give them and what they do.
+
+* `decide` is the only place that says yes or no to a task command; it is pure: no clock, disk, randomness or logging.
+* `evolve` applies a decided event; `infer` is their inverse: it reads the command back from a change of the record, so
+  that `decide(before, infer(before, after, content), …)` gives the same event again or the change was not legal.
+* Exactly one actor holds a task. A later call of an attempt cites its number; a stale number is refused.
+* A lease ends by the event `expired` only, never by the clock alone: whoever submits before that event is in time.
+
+>>> task = evolve(None, decide(None, Create("4k7q2m9x", Manifest("t", "d")), Actor("alice", "human", "Alice"), 9, Policy()))
+>>> decide(task, Claim(task.id), Actor("bob", "agent", "Bob"), 10, Policy()).target
+'claimed'
+"""
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from taskrepo import policy as limits
+from taskrepo.commands import (
+    Answer,
+    Approve,
+    Archive,
+    Ask,
+    Cancel,
+    Claim,
+    Command,
+    Comment,
+    Create,
+    Expire,
+    Fail,
+    Progress,
+    Publish,
+    Reject,
+    Release,
+    Reopen,
+    Revise,
+    Rework,
+    Start,
+    Submit,
+)
+from taskrepo.errors import Refused
+from taskrepo.events import Content, Event
+from taskrepo.matching import shortfalls
+from taskrepo.model import (
+    EXCHANGE,
+    HELD,
+    STATES,
+    Actor,
+    Execution,
+    File,
+    Lease,
+    Manifest,
+    Outcome,
+    Policy,
+    Question,
+    Review,
+    Stamp,
+    State,
+    Submission,
+    Task,
+    iso,
+)
+
+MAX_EXECUTIONS: Final = 200
+C = TypeVar("C", bound=Command)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table: from which states, to which (`None` keeps it), and who (any of these roles)."""
+
+    sources: frozenset[State]
+    target: State | None
+    roles: tuple[str, ...]
+
+
+def _rule(sources: str, target: State | None, roles: str) -> Rule:
+    wanted = STATES if sources == "any" else tuple(s for s in STATES if s in sources.split())
+    return Rule(frozenset(wanted), target, tuple(roles.split()))
+
+
+RULES: Final[dict[type[Command], Rule]] = {
+    Create: _rule("", "published", "anyone"),
+    Revise: _rule("draft published", None, "publisher"),
+    Publish: _rule("draft", "published", "publisher"),
+    Claim: _rule("published", "claimed", "anyone"),
+    Start: _rule("claimed", "running", "executor"),
+    Progress: _rule("claimed running", "running", "executor"),
+    Ask: _rule("claimed running", None, "executor"),
+    Answer: _rule("claimed running", None, "publisher reviewer"),
+    Release: _rule("claimed running", "published", "executor"),
+    Expire: _rule("claimed running", "published", "exchange"),
+    Submit: _rule("claimed running", "submitted", "executor"),
+    Approve: _rule("submitted", "approved", "reviewer"),
+    Reject: _rule("submitted", "rejected", "reviewer"),
+    Rework: _rule("rejected", "running", "executor"),
+    Reopen: _rule("approved rejected failed cancelled", "published", "publisher reviewer"),
+    Fail: _rule("claimed running", "failed", "executor"),
+    Cancel: _rule("draft published claimed running rejected", "cancelled", "publisher admin"),
+    Archive: _rule("approved rejected failed cancelled", "archived", "publisher admin"),
+    Comment: _rule("any", None, "anyone"),
+}
+_CLOSING: Final = frozenset({"approved", "failed", "cancelled"})
+_DENIALS: Final = {
+    "publisher": "not-publisher",
+    "executor": "not-executor",
+    "reviewer": "not-reviewer",
+    "exchange": "exchange-only",
+}
+
+
+# ── deciding ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def decide(
+    task: Task | None,
+    command: Command,
+    actor: Actor,
+    now: int,
+    policy: Policy,
+    actors: Container[str] | None = None,
+) -> Event:
+    """The event that `command` by `actor` at `now` (Unix seconds) amounts to, or `Refused`.
+
+    `task` is the task as it stands (`None` if its id is free). `actors`, if given, holds the ids a manifest may name as
+    reviewer.
+    """
+    if not actor.active:
+        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
+    if isinstance(command, Create):
+        return _decide_create(task, command, actor, now, policy, actors)
+    if task is None:
+        raise Refused("unknown-task", f"no task has the id {command.task}")
+    _check_fence(task, command)
+    _check_state(task, command)
+    _check_role(task, command, actor, policy)
+    decided = _CHECKS.get(type(command), _no_check)(task, command, actor, now, policy)
+    if isinstance(decided, Revise):
+        _check_reviewer(decided.manifest, actors)
+    return Event(
+        decided,
+        actor.id,
+        now,
+        task.state,
+        _target(task, decided, policy),
+        _execution_number(task, decided),
+        limits.lease_seconds(policy, task.manifest) if isinstance(decided, Claim | Rework) else None,
+        task.execution.heartbeat_at if task.execution else None,
+    )
+
+
+def eligibility(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
+    """Why `actor` may not execute this task: every reason, or none."""
+    reasons = shortfalls(task.manifest, actor)
+    if _reviewer(task) == actor.id and not policy.self_review:
+        reasons += ("you are its only reviewer, and nobody reviews their own work here",)
+    return reasons
+
+
+def allowed(task: Task, actor: Actor, now: int, policy: Policy) -> tuple[str, ...]:
+    """The commands this actor may give now, by name, in the order of the table."""
+    return tuple(kind.name for kind in RULES if kind is not Create and _may(task, kind, actor, now, policy))
+
+
+def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> Task:
+    """The task with its lease renewed by a sign of life from its executor, or `Refused`. Not an event."""
+    command = Progress(task.id, execution)
+    _check_fence(task, command)
+    _check_state(task, command)
+    _check_role(task, command, actor, policy)
+    return with_heartbeat(task, now)
+
+
+def with_heartbeat(task: Task, at: int | None) -> Task:
+    """The task with the heartbeat of time `at` taken into account, if it is news."""
+    last = task.execution
+    if at is None or last is None or task.lease is None or at <= (last.heartbeat_at or 0):
+        return task
+    return replace(_with_execution(task, replace(last, heartbeat_at=at)), lease=_renewed(task.lease, at))
+
+
+def reviewer(task: Task) -> str:
+    """Who reviews: an actor's id, `anyone`, or `none`."""
+    return _reviewer(task)
+
+
+def _decide_create(
+    task: Task | None, command: Create, actor: Actor, now: int, policy: Policy, actors: Container[str] | None
+) -> Event:
+    if task is not None:
+        raise Refused("duplicate-id", f"the id {command.task} is taken", task=task.id)
+    limits.check_files(policy, command.files)
+    _check_reviewer(command.manifest, actors)
+    files = limits.stamp_files(policy, command.files, actor, now)
+    return Event(replace(command, files=files), actor.id, now, None, "draft" if command.draft else "published")
+
+
+def _check_fence(task: Task, command: Command) -> None:
+    cited: int | None = getattr(command, "execution", None)
+    last = task.execution
+    if cited is None or (last and cited == last.number and last.outcome not in ("released", "expired")):
+        return
+    ended = next((e for e in task.executions if e.number == cited and e.outcome in ("released", "expired")), None)
+    told = f"execution {cited} was {ended.outcome}" if ended else f"execution {cited} is not the current one"
+    raise Refused("stale-execution", told, cited=cited, current=task.holder.number if task.holder else None)
+
+
+def _check_state(task: Task, command: Command) -> None:
+    sources = RULES[type(command)].sources
+    if task.state in sources:
+        return
+    if isinstance(command, Claim) and task.state in HELD:
+        raise _already_claimed(task)
+    states = " or ".join(s for s in STATES if s in sources)
+    raise Refused(
+        "wrong-state",
+        f"{command.name} needs a task that is {states}; {task.id} is {task.state}",
+        state=task.state,
+        needs=[s for s in STATES if s in sources],
+    )
+
+
+def _already_claimed(task: Task) -> Refused:
+    lease = task.lease
+    assert lease is not None  # a held task has a lease
+    until = "its question is answered" if lease.paused_at is not None else iso(lease.until)
+    return Refused(
+        "already-claimed",
+        f"{task.assignee} holds {task.id} until {until}",
+        holder=task.assignee,
+        lease_until=iso(lease.until),
+        waiting=lease.paused_at is not None,
+    )
+
+
+def _check_role(task: Task, command: Command, actor: Actor, policy: Policy) -> None:
+    wanted = RULES[type(command)].roles
+    if any(_HAS_ROLE[role](task, command, actor) for role in wanted):
+        if not policy.self_review and isinstance(command, Approve | Reject) and _holds(task, actor):
+            raise Refused("own-work", f"{actor.id} made this submission; another reviewer must judge it")
+        return
+    raise Refused(_DENIALS[wanted[0]], f"{command.name} is for the {' or '.join(wanted)} of {task.id}", roles=wanted)
+
+
+def _is_publisher(task: Task, command: Command, actor: Actor) -> bool:
+    return actor.id == task.publisher
+
+
+def _is_executor(task: Task, command: Command, actor: Actor) -> bool:
+    return _holds(task, actor)
+
+
+def _is_reviewer(task: Task, command: Command, actor: Actor) -> bool:
+    """Whom the manifest names. Where that is `anyone`, only who did review may reopen, and no executor may answer."""
+    named = _reviewer(task)
+    if named != "anyone":
+        return actor.id == named
+    if isinstance(command, Reopen):
+        return any(s.review and s.review.by == actor.id for s in task.submissions[-1:])
+    return not (isinstance(command, Answer) and _holds(task, actor))
+
+
+def _holds(task: Task, actor: Actor) -> bool:
+    return task.holder is not None and task.holder.actor == actor.id
+
+
+def _is_admin(task: Task, command: Command, actor: Actor) -> bool:
+    return actor.is_admin
+
+
+def _is_exchange(task: Task, command: Command, actor: Actor) -> bool:
+    return actor.id == EXCHANGE
+
+
+def _is_anyone(task: Task, command: Command, actor: Actor) -> bool:
+    return True
+
+
+_HAS_ROLE: Final[dict[str, Callable[[Task, Command, Actor], bool]]] = {
+    "publisher": _is_publisher,
+    "executor": _is_executor,
+    "reviewer": _is_reviewer,
+    "admin": _is_admin,
+    "exchange": _is_exchange,
+    "anyone": _is_anyone,
+}
+
+
+def _reviewer(task: Task) -> str:
+    return task.publisher if task.manifest.review == "publisher" else task.manifest.review
+
+
+def _check_reviewer(manifest: Manifest | None, actors: Container[str] | None) -> None:
+    if manifest is None or actors is None or manifest.review in ("publisher", "anyone", "none"):
+        return
+    if manifest.review not in actors:
+        raise Refused("unknown-reviewer", f"manifest.review names {manifest.review}, who is not an actor here")
+
+
+def _may(task: Task, kind: type[Command], actor: Actor, now: int, policy: Policy) -> bool:
+    """Whether some command of this kind could succeed: its state and role fit, and what else the task itself says."""
+    command = _sample(kind, task)
+    if not actor.active:
+        return False
+    try:
+        _check_state(task, command)
+        _check_role(task, command, actor, policy)
+        _CHECKS.get(kind, _no_check)(task, command, actor, now, policy)
+    except Refused as refused:
+        return refused.code in _ABOUT_CONTENT
+    return True
+
+
+_ABOUT_CONTENT: Final = frozenset({"missing-deliverable", "nothing-to-change"})
+
+
+def _sample(kind: type[Command], task: Task) -> Command:
+    number = task.execution.number if task.execution else 1
+    samples: dict[type[Command], Command] = {
+        Progress: Progress(task.id, number),
+        Ask: Ask(task.id, "?"),
+        Answer: Answer(task.id, "!"),
+        Release: Release(task.id, number, "-"),
+        Submit: Submit(task.id, number, "-"),
+        Reject: Reject(task.id, "-"),
+        Reopen: Reopen(task.id, "-"),
+        Fail: Fail(task.id, number, "-"),
+        Cancel: Cancel(task.id, "-"),
+        Comment: Comment(task.id, "-"),
+    }
+    return samples.get(kind) or kind(task.id)
+
+
+# What a command needs beyond state and role. Each returns the command as the ledger shall record it.
+
+
+def _no_check(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    return command
+
+
+def _check_revise(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    assert isinstance(command, Revise)
+    manifest = command.manifest or task.manifest
+    if manifest.external_id != task.manifest.external_id:
+        raise Refused("immutable-field", "manifest.external_id cannot change after creation", field="external_id")
+    held = {f.path: f for f in task.files}
+    for path in command.drop:
+        if path not in held:
+            raise Refused("unknown-file", f"the package has no file {path}", path=path)
+    put = tuple(f for f in command.files if f.path not in held or not _same_content(held[f.path], f))
+    if manifest == task.manifest and not put and not command.drop:
+        raise Refused("nothing-to-change", "the package is already like this")
+    kept = {p: f for p, f in held.items() if p not in command.drop and p not in {f.path for f in put}}
+    limits.check_files(policy, (*kept.values(), *put), _delivered(task))
+    changed = command.manifest if manifest != task.manifest else None
+    return replace(
+        command,
+        manifest=changed,
+        files=limits.stamp_files(policy, put, actor, now),
+        drop=tuple(sorted(p for p in command.drop if p not in {f.path for f in put})),
+    )
+
+
+def _same_content(old: File, new: File) -> bool:
+    return (old.sha256, old.size, old.name, old.media_type) == (new.sha256, new.size, new.name, new.media_type)
+
+
+def _check_claim(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    reasons = eligibility(task, actor, policy)
+    if reasons:
+        raise Refused("not-eligible", "; ".join(reasons), reasons=list(reasons))
+    if len(task.executions) >= MAX_EXECUTIONS:
+        raise Refused("attempts-exhausted", f"{task.id} has had {MAX_EXECUTIONS} executions", limit=MAX_EXECUTIONS)
+    return command
+
+
+def _check_progress(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    assert isinstance(command, Progress)
+    told = bool(command.note or command.files)
+    if command.percent is None and not told:
+        raise Refused("nothing-to-change", "progress needs a percent, a note or files; a heartbeat needs none")
+    if told and command.percent == _attempt(task).percent:
+        command = replace(command, percent=None)
+    return _check_talk(task, command, actor, now, policy) if command.files else command
+
+
+def _check_ask(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    assert isinstance(command, Ask)
+    if task.waiting:
+        raise Refused("already-waiting", f"question {task.waiting.entry} is still open", entry=task.waiting.entry)
+    return _check_talk(task, replace(command, execution=None), actor, now, policy)
+
+
+def _check_fenced(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    """The fence has been checked and the event keeps the number; the command need not repeat it."""
+    assert isinstance(command, Start | Rework)
+    return replace(command, execution=None)
+
+
+def _check_answer(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    if not task.waiting:
+        raise Refused("not-waiting", "no question is open; a comment needs none")
+    return _check_talk(task, command, actor, now, policy)
+
+
+def _check_talk(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    assert isinstance(command, Comment | Ask | Answer | Progress)
+    if task.discussion >= policy.max_discussion:
+        raise Refused("discussion-full", f"{task.id} has {task.discussion} entries", limit=policy.max_discussion)
+    limits.check_files(policy, command.files, _held_bytes(task))
+    return replace(command, files=limits.stamp_files(policy, command.files, actor, now))
+
+
+def _check_expire(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    lease = task.lease
+    assert lease is not None  # a held task has a lease
+    if lease.paused_at is not None or now < lease.until:
+        raise Refused("lease-running", f"the lease on {task.id} has not run out", lease_until=iso(lease.until))
+    return command
+
+
+def _check_submit(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    assert isinstance(command, Submit)
+    made = sum(s.execution == command.execution for s in task.submissions)
+    if made >= policy.max_submissions:
+        raise Refused("submissions-exhausted", f"execution {command.execution} has made {made} submissions")
+    limits.check_files(policy, command.files, _held_bytes(task))
+    missing = limits.missing_deliverables(task.manifest, command.files)
+    if missing:
+        raise Refused("missing-deliverable", f"the submission lacks {', '.join(missing)}", missing=list(missing))
+    return replace(command, files=limits.stamp_files(policy, command.files, actor, now))
+
+
+_CHECKS: Final[dict[type[Command], Callable[[Task, Command, Actor, int, Policy], Command]]] = {
+    Revise: _check_revise,
+    Claim: _check_claim,
+    Start: _check_fenced,
+    Rework: _check_fenced,
+    Progress: _check_progress,
+    Ask: _check_ask,
+    Answer: _check_answer,
+    Expire: _check_expire,
+    Submit: _check_submit,
+    Comment: _check_talk,
+}
+
+
+def _delivered(task: Task) -> int:
+    return sum(s.bytes for s in task.submissions)
+
+
+def _held_bytes(task: Task) -> int:
+    return _delivered(task) + sum(f.size for f in task.files)
+
+
+def _target(task: Task, command: Command, policy: Policy) -> State:
+    if isinstance(command, Submit) and task.manifest.review == "none":
+        return "approved"
+    if isinstance(command, Expire) and len(task.executions) >= limits.max_attempts(policy, task.manifest):
+        return "failed"
+    return RULES[type(command)].target or task.state
+
+
+def _execution_number(task: Task, command: Command) -> int | None:
+    if isinstance(command, Claim):
+        return len(task.executions) + 1
+    if isinstance(command, Revise | Publish | Comment | Archive | Reopen):
+        return None
+    return task.holder.number if task.holder else None
+
+
+# ── evolving ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def evolve(task: Task | None, event: Event) -> Task:
+    """The task after `event`. Total on whatever `decide` returns for the same task."""
+    command = event.command
+    if isinstance(command, Create):
+        return _created(command, event)
+    assert task is not None and isinstance(command, Command) and event.target is not None
+    changed = _EVOLVE[type(command)](with_heartbeat(task, event.heartbeat_at), command, event)
+    closed = event.at if event.target in _CLOSING and task.state != event.target else changed.closed_at
+    return replace(changed, state=event.target, updated=Stamp(event.name, event.actor, event.at), closed_at=closed)
+
+
+def _created(command: Create, event: Event) -> Task:
+    assert event.target is not None
+    return Task(
+        id=command.task,
+        state=event.target,
+        publisher=event.actor,
+        version=1,
+        manifest=command.manifest,
+        created_at=event.at,
+        updated=Stamp(event.name, event.actor, event.at),
+        files=command.files,
+        published_at=None if command.draft else event.at,
+    )
+
+
+def _revised(task: Task, command: Command, event: Event) -> Task:
+    assert isinstance(command, Revise)
+    put = {f.path for f in command.files}
+    kept = (f for f in task.files if f.path not in put and f.path not in command.drop)
+    files = tuple(sorted((*kept, *command.files), key=lambda f: f.path))
+    return replace(task, version=task.version + 1, manifest=command.manifest or task.manifest, files=files)
+
+
+def _published(task: Task, command: Command, event: Event) -> Task:
+    return replace(task, published_at=event.at)
+
+
+def _claimed(task: Task, command: Command, event: Event) -> Task:
+    assert event.execution is not None
+    attempt = Execution(event.execution, event.actor, task.version, event.at, "active")
+    return replace(task, executions=(*task.executions, attempt), lease=_lease(event))
+
+
+def _lease(event: Event) -> Lease:
+    assert event.lease_seconds is not None
+    return Lease(event.lease_seconds, event.at + event.lease_seconds)
+
+
+def _started(task: Task, command: Command, event: Event) -> Task:
+    attempt = _attempt(task)
+    return _renew(_with_execution(task, replace(attempt, started_at=attempt.started_at or event.at)), event)
+
+
+def _progressed(task: Task, command: Command, event: Event) -> Task:
+    assert isinstance(command, Progress)
+    attempt = _attempt(task)
+    percent = command.percent if command.percent is not None else attempt.percent
+    told = replace(attempt, started_at=attempt.started_at or event.at, percent=percent, note=command.note)
+    changed = _renew(_with_execution(task, told), event)
+    return _talked(changed, command, event) if command.files else changed
+
+
+def _asked(task: Task, command: Command, event: Event) -> Task:
+    assert task.lease is not None
+    talked = _talked(task, command, event)
+    paused = replace(_renewed(task.lease, event.at), paused_at=event.at)
+    return replace(talked, waiting=Question(talked.discussion, event.at), lease=paused)
+
+
+def _answered(task: Task, command: Command, event: Event) -> Task:
+    lease = task.lease
+    assert lease is not None and lease.paused_at is not None
+    moved = replace(lease, until=lease.until + event.at - lease.paused_at, paused_at=None)
+    return replace(_talked(task, command, event), waiting=None, lease=moved)
+
+
+def _talked(task: Task, command: Command, event: Event) -> Task:
+    return replace(task, discussion=task.discussion + 1)
+
+
+def _released(task: Task, command: Command, event: Event) -> Task:
+    assert isinstance(command, Release)
+    return _ended(task, event, "released", command.reason)
+
+
+def _expired(task: Task, command: Command, event: Event) -> Task:
+    return _ended(task, event, "expired")
+
+
+def _submitted(task: Task, command: Command, event: Event) -> Task:
+    assert isinstance(command, Submit)
+    size = sum(f.size for f in command.files)
+    made = Submission(
+        len(task.submissions) + 1, command.execution, event.actor, event.at, len(command.files), size
+    )
+    outcome: Outcome = "approved" if event.target == "approved" else "submitted"
+    return replace(_ended(task, event, outcome), submissions=(*task.submissions, made))
+
+
+def _approved(task: Task, command: Command, event: Event) -> Task:
+    return _reviewed(task, Review("approved", event.actor, event.at))
+
+
+def _rejected(task: Task, command: Command, event: Event) -> Task:
+    return _reviewed(task, Review("rejected", event.actor, event.at))
+
+
+def _reviewed(task: Task, review: Review) -> Task:
+    judged = replace(task.submissions[-1], review=review)
+    attempt = replace(_attempt(task), outcome=review.decision)
+    return replace(_with_execution(task, attempt), submissions=(*task.submissions[:-1], judged))
+
+
+def _reworked(task: Task, command: Command, event: Event) -> Task:
+    attempt = replace(_attempt(task), outcome="active", ended_at=None)
+    return replace(_with_execution(task, attempt), lease=_lease(event))
+
+
+def _reopened(task: Task, command: Command, event: Event) -> Task:
+    assert isinstance(command, Reopen)
+    return replace(task, closed_at=None, reason=command.reason, published_at=event.at)
+
+
+def _failed(task: Task, command: Command, event: Event) -> Task:
+    assert isinstance(command, Fail)
+    ended = _ended(task, event, "failed", command.reason)
+    return _with_execution(ended, replace(_attempt(ended), fault=command.fault))
+
+
+def _cancelled(task: Task, command: Command, event: Event) -> Task:
+    assert isinstance(command, Cancel)
+    stopped = _ended(task, event, "cancelled") if task.holder else task
+    return replace(stopped, reason=command.reason)
+
+
+def _unchanged(task: Task, command: Command, event: Event) -> Task:
+    return task
+
+
+_EVOLVE: Final[dict[type[Command], Callable[[Task, Command, Event], Task]]] = {
+    Revise: _revised,
+    Publish: _published,
+    Claim: _claimed,
+    Start: _started,
+    Progress: _progressed,
+    Ask: _asked,
+    Answer: _answered,
+    Release: _released,
+    Expire: _expired,
+    Submit: _submitted,
+    Approve: _approved,
+    Reject: _rejected,
+    Rework: _reworked,
+    Reopen: _reopened,
+    Fail: _failed,
+    Cancel: _cancelled,
+    Archive: _unchanged,
+    Comment: _talked,
+}
+
+
+def _attempt(task: Task) -> Execution:
+    assert task.execution is not None
+    return task.execution
+
+
+def _with_execution(task: Task, attempt: Execution) -> Task:
+    return replace(task, executions=(*task.executions[:-1], attempt))
+
+
+def _ended(task: Task, event: Event, outcome: Outcome, reason: str = "") -> Task:
+    attempt = replace(_attempt(task), outcome=outcome, ended_at=event.at, reason=reason)
+    return replace(_with_execution(task, attempt), lease=None, waiting=None)
+
+
+def _renew(task: Task, event: Event) -> Task:
+    assert task.lease is not None
+    return replace(task, lease=_renewed(task.lease, event.at))
+
+
+def _renewed(lease: Lease, at: int) -> Lease:
+    """The lease in full from `at`. One that stands still stays so, with nothing used up."""
+    return replace(lease, until=at + lease.seconds, paused_at=None if lease.paused_at is None else at)
+
+
+# ── inferring ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def infer(before: Task | None, after: Task, content: Content) -> Command:
+    """The command that turned `before` into `after`, with the text and files the event wrote.
+
+    Raises `Refused("wrong-state")` if no command can have done it. The answer is only a claim: it is proven by deciding
+    it again and comparing what comes out.
+    """
+    reader = _INFER.get(after.updated.event)
+    if reader is None or (before is None) != (after.updated.event == Create.event):
+        raise Refused("wrong-state", f"no command makes a task {after.updated.event}")
+    return reader(before, after, content)
+
+
+def _infer_create(before: Task | None, after: Task, content: Content) -> Command:
+    return Create(after.id, after.manifest, after.files, after.state == "draft")
+
+
+def _infer_revise(before: Task | None, after: Task, content: Content) -> Command:
+    assert before is not None
+    old, new = {f.path: f for f in before.files}, {f.path: f for f in after.files}
+    put = tuple(f for p, f in new.items() if old.get(p) != f)
+    drop = tuple(sorted(p for p in old if p not in new))
+    return Revise(after.id, after.manifest if after.manifest != before.manifest else None, put, drop)
+
+
+def _infer_progress(before: Task | None, after: Task, content: Content) -> Command:
+    last, old = _last(after), before.execution if before else None
+    percent = last.percent
+    if old and old.percent == percent and (last.note or content.files):
+        percent = None
+    return Progress(after.id, last.number, percent, last.note, content.files)
+
+
+def _last(task: Task) -> Execution:
+    return task.execution or Execution(0, "", 0, 0, "active")
+
+
+_INFER: Final[dict[str, Callable[[Task | None, Task, Content], Command]]] = {
+    Create.event: _infer_create,
+    Revise.event: _infer_revise,
+    Publish.event: lambda b, a, c: Publish(a.id),
+    Claim.event: lambda b, a, c: Claim(a.id),
+    Start.event: lambda b, a, c: Start(a.id),
+    Progress.event: _infer_progress,
+    Ask.event: lambda b, a, c: Ask(a.id, c.text, None, c.files),
+    Answer.event: lambda b, a, c: Answer(a.id, c.text, c.files),
+    Release.event: lambda b, a, c: Release(a.id, _last(a).number, _last(a).reason),
+    Expire.event: lambda b, a, c: Expire(a.id),
+    Submit.event: lambda b, a, c: Submit(a.id, _last(a).number, c.text, c.files),
+    Approve.event: lambda b, a, c: Approve(a.id, c.text),
+    Reject.event: lambda b, a, c: Reject(a.id, c.text),
+    Rework.event: lambda b, a, c: Rework(a.id),
+    Reopen.event: lambda b, a, c: Reopen(a.id, a.reason),
+    Fail.event: lambda b, a, c: Fail(a.id, _last(a).number, _last(a).reason, _last(a).fault),
+    Cancel.event: lambda b, a, c: Cancel(a.id, a.reason),
+    Archive.event: lambda b, a, c: Archive(a.id),
+    Comment.event: lambda b, a, c: Comment(a.id, c.text, c.files),
+}
