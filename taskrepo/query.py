@@ -216,8 +216,10 @@ def _unpacked(cursor: str) -> list[int | str]:
 
 
 def _fits(part: object, kind: str) -> bool:
+    if kind == "s":
+        return isinstance(part, str)
     # bool is an int to Python, but no number of ours.
-    return type(part) is (int if kind == "i" else str) and (kind == "s" or abs(part) <= NEVER)  # type: ignore[call-overload]
+    return isinstance(part, int) and not isinstance(part, bool) and abs(part) <= NEVER
 
 
 # From words to clauses
@@ -225,7 +227,7 @@ def _fits(part: object, kind: str) -> bool:
 
 def _filters(query: Query) -> Iterator[Clause]:
     if query.states:
-        yield Clause(_states(query.states, "state"))
+        yield Clause(_states(query.states, "state", ""))
     for field in _PEOPLE:
         if value := getattr(query, field):
             yield Clause(Fact((f"{field}:{_plain(value)}",)))
@@ -295,15 +297,14 @@ def _named(field: str, values: tuple[str, ...], where: str) -> Term:
         return IdPrefix(values[0].lower())
     if field == "is" and values == ("waiting",):
         return Fact(("is:waiting",))
-    return _states(values, f"{field}: {where}")
+    return _states(values, "q", f"{field}: {where} ")
 
 
-def _states(values: tuple[str, ...], where: str) -> Fact:
+def _states(values: tuple[str, ...], field: str, where: str) -> Fact:
     for value in values:
         if value not in STATES:
-            known = ", ".join((*STATES, "waiting") if where.startswith("is") else STATES)
-            field = "state" if where == "state" else "q"
-            raise Invalid("bad-query", field, f"{where} is one of {known}, not {value[:40]!r}")
+            known = ", ".join((*STATES, "waiting") if where.startswith("is:") else STATES)
+            raise Invalid("bad-query", field, f"{where}is one of {known}, not {value[:40]!r}")
     return Fact(tuple(f"state:{value}" for value in values))
 
 

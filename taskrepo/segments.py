@@ -3,9 +3,9 @@
 A *part* is one Whoosh index, named by its `Part`, in a folder it may share with others. Each commit adds a segment
 file and replaces the part's table of contents (TOC).
 
-* A TOC of ours ends with a JSON note, its length and a CRC-32 of all that precedes; each segment's size and CRC-32 stand
-  in the TOC. Nothing is unpickled before its checksum has been compared. They find damage, not forgery: an index is
-  never accepted from outside.
+* A TOC of ours ends with a JSON note, its length and a CRC-32 of all that precedes; each segment's size and CRC-32
+  stand in the TOC. Nothing is unpickled before its checksum has been compared. They find damage, not forgery: an
+  index is never accepted from outside.
 * One rename publishes segments, deletions and note together. There is no fsync: a power cut is found by the checksums.
 * A failed batch leaves the last commit as it was, and no file behind.
 * Merging does a bounded amount of work per commit, so the number of segments grows with documents ÷ budget only.
@@ -19,7 +19,6 @@ file and replaces the part's table of contents (TOC).
 
 import copy
 import json
-import os
 import struct
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +62,7 @@ def _positions() -> Any:
 
 
 STATE: Final = Part("state", fields.Schema(facts=fields.KEYWORD(), row=fields.STORED()), 16_000)
-TEXT: Final = Part("text", fields.Schema(title=_positions(), body=_positions(), row=fields.STORED()), 2_000)
+TEXT: Final = Part("text", fields.Schema(title=_positions(), body=_positions(), row=fields.STORED()), 4_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,9 @@ class Head:
 # Commits
 
 
-def create(folder: Path, part: Part) -> None:
+def create(folder: Path, part: Part, note: Mapping[str, Any]) -> None:
     """Make the part's first, empty commit in an existing folder."""
-    _write_toc(folder, part, TOC(part.schema, [], 0), {})
+    _write_toc(folder, part, TOC(part.schema, [], 0), note)
 
 
 def generation(folder: Path, part: Part) -> int:
@@ -126,11 +125,9 @@ class Batch(SegmentWriter):  # type: ignore[misc]
 
     def __init__(self, folder: Path, part: Part, note: Mapping[str, Any]) -> None:
         self.folder, self.part, self.note = folder, part, note
+        self.storage, self.indexname = FileStorage(str(folder)), part.name
         self._head = read_head(folder, part)
         super().__init__(self, _lk=False, limitmb=64)
-
-    storage = property(lambda self: FileStorage(str(self.folder)), lambda self, value: None)
-    indexname = property(lambda self: self.part.name, lambda self, value: None)
 
     def _read_toc(self) -> Any:
         # SegmentWriter asks its index for this; the batch stands in for one, having read and checked the TOC.
@@ -166,6 +163,7 @@ def merge(batch: Batch, segments: list[Any]) -> list[Any]:
     rewritten = chosen(sizes, batch.part.budget)
     for number in sorted(rewritten):
         if sizes[number][0]:
+            _check(batch.folder, segments[number])
             reader = SegmentReader(batch.storage, batch.part.schema, segments[number])
             try:
                 batch.add_reader(reader)
@@ -214,7 +212,7 @@ def _write_toc(folder: Path, part: Part, toc: Any, note: Mapping[str, Any]) -> N
     crc = zlib.crc32(data + struct.pack(">I", len(tail)))
     fresh = folder / f"{name}.new"
     fresh.write_bytes(data + _TRAILER.pack(len(tail), crc))
-    os.replace(fresh, folder / name)
+    fresh.replace(folder / name)
 
 
 def _checked_note(data: bytes) -> Mapping[str, Any]:
@@ -229,6 +227,11 @@ def _checked_note(data: bytes) -> Mapping[str, Any]:
 
 def _file_of(folder: Path, segment: Any) -> Path:
     return folder / str(segment.make_filename(segment.COMPOUND_EXT))
+
+
+def _check(folder: Path, segment: Any) -> None:
+    if _checksum(_file_of(folder, segment)) != (segment.size, segment.crc):
+        raise Damaged(f"{segment.segment_id()} fails its checksum")
 
 
 def _checksum(path: Path) -> tuple[int, int]:
@@ -260,7 +263,7 @@ def docs_in(mask: int) -> Iterator[int]:
 
 def live_mask(segment: Any) -> int:
     """The documents of a Whoosh segment that are not deleted."""
-    size = segment.doc_count_all()
+    size: int = segment.doc_count_all()
     return ((1 << size) - 1) & ~mask_of(segment.deleted_docs(), size)
 
 
@@ -272,17 +275,21 @@ class Leaf:
     """
 
     def __init__(self, folder: Path, part: Part, segment: Any) -> None:
-        if _checksum(_file_of(folder, segment)) != (segment.size, segment.crc):
-            raise Damaged(f"{segment.segment_id()} fails its checksum")
+        _check(folder, segment)
         bare = copy.copy(segment)
         bare._deleted = None
         self.name: str = segment.segment_id()
         self.size: int = segment.doc_count_all()
-        self._reader = SegmentReader(FileStorage(str(folder)), part.schema, bare)
         self._lock = Lock()
         self._users = 1
         self._masks: dict[Hashable, int] = {}
-        rows = [stored["row"] for stored in self._reader.all_stored_fields()]
+        try:
+            self._reader = SegmentReader(FileStorage(str(folder)), part.schema, bare)
+            rows = self.rows()
+        except OSError:
+            raise
+        except Exception as error:  # whatever Whoosh meets in bytes that another Whoosh wrote
+            raise Damaged(f"{self.name}: {error}") from error
         self.ids: list[str] = [row[0] for row in rows]
         self.docs = {task: doc for doc, task in enumerate(self.ids)}
         self.keep(rows)
@@ -319,6 +326,10 @@ class Leaf:
     def having(self, field: str, term: str) -> int:
         """The documents that have this term in this field."""
         return self.cached((field, term), lambda: mask_of(self._ids(field, term), self.size))
+
+    def having_any(self, field: str, terms: Iterable[str]) -> int:
+        """The documents that have one of these terms in this field."""
+        return mask_of((doc for term in terms for doc in self._ids(field, term)), self.size)
 
     def beginning(self, field: str, prefix: str) -> list[str] | None:
         """The field's terms that begin so, ascending, or None when they are more than `MAX_EXPANSION`."""

@@ -1,0 +1,377 @@
+"""The listing index: which tasks match, in what order. Disposable; the ledger is the truth.
+
+* It knows nothing of git: it is given rows and the ledger commit (`stamp`) at which it then stands.
+* The stamp is written by the same rename as the state it belongs to. Text is committed before; whoever applies the
+  same rows again after a crash between the two arrives at the same index.
+* Any doubt — missing, damaged, of another version — makes an empty index with `stamp is None`, never an exception.
+* One process writes, whoever holds `writer.lock`; all others read and follow its commits. Threads share one `Index`;
+  a search works on an unchanging snapshot, so it neither waits for a writer nor sees half of an update.
+* Text is written again only when it changed; segments are bounded (see `segments`).
+
+Layout: `FOLDER/writer.lock`, `FOLDER/current` (the name of the live folder), `FOLDER/<name>/` with both Whoosh parts.
+
+>>> with Index(folder) as index:
+...     index.update([row], stamp="4f2c…")
+...     index.search(Query("gold state:published", sort="due"), limit=20).ids
+('4k7q2m9x',)
+"""
+
+import hashlib
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from threading import Lock, RLock
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from filelock import FileLock, Timeout
+
+from taskrepo.errors import Invalid, Refused
+from taskrepo.listing import Columns, Snapshot, Texts, state_row
+from taskrepo.model import Row
+from taskrepo.query import MAX_LIMIT, Page, Query, facts, plan, read_cursor, tokens
+from taskrepo.segments import (
+    STATE,
+    TEXT,
+    Batch,
+    Damaged,
+    Head,
+    Leaf,
+    committing,
+    create,
+    generation,
+    live_mask,
+    read_head,
+)
+
+VERSION: Final = 1
+CHUNK: Final = 20_000
+PROGRESS_EVERY: Final = 500
+_TRIES: Final = 5
+_L = TypeVar("_L", bound=Leaf)
+
+
+class Index:
+    """The index in a folder, opened for reading; it becomes the writer with `try_writer` or the first write.
+
+    Safe for threads. Raises `OSError` only if the folder itself cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._lock = FileLock(folder / "writer.lock", thread_local=False)
+        self._writing = RLock()  # one write of this process at a time
+        self._loading = Lock()  # one thread looks for a newer commit
+        self._switch = Lock()  # guards `_snapshot` and everything that counts users
+        self._snapshot = Snapshot(None, None)
+        self._seen: tuple[str, int, int] | None = None
+        self._closed = False
+        self._load()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def stamp(self) -> str | None:
+        """The ledger commit the index stands at; None when it is empty and needs every row."""
+        with self._reading() as snapshot:
+            return snapshot.stamp
+
+    def search(self, query: Query, limit: int = 50, cursor: str | None = None) -> Page:
+        """One page of the tasks that match. `limit` is 1 to 200; `cursor` comes from the page before.
+
+        Paging is by key: while tasks change, none is shown twice or left out unless it moved in the order itself.
+        Raises `Invalid` with `bad-query` or `bad-cursor`.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise Invalid("bad-query", "limit", f"is a number from 1 to {MAX_LIMIT}")
+        planned = plan(query)
+        after = None if cursor is None else read_cursor(planned, cursor)
+        with self._reading() as snapshot:
+            return snapshot.page(planned, limit, after)
+
+    def counts(self) -> dict[str, int]:
+        """How many tasks are in each state, zeros included."""
+        with self._reading() as snapshot:
+            return snapshot.counts()
+
+    def try_writer(self) -> bool:
+        """Become the one writer, if no other process is. What is in doubt is wiped then, and left-overs removed."""
+        with self._writing:
+            self._check_open()
+            if self._lock.is_locked:
+                return True
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                return False
+            self._take_over()
+            return True
+
+    def update(self, rows: Iterable[Row], stamp: str) -> None:
+        """Insert or replace rows (the last of an id counts) and stand at `stamp`, both or neither.
+
+        While `self.stamp` is None the rows must be those of every task. Raises `Refused("busy")` when another process
+        writes, or when damage was found: the index is then empty and wants a `rebuild`. `OSError` changes nothing.
+        """
+        latest = {row.id: row for row in rows}
+        with self._as_writer():
+            try:
+                self._write(latest, stamp)
+            except (Damaged, FileNotFoundError) as error:
+                self._start_afresh()
+                raise Refused("busy", "the listing index was damaged and must be built again") from error
+
+    def rebuild(self, rows: Iterable[Row], stamp: str, progress: Callable[[int], None] | None = None) -> None:
+        """Build anew beside the present index, from the rows of every task, and take its place in one step.
+
+        Readers go on with the old one meanwhile; updates of this process wait. `progress` hears how many rows are done.
+        Raises `Invalid("duplicate-id")` if two rows share an id, and `Refused("busy")`; the old index then stays.
+        """
+        with self._as_writer():
+            home = self._fresh_home()
+            try:
+                _fill(home, rows, stamp, progress or (lambda done: None))
+                self._swap(home)
+            except BaseException:
+                shutil.rmtree(home, ignore_errors=True)
+                raise
+
+    def close(self) -> None:
+        """Close every file and let another process write. Searches under way end well; later ones are a mistake."""
+        with self._writing, self._loading:
+            if not self._closed:
+                self._closed = True
+                self._adopt(Snapshot(None, None))
+                self._lock.release()
+
+    # Reading
+
+    @contextmanager
+    def _reading(self) -> Iterator[Snapshot]:
+        self._check_open()
+        self._follow()
+        with self._switch:
+            snapshot = self._snapshot
+            snapshot.users += 1
+        try:
+            yield snapshot
+        finally:
+            self._leave(snapshot)
+
+    def _leave(self, snapshot: Snapshot) -> None:
+        with self._switch:
+            snapshot.users -= 1
+            if not snapshot.users:
+                snapshot.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the index is closed")
+
+    def _follow(self) -> None:
+        # The writer's own snapshot is always the latest. Whoever finds another thread looking uses what there is.
+        if self._lock.is_locked or not self._loading.acquire(blocking=False):
+            return
+        try:
+            if not self._closed and self._latest() != self._seen:
+                self._adopt(self._opened())
+        finally:
+            self._loading.release()
+
+    def _load(self) -> None:
+        with self._loading:
+            self._adopt(self._opened())
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        with self._switch:
+            old, self._snapshot = self._snapshot, snapshot
+        self._leave(old)
+
+    def _latest(self) -> tuple[str, int, int] | None:
+        """The key of the latest commit; None without a live folder. Costs two listings."""
+        try:
+            name = (self._folder / "current").read_text("ascii")[:64]
+        except (OSError, ValueError):
+            return None
+        home = self._folder / name
+        # A name of ours is plain hex: anything else could lead out of the folder.
+        return (name, generation(home, STATE), generation(home, TEXT)) if name.isalnum() else None
+
+    def _opened(self) -> Snapshot:
+        """The latest commit, or an empty snapshot when it cannot be trusted."""
+        for _ in range(_TRIES):
+            self._seen = self._latest()
+            if self._seen is None:
+                break
+            try:
+                return self._snapshot_of(self._seen)
+            except (Damaged, OSError):
+                # Most likely a newer commit has just removed what this one needs.
+                time.sleep(0.01)
+        return Snapshot(None, None)
+
+    def _snapshot_of(self, key: tuple[str, int, int]) -> Snapshot:
+        home = self._folder / key[0]
+        state, text = read_head(home, STATE), read_head(home, TEXT)
+        if state.note.get("version") != VERSION or text.note.get("version") != VERSION:
+            raise Damaged(f"{home} is of another version")
+        if text.generation < state.note["text"]:
+            raise Damaged(f"{home} has lost text it had")
+        with ExitStack() as opened:
+            columns = self._leaves(opened, self._snapshot.columns, state, lambda s: Columns(home, STATE, s))
+            texts = self._leaves(opened, self._snapshot.texts, text, lambda s: Texts(home, TEXT, s))
+            opened.pop_all()
+        return Snapshot((key[0], state.generation, text.generation), state.note["stamp"], columns, texts)
+
+    def _leaves(
+        self, opened: ExitStack, known: Sequence[tuple[_L, int]], head: Head, open_leaf: Callable[[Any], _L]
+    ) -> list[tuple[_L, int]]:
+        # Segments never change, so a leaf of the snapshot before serves this one as well.
+        before = {leaf.name: (leaf, live) for leaf, live in known}
+        leaves = []
+        for segment in head.segments:
+            leaf, live = before.get(segment.segment_id(), (None, -1))
+            if leaf is None:
+                leaf = open_leaf(segment)
+            else:
+                with self._switch:
+                    leaf.share()
+            opened.callback(self._close_leaf, leaf)
+            unchanged = live.bit_count() == segment.doc_count() and live >= 0
+            leaves.append((leaf, live if unchanged else live_mask(segment)))
+        return leaves
+
+    def _close_leaf(self, leaf: Leaf) -> None:
+        with self._switch:
+            leaf.close()
+
+    # Writing
+
+    @contextmanager
+    def _as_writer(self) -> Iterator[None]:
+        with self._writing:
+            if not self.try_writer():
+                raise Refused("busy", "another process writes the listing index")
+            yield
+
+    def _write(self, rows: Mapping[str, Row], stamp: str) -> None:
+        """Text first, then state with the stamp; each a no-op for what is already so."""
+        home, snapshot = self._home(), self._snapshot
+        changed = [(row, digest) for row in rows.values() if (digest := _digest(row)) != _known_digest(snapshot, row)]
+        try:
+            if changed:
+                with committing(home, TEXT, {"version": VERSION}) as batch:
+                    for row, digest in changed:
+                        _drop(batch, snapshot.find_text(row.id))
+                        _add_text(batch, row, digest)
+            note = {"version": VERSION, "stamp": stamp, "text": generation(home, TEXT)}
+            with committing(home, STATE, note) as batch:
+                for row in rows.values():
+                    _drop(batch, snapshot.find(row.id))
+                    _add_state(batch, row)
+        finally:
+            self._load()
+
+    def _home(self) -> Path:
+        return self._folder / (self._snapshot.key[0] if self._snapshot.key else "")
+
+    def _take_over(self) -> None:
+        try:
+            self._load()
+            if self._snapshot.key is None:
+                self._start_afresh()
+            else:
+                self._sweep()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _start_afresh(self) -> None:
+        home = self._fresh_home()
+        self._swap(home)
+
+    def _fresh_home(self) -> Path:
+        home = self._folder / secrets.token_hex(8)
+        home.mkdir(parents=True)
+        create(home, TEXT, {"version": VERSION})
+        create(home, STATE, {"version": VERSION, "stamp": None, "text": 0})
+        return home
+
+    def _swap(self, home: Path) -> None:
+        pointer = self._folder / "current.new"
+        pointer.write_text(home.name, "ascii")
+        current = self._folder / "current"
+        if current.is_dir() and not current.is_symlink():
+            shutil.rmtree(current)
+        pointer.replace(current)
+        self._load()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what no commit refers to: folders replaced, and what a killed writer left behind."""
+        kept = {"writer.lock", "current", self._home().name}
+        for path in self._folder.iterdir():
+            if path.name not in kept:
+                _remove(path)
+        for path in self._home().iterdir():
+            if path.suffix in (".tmp", ".new"):
+                _remove(path)
+
+
+def _fill(home: Path, rows: Iterable[Row], stamp: str, progress: Callable[[int], None]) -> None:
+    """Write all rows to a fresh pair of parts; only the last commit carries the stamp."""
+    seen: set[str] = set()
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, CHUNK)):
+        with committing(home, TEXT, {"version": VERSION}) as text:
+            for row in chunk:
+                if row.id in seen:
+                    raise Invalid("duplicate-id", "rows", f"two rows are about {row.id}")
+                seen.add(row.id)
+                _add_text(text, row, _digest(row))
+                if len(seen) % PROGRESS_EVERY == 0:
+                    progress(len(seen))
+        with committing(home, STATE, {"version": VERSION, "stamp": None, "text": 0}) as state:
+            for row in chunk:
+                _add_state(state, row)
+    with committing(home, STATE, {"version": VERSION, "stamp": stamp, "text": generation(home, TEXT)}):
+        progress(len(seen))
+
+
+def _drop(batch: Batch, found: tuple[Leaf, int] | None) -> None:
+    if found is not None:
+        batch.drop(found[0].name, found[1])
+
+
+def _add_text(batch: Batch, row: Row, digest: bytes) -> None:
+    batch.add_document(title=list(tokens(row.title)), body=list(tokens(row.text)), row=(row.id, digest))
+
+
+def _add_state(batch: Batch, row: Row) -> None:
+    batch.add_document(facts=facts(row), row=state_row(row))
+
+
+def _digest(row: Row) -> bytes:
+    text = f"{len(row.title)}:{row.title}{row.text}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _known_digest(snapshot: Snapshot, row: Row) -> bytes | None:
+    found = snapshot.find_text(row.id)
+    return found[0].digests[found[1]] if found else None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

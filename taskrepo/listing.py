@@ -1,0 +1,270 @@
+"""One consistent view of the index, and how it answers a plan.
+
+* A `Snapshot` never changes: it is one commit of the state part and the text part that was there with it.
+* A condition becomes one bit mask per segment, kept with the segment; conditions combine by integer arithmetic, so a
+  query costs little more than the page it returns. Nothing is ranked or grouped over all documents.
+* Orders are kept per segment too; a page merges them from the cursor on and stops when it is full.
+* Text is found in its own part and joined by task id; what the state part does not know is not shown.
+* Relevance depends on the task's own text alone (each word up to 9 times, ten times as much in the title), so that a
+  cursor in it stays good while other tasks change.
+
+>>> snapshot.page(plan(Query("gold state:published")), 50, None).ids
+('4k7q2m9x',)
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from heapq import merge
+from itertools import chain, islice
+from operator import or_
+from typing import Any, Final, TypeVar
+
+from taskrepo.errors import Invalid
+from taskrepo.model import STATES, Row
+from taskrepo.query import (
+    NEVER,
+    Clause,
+    Fact,
+    IdPrefix,
+    Key,
+    Page,
+    Phrase,
+    Plan,
+    Term,
+    Within,
+    title_key,
+    write_cursor,
+)
+from taskrepo.segments import MAX_EXPANSION, Leaf, docs_in, mask_of
+
+_NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
+_SPARSE: Final = 16
+_L = TypeVar("_L", bound=Leaf)
+
+
+def state_row(row: Row) -> tuple[Any, ...]:
+    """What a state document stores: id, the numbers in the order of `_NUMBERS`, the key of the title."""
+    due = NEVER if row.due_at is None else row.due_at
+    return (row.id, row.priority, due, row.created_at, row.updated_at, row.seq, title_key(row.title))
+
+
+class Columns(Leaf):
+    """A state segment: its numbers as arrays, and the orders asked of it so far."""
+
+    def keep(self, rows: list[tuple[Any, ...]]) -> None:
+        """Keep the numbers; titles are read again when first sorted by."""
+        self._numbers = {name: array("q", (row[n] for row in rows)) for n, name in enumerate(_NUMBERS, 1)}
+        self._orders: dict[str, Sequence[int]] = {}
+        self._titles: list[str] | None = None
+
+    def holds(self, term: Fact | Within | IdPrefix) -> int:
+        """The documents for which the condition holds."""
+        match term:
+            case Fact(any_of):
+                return reduce(or_, (self.having("facts", fact) for fact in any_of))
+            case Within():
+                return self.cached(term, lambda: mask_of(self._within(term), self.size))
+            case IdPrefix(prefix):
+                return mask_of(self._beginning_id(prefix), self.size)
+
+    def walk(self, sort: str, mask: int, after: Key | None, scores: Mapping[str, int]) -> Iterator[Key]:
+        """The sort keys of the masked documents that come after `after`, ascending."""
+        key = self._key(sort, scores)
+        if sort == "relevance" or mask.bit_count() * _SPARSE < self.size:
+            keys = sorted(map(key, docs_in(mask)))
+            return iter(keys[bisect_right(keys, after) if after else 0 :])
+        order = self._order(sort, key)
+        start = bisect_right(order, after, key=key) if after else 0
+        flags = mask.to_bytes(self.size // 8 + 1, "little")
+        return (key(doc) for doc in islice(order, start, None) if flags[doc >> 3] >> (doc & 7) & 1)
+
+    def _within(self, term: Within) -> Iterator[int]:
+        numbers = self._numbers[term.number]
+        return (doc for doc, number in enumerate(numbers) if term.low <= number < term.high)
+
+    def _beginning_id(self, prefix: str) -> Sequence[int]:
+        order = self._order("id", self.ids.__getitem__)
+        first = bisect_left(order, prefix, key=self.ids.__getitem__)
+        return order[first : bisect_left(order, f"{prefix}\x7f", key=self.ids.__getitem__)]
+
+    def _order(self, sort: str, key: Callable[[int], Any]) -> Sequence[int]:
+        # Two threads may make it twice; they make the same.
+        if sort not in self._orders:
+            self._orders[sort] = array("I", sorted(range(self.size), key=key))
+        return self._orders[sort]
+
+    def _key(self, sort: str, scores: Mapping[str, int]) -> Callable[[int], Key]:
+        ids = self.ids
+        priority, due, created, updated, seq = self._numbers.values()
+        match sort:
+            case "updated":
+                return lambda doc: (updated[doc], seq[doc], ids[doc])
+            case "created":
+                return lambda doc: (created[doc], ids[doc])
+            case "-created":
+                return lambda doc: (-created[doc], ids[doc])
+            case "priority":
+                return lambda doc: (priority[doc], due[doc], created[doc], ids[doc])
+            case "due":
+                return lambda doc: (due[doc], ids[doc])
+            case "title":
+                titles = self._title_keys()
+                return lambda doc: (titles[doc], ids[doc])
+            case "relevance":
+                return lambda doc: (-scores.get(ids[doc], 0), -updated[doc], -seq[doc], ids[doc])
+        return lambda doc: (-updated[doc], -seq[doc], ids[doc])
+
+    def _title_keys(self) -> list[str]:
+        if self._titles is None:
+            self._titles = [row[-1] for row in self.rows()]
+        return self._titles
+
+
+class Texts(Leaf):
+    """A text segment: what stands in the titles and bodies of its tasks, and a digest of each."""
+
+    def keep(self, rows: list[tuple[Any, ...]]) -> None:
+        """Keep the digests, by document number."""
+        self.digests: list[bytes] = [row[1] for row in rows]
+
+    def saying(self, phrase: Phrase) -> int:
+        """The documents in whose title or body the phrase stands. Raises `Invalid` for too wide a prefix."""
+        key = (phrase.tokens, phrase.prefix)
+        return self.cached(key, lambda: self._saying("title", phrase) | self._saying("body", phrase))
+
+    def score(self, phrase: Phrase, wanted: int) -> Iterator[tuple[str, int]]:
+        """What each token of the phrase adds to the relevance of the wanted documents' tasks."""
+        for field, weight in (("title", 10), ("body", 1)):
+            for token in dict.fromkeys(phrase.tokens):
+                for doc, often in self.frequencies(field, token).items():
+                    if wanted >> doc & 1:
+                        yield self.ids[doc], weight * min(often, 9)
+
+    def _saying(self, field: str, phrase: Phrase) -> int:
+        ends = [self._endings(field, phrase.tokens[-1])] if phrase.prefix else [[phrase.tokens[-1]]]
+        choices = [[token] for token in phrase.tokens[:-1]] + ends
+        found = (1 << self.size) - 1
+        for choice in choices:
+            found &= self.having(field, choice[0]) if len(choice) == 1 else self.having_any(field, choice)
+        return found if len(choices) == 1 or not found else self._in_a_row(field, choices, found)
+
+    def _endings(self, field: str, prefix: str) -> list[str]:
+        found = self.beginning(field, prefix)
+        if found is None:
+            raise Invalid("bad-query", "q", f"{prefix}* is the beginning of more than {MAX_EXPANSION} words; type more")
+        return found
+
+    def _in_a_row(self, field: str, choices: list[list[str]], wanted: int) -> int:
+        starts: dict[int, set[int]] = {}
+        for offset, choice in enumerate(choices):
+            here: dict[int, set[int]] = {}
+            for doc, places in chain.from_iterable(self.places(field, token, wanted).items() for token in choice):
+                here.setdefault(doc, set()).update(place - offset for place in places)
+            starts = {doc: at for doc, seen in here.items() if (at := seen & starts.get(doc, seen) if offset else seen)}
+            if offset:
+                wanted &= mask_of(starts, self.size)
+        return mask_of(starts, self.size)
+
+
+class Snapshot:
+    """The index at one commit: pairs of a leaf and the mask of its live documents.
+
+    `key` names the commit: folder, state generation, text generation. `users` counts who reads it.
+    """
+
+    def __init__(
+        self,
+        key: tuple[str, int, int] | None,
+        stamp: str | None,
+        columns: Sequence[tuple[Columns, int]] = (),
+        texts: Sequence[tuple[Texts, int]] = (),
+    ) -> None:
+        self.key, self.stamp = key, stamp
+        self.columns, self.texts = columns, texts
+        self.users = 1
+        self._counts: dict[str, int] | None = None
+
+    def close(self) -> None:
+        """Let go of the leaves."""
+        for leaf, _ in chain[tuple[Leaf, int]](self.columns, self.texts):
+            leaf.close()
+
+    def page(self, plan: Plan, limit: int, after: Key | None) -> Page:
+        """The first `limit` tasks of the plan after the key. Raises `Invalid` for too wide a prefix."""
+        masks = [self._matching(leaf, live, plan.clauses) for leaf, live in self.columns]
+        scores = self._scores(plan) if plan.sort == "relevance" else {}
+        walks = [
+            leaf.walk(plan.sort, mask, after, scores)
+            for (leaf, _), mask in zip(self.columns, masks, strict=True)
+            if mask
+        ]
+        keys = list(islice(merge(*walks), limit + 1))
+        following = write_cursor(plan, keys[limit - 1]) if len(keys) > limit else None
+        return Page(tuple(str(key[-1]) for key in keys[:limit]), following, sum(mask.bit_count() for mask in masks))
+
+    def counts(self) -> dict[str, int]:
+        """How many tasks are in each state, zeros included; counted once per snapshot."""
+        if self._counts is None:
+            self._counts = {
+                state: sum((leaf.having("facts", f"state:{state}") & live).bit_count() for leaf, live in self.columns)
+                for state in STATES
+            }
+        return dict(self._counts)
+
+    def find(self, task: str) -> tuple[Columns, int] | None:
+        """The state segment and document number of a task."""
+        return _found(self.columns, task)
+
+    def find_text(self, task: str) -> tuple[Texts, int] | None:
+        """The text segment and document number of a task."""
+        return _found(self.texts, task)
+
+    def _matching(self, leaf: Columns, live: int, clauses: Sequence[Clause]) -> int:
+        for clause in clauses:
+            if not live:
+                break
+            holds = self._holds(leaf, clause.term)
+            live &= ~holds if clause.negated else holds
+        return live
+
+    def _holds(self, leaf: Columns, term: Term) -> int:
+        if not isinstance(term, Phrase):
+            return leaf.holds(term)
+        generation = self.key[2] if self.key else 0
+        joined = leaf.cached((generation, term.tokens, term.prefix), lambda: self._joined(leaf, term))
+        return joined | leaf.holds(IdPrefix(term.or_id)) if term.or_id else joined
+
+    def _joined(self, leaf: Columns, phrase: Phrase) -> int:
+        hits = [(text, text.saying(phrase) & live) for text, live in self.texts]
+        if sum(mask.bit_count() for _, mask in hits) < leaf.size:
+            tasks = (text.ids[doc] for text, mask in hits for doc in docs_in(mask))
+            return mask_of((leaf.docs[task] for task in tasks if task in leaf.docs), leaf.size)
+        # A small segment asks for each of its tasks instead of going through all that say the words.
+        said = [(text.docs, mask.to_bytes(text.size // 8 + 1, "little")) for text, mask in hits if mask]
+        return mask_of((doc for doc, task in enumerate(leaf.ids) if _says(said, task)), leaf.size)
+
+    def _scores(self, plan: Plan) -> dict[str, int]:
+        scores: dict[str, int] = {}
+        for phrase in (c.term for c in plan.clauses if isinstance(c.term, Phrase) and not c.negated):
+            for text, live in self.texts:
+                for task, points in text.score(phrase, live):
+                    scores[task] = scores.get(task, 0) + points
+        return scores
+
+
+def _says(said: Sequence[tuple[Mapping[str, int], bytes]], task: str) -> bool:
+    for docs, flags in said:
+        doc = docs.get(task)
+        if doc is not None and flags[doc >> 3] >> (doc & 7) & 1:
+            return True
+    return False
+
+
+def _found(leaves: Sequence[tuple[_L, int]], task: str) -> tuple[_L, int] | None:
+    for leaf, live in leaves:
+        doc = leaf.docs.get(task)
+        if doc is not None and live >> doc & 1:
+            return leaf, doc
+    return None
