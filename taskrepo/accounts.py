@@ -1,6 +1,6 @@
 """API keys, passwords, sign-in links and sessions: the secrets of a running exchange, never in git.
 
-* One SQLite file, `accounts.db`, in a folder of mode 0700; files have mode 0600; every change is on disk before a reply.
+* One SQLite file, `accounts.db`, of mode 0600 in a folder of mode 0700; every change is on disk before a reply.
 * No secret is stored: keys, links and sessions as SHA-256 of at least 135 random bits, passwords as scrypt.
 * A key or session that another process revoked is refused by the very next call here.
 * Telling an unknown actor, key or token from a wrong one by time or by answer is not possible.
@@ -55,6 +55,7 @@ _SCRYPT_AT_ONCE: Final = 2  # so that sign-ins use at most 32 MiB and leave the 
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32, lower case
 _SECRET: Final = re.compile(rf"tr_(?P<id>[{_ALPHABET}]{{8}})_[{_ALPHABET}]{{27}}")
+_ACTOR: Final = re.compile("[a-z][a-z0-9-]{0,38}")
 _NO_HASH: Final = bytes(32)
 
 _SCHEMA: Final = """
@@ -87,7 +88,7 @@ class KeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in browser. `csrf` is the anti-forgery token its forms carry; `expires_at` is the end that cannot slide."""
+    """A signed-in browser. `csrf` is the anti-forgery token its forms carry; `expires_at` cannot slide."""
 
     actor: str
     csrf: str
@@ -182,7 +183,7 @@ class Accounts:
             _forget_revoked(db, found[0][0])
 
     def authenticate(self, secret: str, now: int) -> KeyInfo | None:
-        """The live key with this secret, or None. Reads memory and one counter of the file; never waits for a writer."""
+        """The live key with this secret, or None. Reads memory and one counter of the file; waits for no writer."""
         shape = _SECRET.fullmatch(secret)
         if not shape:
             return None
@@ -295,7 +296,7 @@ class Accounts:
         return found[0][0]
 
     def open_session(self, actor: str, now: int, ttl: int = 14 * 86400) -> tuple[str, str]:
-        """A session's token, for the cookie, and its anti-forgery token. It ends after `ttl` seconds, or three idle days."""
+        """A session's token for the cookie, and its anti-forgery token. Ends after `ttl` seconds or three idle days."""
         token = self._issue("session", actor, now, ttl)
         return token, _csrf(token)
 
@@ -360,20 +361,14 @@ class Accounts:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._read_lock:
+        with self._read_lock, _busy_refused():
             yield self._reader
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is on disk when the block has ended, or has changed nothing."""
-        with self._write_lock:
-            try:
-                with _transaction(self._writer):
-                    yield self._writer
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                    raise Refused("busy", "another process holds the accounts") from error
-                raise
+        with self._write_lock, _busy_refused(), _transaction(self._writer):
+            yield self._writer
 
     def _touch(self, work: Callable[[sqlite3.Connection], object]) -> bool:
         """Do a small write that may be lost; False when it cannot be done at once."""
@@ -404,6 +399,17 @@ def _write_used(db: sqlite3.Connection, used: dict[str, int]) -> None:
 
 
 @contextmanager
+def _busy_refused() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        # The low byte is the code, the rest its finer kinds.
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise Refused("busy", "another process holds the accounts") from error
+        raise
+
+
+@contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -426,7 +432,7 @@ def _open(folder: Path) -> tuple[sqlite3.Connection, sqlite3.Connection, sqlite3
     path = folder / "accounts.db"
     try:
         # The switch to WAL and the making of the tables happen once, whoever comes first.
-        with FileLock(folder / "accounts.lock", _BUSY_SECONDS, mode=0o600), ExitStack() as opened:
+        with FileLock(folder / "accounts.lock", _BUSY_SECONDS, mode=0o600), _busy_refused(), ExitStack() as opened:
             path.touch(0o600)
             path.chmod(0o600)
             writer = _connect(opened, path, "FULL", _BUSY_SECONDS)
@@ -443,12 +449,11 @@ def _open(folder: Path) -> tuple[sqlite3.Connection, sqlite3.Connection, sqlite3
 
 
 def _connect(opened: ExitStack, path: Path, synchronous: str, timeout: float) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     opened.callback(db.close)
-    for setting in ("journal_mode = WAL", f"synchronous = {synchronous}", "secure_delete = ON", "trusted_schema = OFF"):
+    for setting in ("journal_mode = WAL", f"synchronous = {synchronous}", "secure_delete = ON", "trusted_schema = OFF",
+                    f"journal_size_limit = {2**22}", f"busy_timeout = {int(timeout * 1000)}"):
         db.execute(f"PRAGMA {setting}")
-    if synchronous == "NORMAL":
-        db.execute("PRAGMA wal_autocheckpoint = 0")
     return db
 
 
@@ -493,7 +498,7 @@ def _plain(password: str) -> bytes | None:
 
 
 def _is_actor(actor: str) -> bool:
-    return 1 <= len(actor) <= 64 and actor.isascii() and actor.isprintable() and " " not in actor
+    return _ACTOR.fullmatch(actor) is not None
 
 
 def _check_actor(actor: str) -> str:

@@ -20,6 +20,7 @@ import re
 import secrets
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -47,6 +48,11 @@ ArchiveKind = Literal["zip", "tar.gz"]
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _PAX: Final = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,255})=")
 _YEAR_1980: Final = 315532800  # the earliest time a zip can tell, also its default
+_PLAIN: Final = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_BROKEN: Final = (
+    tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error,
+    EOFError, IndexError, NotImplementedError, OverflowError, ValueError,
+)  # fmt: skip
 _NOFOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -79,7 +85,7 @@ class Staging:
         `Invalid("hash-mismatch")` when the content is not the announced `sha256`; then nothing stays.
         """
         head, digest, size = bytearray(), hashlib.sha256(), 0
-        with self._room(), self._part() as (part_name, part):
+        with _room(), self._part() as (part_name, part):
             while data := stream.read(CHUNK):
                 size += len(data)
                 self._check_size(size, limit, path)
@@ -151,16 +157,6 @@ class Staging:
             raise Refused("file-too-large", message, path=path, limit=limit, size=size)
         if self._bytes + size > self._capacity:
             raise Refused("busy", "the exchange has no room for uploads just now")
-
-    @contextmanager
-    def _room(self) -> Iterator[None]:
-        """A full disk is the exchange being busy, not a bug."""
-        try:
-            yield
-        except OSError as fault:
-            if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise Refused("busy", "the exchange has no room for uploads just now") from fault
 
     @contextmanager
     def _part(self) -> Iterator[tuple[Path, BinaryIO]]:
@@ -275,6 +271,17 @@ def _link(staging: Staging, sha256: str, target: Path) -> None:
         part.rename(target)
 
 
+@contextmanager
+def _room() -> Iterator[None]:
+    """A full disk is the exchange being busy, not a bug."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise Refused("busy", "the exchange has no room for uploads just now") from fault
+
+
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
@@ -306,7 +313,7 @@ def read_archive(source: Readable | Path, kind: ArchiveKind, staging: Staging, l
     staged: list[File] = []
     total = 0
     try:
-        with _as_invalid(), _entries(source, kind, staging, limits) as entries:
+        with _room(), _as_invalid(), _entries(source, kind, staging, limits) as entries:
             for path, size, opened in _wanted(entries, limits):
                 with opened() as content:
                     kept = staging.receive(
@@ -352,7 +359,9 @@ def _entries(
         if not isinstance(stream, io.IOBase) or not stream.seekable():
             stream = stack.enter_context(_spool(stream, staging.folder, limits.max_task_bytes))
         window = _Window(cast(BinaryIO, stream), limits.max_files)
-        yield _zip_entries(stack.enter_context(zipfile.ZipFile(cast(BinaryIO, window))))
+        bundle = stack.enter_context(zipfile.ZipFile(cast(BinaryIO, window)))
+        _check_contents(window, bundle)
+        yield _zip_entries(bundle)
 
 
 def _wanted(entries: Iterator[_Entry], limits: Policy) -> Iterator[_Entry]:
@@ -397,7 +406,7 @@ def _as_invalid() -> Iterator[None]:
     """What the archive libraries raise on bad bytes, as `Invalid`."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as fault:
+    except _BROKEN as fault:
         raise Invalid("bad-archive", "archive", f"cannot be read ({type(fault).__name__}: {fault})"[:300]) from fault
 
 
@@ -458,7 +467,7 @@ def _tar_entries(stream: Readable, limit: int) -> Iterator[_Entry]:
             else:
                 path = extended.get("path", info.name)
                 extended = {}
-                if not (info.isfile() or (info.isdir() and not size)) or info.issparse() or size < 0:
+                if size < 0 or not (info.type in _PLAIN or (info.isdir() and not size)):
                     raise Invalid("bad-archive", "archive", f"{path!r} is neither a plain file nor a folder")
                 yield _Entry(path + "/" * info.isdir(), size, partial(_lent, body))
             while body.read(CHUNK):
@@ -494,7 +503,7 @@ class _Window:
     """A zip file of which no single read, such as that of its whole table of contents, takes more than it should."""
 
     def __init__(self, stream: BinaryIO, entries: int) -> None:
-        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+        self.tell, self.seekable = stream.tell, stream.seekable
         self._stream, self._most = stream, (1 << 20) + entries * guard.MAX_PATH
 
     def read(self, size: int = -1, /) -> bytes:
@@ -503,6 +512,20 @@ class _Window:
         if len(data) > self._most:
             raise Invalid("bad-archive", "archive", "has too long a table of contents")
         return data
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As `io.IOBase`; a place before the start is the archive's fault, not the disk's."""
+        if whence == 0 and not 0 <= offset < 1 << 63:
+            raise Invalid("bad-archive", "archive", "points outside itself")
+        return self._stream.seek(offset, whence)
+
+
+def _check_contents(window: _Window, bundle: zipfile.ZipFile) -> None:
+    """The end record counts the entries (APPNOTE 4.3.16), which zipfile does not compare with those it found."""
+    window.seek(-22 - len(bundle.comment), io.SEEK_END)
+    end = window.read(22)
+    if end[:4] != b"PK\5\6" or int.from_bytes(end[10:12], "little") not in (len(bundle.infolist()), 0xFFFF):
+        raise Invalid("bad-archive", "archive", "has an incomplete table of contents, or bytes after its end")
 
 
 def _zip_entries(bundle: zipfile.ZipFile) -> Iterator[_Entry]:

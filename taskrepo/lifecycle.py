@@ -191,7 +191,7 @@ def _decide_create(
         raise Refused("duplicate-id", f"the id {command.task} is taken", task=task.id)
     limits.check_files(policy, command.files)
     _check_reviewer(command.manifest, actors)
-    files = limits.stamp_files(policy, command.files, actor, now)
+    files = limits.stamp_files(policy, command.files, actor, now, "task_attachment")
     return Event(replace(command, files=files), actor.id, now, None, "draft" if command.draft else "published")
 
 
@@ -356,7 +356,7 @@ def _check_revise(task: Task, command: Command, actor: Actor, now: int, policy: 
     return replace(
         command,
         manifest=changed,
-        files=limits.stamp_files(policy, put, actor, now),
+        files=limits.stamp_files(policy, put, actor, now, "task_attachment"),
         drop=tuple(sorted(p for p in command.drop if p not in {f.path for f in put})),
     )
 
@@ -408,7 +408,7 @@ def _check_talk(task: Task, command: Command, actor: Actor, now: int, policy: Po
     if task.discussion >= policy.max_discussion:
         raise Refused("discussion-full", f"{task.id} has {task.discussion} entries", limit=policy.max_discussion)
     limits.check_files(policy, command.files, _held_bytes(task))
-    return replace(command, files=limits.stamp_files(policy, command.files, actor, now))
+    return replace(command, files=limits.stamp_files(policy, command.files, actor, now, "event_file"))
 
 
 def _check_expire(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
@@ -428,7 +428,7 @@ def _check_submit(task: Task, command: Command, actor: Actor, now: int, policy: 
     missing = limits.missing_deliverables(task.manifest, command.files)
     if missing:
         raise Refused("missing-deliverable", f"the submission lacks {', '.join(missing)}", missing=list(missing))
-    return replace(command, files=limits.stamp_files(policy, command.files, actor, now))
+    return replace(command, files=limits.stamp_files(policy, command.files, actor, now, "submission_artifact"))
 
 
 _CHECKS: Final[dict[type[Command], Callable[[Task, Command, Actor, int, Policy], Command]]] = {

@@ -47,7 +47,9 @@ _L = TypeVar("_L", bound=Leaf)
 def state_row(row: Row) -> tuple[Any, ...]:
     """What a state document stores: id, the numbers in the order of `_NUMBERS`, the key of the title."""
     due = NEVER if row.due_at is None else row.due_at
-    return (row.id, row.priority, due, row.created_at, row.updated_at, row.seq, title_key(row.title))
+    numbers = (row.priority, due, row.created_at, row.updated_at, row.seq)
+    # Beyond 63 bits neither the arrays nor the cursors could hold them.
+    return (row.id, *(max(-NEVER, min(NEVER, number)) for number in numbers), title_key(row.title))
 
 
 class Columns(Leaf):

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from taskrepo.errors import Refused
-from taskrepo.model import Actor, Deliverable, File, Manifest, Policy
+from taskrepo.model import Actor, Deliverable, File, FileKind, Manifest, Policy
 
 
 def check_files(policy: Policy, files: Sequence[File], held: int = 0) -> None:
@@ -35,9 +35,11 @@ def check_files(policy: Policy, files: Sequence[File], held: int = 0) -> None:
         )
 
 
-def stamp_files(policy: Policy, files: Sequence[File], actor: Actor, now: int) -> tuple[File, ...]:
-    """The files as the ledger records them, by path: who added them, when, and whether they live outside git."""
-    stamped = (replace(f, by=actor.id, at=now, lfs=f.size >= policy.large_file_bytes) for f in files)
+def stamp_files(
+    policy: Policy, files: Sequence[File], actor: Actor, now: int, kind: FileKind
+) -> tuple[File, ...]:
+    """The files as the ledger records them, by path: of which kind, who added them, when, and whether outside git."""
+    stamped = (replace(f, by=actor.id, at=now, kind=kind, lfs=f.size >= policy.large_file_bytes) for f in files)
     return tuple(sorted(stamped, key=lambda f: f.path))
 
 

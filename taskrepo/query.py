@@ -34,6 +34,7 @@ Key = tuple[int | str, ...]
 
 MAX_Q: Final = 500
 MAX_CLAUSES: Final = 20
+MAX_PHRASE: Final = 24
 MAX_LIMIT: Final = 200
 MAX_TOKENS: Final = 20_000
 MAX_TOKEN: Final = 40
@@ -259,14 +260,16 @@ def _clause(piece: re.Match[str]) -> Iterator[Clause]:
         yield Clause(_field(piece["field"].lower(), piece, where), negated)
     elif piece["bare"] is not None and piece["bare"][:-1].lower() in _FIELDS and piece["bare"].endswith(":"):
         raise Invalid("bad-query", "q", f"{piece['bare']} {where} needs a value right after the colon")
-    elif term := _text(piece["bare"], piece["quoted"], negated):
+    elif term := _text(piece["bare"], piece["quoted"], negated, where):
         yield Clause(term, negated)
 
 
-def _text(bare: str | None, quoted: str | None, negated: bool) -> Phrase | None:
+def _text(bare: str | None, quoted: str | None, negated: bool, where: str) -> Phrase | None:
     words = tuple(tokens(bare or quoted or ""))
     if not words:
         return None
+    if len(words) > MAX_PHRASE:
+        raise Invalid("bad-query", "q", f"the phrase {where} has more words than the {MAX_PHRASE} it may have at most")
     prefix = bare is not None and bare.endswith("*") and len(words[-1]) > 1
     # A negated word must not hide the task whose id happens to begin like it.
     is_id = bare is not None and not negated and not prefix and len(bare) >= MIN_ID and _ID.fullmatch(bare.lower())

@@ -132,7 +132,6 @@ def _unbase64(text: bytes) -> bytes:
 # Reads the rest of a signature made with the named algorithm; raises unless it is good for the message.
 _Check = Callable[[str, _Reader, bytes], None]
 
-
 _P: Final = 2**255 - 19
 _D: Final = -121665 * pow(121666, -1, _P) % _P
 # The y of the points of order 8; those of order 1, 2 and 4 are 1, -1 and 0.

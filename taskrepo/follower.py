@@ -1,0 +1,204 @@
+"""The follower: brings the listing index up to the ledger, and knows which tasks are held.
+
+* It works in passes; a pass ends with the index at a commit at least as new as `main` was when the pass began.
+* A reader who wrote waits for the pass that covers the write; nobody else waits for anything but the first pass.
+* An index that does not fit the ledger is rebuilt from it. If another process keeps the index, this one reads along.
+
+>>> with Follower(ledger, index) as follower:                                           # doctest: +SKIP
+...     follower.wait_for("bob")
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Final, Self
+
+from taskrepo.errors import Refused
+from taskrepo.index import Index
+from taskrepo.ledger import Ledger, Snapshot, changed_tasks
+from taskrepo.lifecycle import reviewer
+from taskrepo.model import HELD, Row, Task
+from taskrepo.query import MAX_LIMIT, Query
+
+log = logging.getLogger(__name__)
+
+_POLL: Final = 0.2
+_PATIENCE: Final = 5.0
+_PACK_EVERY: Final = 32
+
+
+class Follower:
+    """One background thread over one index. Safe to use from many threads."""
+
+    def __init__(self, ledger: Ledger, index: Index) -> None:
+        self._ledger, self._index = ledger, index
+        self._changed = Condition()
+        self._thread: Thread | None = None
+        self._closing = False
+        self._nudged = False
+        self._begun = self._ended = 0
+        self._owed: dict[str, int] = {}
+        self._held: set[str] | None = None
+        self._writes = 0
+        self.progress: Callable[[int], None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to follow, if not begun yet."""
+        with self._changed:
+            if self._thread is None and not self._closing:
+                self._thread = Thread(target=self._run, name="index-follower", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the pass at hand."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def nudge(self, commit: str) -> None:
+        """`main` has moved."""
+        with self._changed:
+            self._nudged = True
+            self._writes += 1
+            self._changed.notify_all()
+
+    def wrote(self, actor: str, commit: str) -> None:
+        """The actor's write is in the ledger: what they list next must show it."""
+        with self._changed:
+            self._owed[actor] = self._begun + 1
+
+    def wait_for(self, reader: str) -> None:
+        """Return once the index shows the reader's last write, or after a few seconds at the latest."""
+        self.start()
+        with self._changed:
+            owed = self._owed.get(reader, 1)
+            if self._changed.wait_for(lambda: self._ended >= owed or self._closing, _PATIENCE):
+                self._owed.pop(reader, None)
+
+    def held(self) -> list[Task]:
+        """The tasks somebody holds, as of now."""
+        self.wait_for("")
+        snapshot = self._ledger.snapshot()
+        with self._changed:
+            ids = sorted(self._held or ())
+        return [task for task in map(snapshot.get, ids) if task is not None and task.state in HELD]
+
+    # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        while self._begin():
+            try:
+                self._pass()
+            except Exception:
+                log.exception("the listing index could not follow the ledger; trying again")
+                time.sleep(_POLL)
+                continue
+            with self._changed:
+                self._ended = self._begun
+                self._changed.notify_all()
+
+    def _begin(self) -> bool:
+        with self._changed:
+            if self._ended == self._begun and self._begun:
+                self._changed.wait_for(lambda: self._nudged or self._closing, _POLL)
+            self._nudged = False
+            self._begun += 1
+            return not self._closing
+
+    def _pass(self) -> None:
+        snapshot = self._ledger.snapshot()
+        if not self._index.try_writer():
+            self._read_along(snapshot)
+        elif self._index.stamp != snapshot.commit:
+            self._bring_up(snapshot)
+        if self._held is None:
+            self._remember_held(snapshot)
+        if self._writes >= _PACK_EVERY:
+            self._writes = 0
+            self._ledger.store.consolidate()
+
+    def _bring_up(self, snapshot: Snapshot) -> None:
+        stamp = self._index.stamp
+        changed = changed_tasks(self._ledger.store, stamp, snapshot.commit) if stamp else None
+        try:
+            if changed is None:
+                raise Refused("busy", "the index must be built anew")
+            rows = list(self._rows(snapshot, (task for task, _ in changed), time.time_ns() // 1000))
+            self._index.update(rows, snapshot.commit)
+        except Refused:
+            self._index.rebuild(self._rows(snapshot, _oldest_first(self._ledger, snapshot)), snapshot.commit, self.progress)
+            self._remember_held(snapshot)
+            return
+        self._note_held(rows)
+
+    def _rows(self, snapshot: Snapshot, tasks: Iterable[str], base: int = 0) -> Iterator[Row]:
+        for position, task in enumerate(tasks):
+            yield row_of(snapshot.task(task), base + position)
+
+    def _read_along(self, snapshot: Snapshot) -> None:
+        """Wait for the process that keeps the index; it polls as often as this one."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._index.stamp != snapshot.commit and time.monotonic() < deadline and not self._closing:
+            time.sleep(_POLL / 4)
+            snapshot = self._ledger.snapshot() if self._passed(snapshot) else snapshot
+        self._remember_held(snapshot)
+
+    def _passed(self, snapshot: Snapshot) -> bool:
+        """Whether the index is already beyond the snapshot."""
+        stamp = self._index.stamp
+        return stamp is not None and changed_tasks(self._ledger.store, snapshot.commit, stamp) is not None
+
+    def _note_held(self, rows: Iterable[Row]) -> None:
+        with self._changed:
+            held = self._held
+            if held is not None:
+                for row in rows:
+                    (held.add if row.state in HELD else held.discard)(row.id)
+
+    def _remember_held(self, snapshot: Snapshot) -> None:
+        held: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = self._index.search(Query(states=tuple(sorted(HELD))), MAX_LIMIT, cursor)
+            held.update(page.ids)
+            cursor = page.next
+            if cursor is None:
+                break
+        with self._changed:
+            self._held = held
+
+
+def row_of(task: Task, seq: int) -> Row:
+    """What the listing knows of a task."""
+    manifest = task.manifest
+    return Row(
+        id=task.id,
+        title=manifest.title,
+        state=task.state,
+        publisher=task.publisher,
+        assignee=task.assignee,
+        reviewer=reviewer(task),
+        labels=manifest.labels,
+        priority=manifest.priority,
+        due_at=manifest.due_at,
+        created_at=task.created_at,
+        updated_at=task.updated.at,
+        waiting=task.waiting is not None,
+        seq=seq,
+        text="\n".join((manifest.title, manifest.description, " ".join(manifest.labels))),
+    )
+
+
+def _oldest_first(ledger: Ledger, snapshot: Snapshot) -> Iterable[str]:
+    """The ids of all tasks in the order of their latest events."""
+    return (task for task, _ in changed_tasks(ledger.store, None, snapshot.commit) or ())

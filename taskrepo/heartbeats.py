@@ -1,0 +1,40 @@
+"""Signs of life of executors: kept outside git, one small file a lease.
+
+* A heartbeat is the modification time of `FOLDER/<task>.<execution>`; all processes on the data folder see it.
+* Losing one never costs a lease: a restarted exchange gives every lease its full length again.
+
+>>> beats = Heartbeats(Path("private/leases"))                                          # doctest: +SKIP
+>>> beats.beat("4k7q2m9x", 1, 1763690000); beats.last("4k7q2m9x", 1)                    # doctest: +SKIP
+1763690000
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+class Heartbeats:
+    """The latest sign of life of each live execution, in Unix seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def beat(self, task: str, execution: int, at: int) -> None:
+        """Note a sign of life."""
+        path = self._path(task, execution)
+        path.touch(mode=0o600)
+        os.utime(path, (at, at))
+
+    def last(self, task: str, execution: int) -> int | None:
+        """The latest sign of life, if there was one."""
+        with suppress(FileNotFoundError):
+            return int(self._path(task, execution).stat().st_mtime)
+        return None
+
+    def forget(self, task: str, execution: int) -> None:
+        """The execution is over."""
+        self._path(task, execution).unlink(missing_ok=True)
+
+    def _path(self, task: str, execution: int) -> Path:
+        return self._folder / f"{task}.{execution}"

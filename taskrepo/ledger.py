@@ -1,0 +1,328 @@
+"""Reading the ledger: the exchange as of any commit, and the chain of each task's events.
+
+* A `Snapshot` is the state at one commit and never changes; reading it waits for nobody.
+* Parsed records are cached by the ids of the blobs they came from, so nothing goes stale.
+* A `Trail` knows each task's latest commit. It reads every commit at most once: new ones as `main` moves, old ones
+  backwards, only as far as somebody asks.
+
+>>> ledger = Ledger(Store(Path("exchange.git")))                                        # doctest: +SKIP
+>>> ledger.snapshot().task("4k7q2m9x").state                                            # doctest: +SKIP
+'running'
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import RLock
+from typing import Final, Protocol
+
+from taskrepo import package, roster
+from taskrepo.directory import Directory
+from taskrepo.errors import Invalid, Refused
+from taskrepo.events import Content
+from taskrepo.history import Commit, Entry, read_commit, read_message
+from taskrepo.identity import LENGTH, check_id, task_path, typed_prefix
+from taskrepo.model import Actor, File, Manifest, Policy, Task
+from taskrepo.store import FILE_MODE, Recent, Store, Tree, first_parent
+from taskrepo.store import Entry as TreeEntry
+
+_TASK_TRAILER: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
+_TREE: Final = slice(5, 45)
+
+
+class Objects(Protocol):
+    """Where a snapshot reads: a store, or a batch over one."""
+
+    def read(self, oid: str, kind: str) -> bytes: ...
+
+    def tree(self, oid: str) -> Tree: ...
+
+    def find(self, root: str, path: str) -> TreeEntry | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A submission's content: its summary, files, and the reason given with its review."""
+
+    number: int
+    summary: str
+    files: tuple[File, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A discussion entry: `kind` is comment, question, answer or progress."""
+
+    number: int
+    kind: str
+    by: str
+    at: str
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event as the ledger holds it: its commit's id, the commit and what its message says."""
+
+    id: str
+    commit: Commit
+    entry: Entry
+
+
+class Ledger:
+    """A store with the caches that snapshots share."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.trail = Trail(store)
+        self.tasks: Recent[Task] = Recent(10_000)
+        self.manifests: Recent[Manifest] = Recent(10_000)
+        self.files: Recent[tuple[File, ...]] = Recent(2_000)
+        self.actors: Recent[Actor] = Recent(10_000)
+        self.directories: Recent[Directory] = Recent(16)
+
+    def snapshot(self, commit: str | None = None) -> "Snapshot":
+        """The exchange as of `commit`, or as of now. Raises `Refused("unknown-commit")`."""
+        at = commit or self.store.head()
+        if at is None:
+            raise Invalid("no-ledger", str(self.store.path), "has no commit on main yet")
+        try:
+            raw = self.store.read(at, "commit")
+        except Invalid:
+            raise Refused("unknown-commit", f"the ledger has no commit {at}") from None
+        return Snapshot(self, self.store, at, raw[_TREE].decode())
+
+    def happening(self, oid: str, objects: Objects | None = None) -> Happening:
+        """The event of a commit."""
+        commit = read_commit((objects or self.store).read(oid, "commit"))
+        return Happening(oid, commit, read_message(commit.message))
+
+    def chain(self, last: str | None, objects: Objects | None = None) -> Iterator[Happening]:
+        """A task's events from the commit `last` back to its creation, newest first."""
+        while last is not None:
+            happening = self.happening(last, objects)
+            yield happening
+            last = happening.entry.previous
+
+
+class Snapshot:
+    """The exchange as of one commit. `root` is the commit's tree."""
+
+    def __init__(self, ledger: Ledger, objects: Objects, commit: str, root: str) -> None:
+        self._ledger, self._objects = ledger, objects
+        self.commit, self.root = commit, root
+
+    # ── the directory ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def directory(self) -> Directory:
+        """All actors and the policy."""
+        tree = self._objects.tree(self.root)
+        actors, policy = tree[roster.ACTORS][1], tree[roster.POLICY][1]
+        known = self._ledger.directories.get(actors + policy)
+        if known is None:
+            found = (self._actor(oid) for _, (_, oid) in self._objects.tree(actors).items())
+            policy_found = roster.read_policy(self._objects.read(policy, "blob"))
+            known = Directory({a.id: a for a in found}, policy_found)
+            self._ledger.directories.put(actors + policy, known)
+        return known
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.directory.policy
+
+    def actor(self, actor: str) -> Actor:
+        """The actor with this id. Raises `Refused("unknown-actor")`."""
+        found = self.directory.actors.get(actor)
+        if found is None:
+            raise Refused("unknown-actor", f"no actor has the id {actor[:40]}")
+        return found
+
+    def _actor(self, oid: str) -> Actor:
+        actor = self._ledger.actors.get(oid)
+        if actor is None:
+            actor = roster.read_actor(self._objects.read(oid, "blob"))
+            self._ledger.actors.put(oid, actor)
+        return actor
+
+    # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def task(self, task: str) -> Task:
+        """The task with this id. Raises `Invalid("bad-id")` or `Refused("unknown-task")`."""
+        found = self.get(check_id(task))
+        if found is None:
+            raise Refused("unknown-task", f"no task has the id {task}")
+        return found
+
+    def get(self, task: str) -> Task | None:
+        """The task with this id, or `None`."""
+        folder = self.folder(task)
+        if folder is None:
+            return None
+        tree = self._objects.tree(folder)
+        key = task_key(tree)
+        known = self._ledger.tasks.get(key)
+        if known is None:
+            known = self._read_task(tree)
+            self._ledger.tasks.put(key, known)
+        return known
+
+    def folder(self, task: str) -> str | None:
+        """The id of the task's tree, which is the same exactly as long as nothing in it changes."""
+        entry = self._objects.find(self.root, task_path(task))
+        return entry[1] if entry else None
+
+    def ids(self) -> Iterator[str]:
+        """The ids of all tasks, in order."""
+        entry = self._objects.find(self.root, "tasks")
+        return self._below(entry[1], 3) if entry else iter(())
+
+    def resolve(self, typed: str) -> str:
+        """The one task whose id is, or starts with, what a person typed.
+
+        Raises `Invalid("bad-id")`, `Refused("unknown-task")` or `Refused("ambiguous-id")`.
+        """
+        prefix = typed_prefix(typed)
+        if len(prefix) == LENGTH:
+            self.task(prefix)
+            return prefix
+        entry = self._objects.find(self.root, f"tasks/{'/'.join(prefix[:3])}")
+        found = sorted(name for name in self._objects.tree(entry[1]) if name.startswith(prefix)) if entry else []
+        if not found:
+            raise Refused("unknown-task", f"no task's id starts with {prefix}")
+        if len(found) > 1:
+            raise Refused("ambiguous-id", f"{prefix} may be {', '.join(found[:5])}", candidates=found[:20])
+        return found[0]
+
+    def _below(self, oid: str, levels: int) -> Iterator[str]:
+        for name, (_, below) in sorted(self._objects.tree(oid).items()):
+            yield from self._below(below, levels - 1) if levels else (name,)
+
+    def _read_task(self, tree: Tree) -> Task:
+        read = self._objects.read
+        record, manifest, files = (tree.get(n) for n in (package.RECORD, package.MANIFEST, package.FILES))
+        if record is None or manifest is None:
+            raise Invalid("bad-task", "task", "has no record or no manifest")
+        return package.read_record(
+            read(record[1], "blob"), self._manifest(manifest[1]), self._files(files[1]) if files else ()
+        )
+
+    def _manifest(self, oid: str) -> Manifest:
+        known = self._ledger.manifests.get(oid)
+        if known is None:
+            known = package.read_manifest(self._objects.read(oid, "blob"))
+            self._ledger.manifests.put(oid, known)
+        return known
+
+    def _files(self, oid: str) -> tuple[File, ...]:
+        known = self._ledger.files.get(oid)
+        if known is None:
+            known = package.read_files(self._objects.read(oid, "blob"))
+            self._ledger.files.put(oid, known)
+        return known
+
+    # ── what is in a task's folder ──────────────────────────────────────────────────────────────────────────────────
+
+    def read(self, task: str, path: str) -> bytes:
+        """The file at `path` in the task's folder, as the tree holds it. Raises `Refused("unknown-file")`."""
+        entry = self._objects.find(self.root, f"{task_path(task)}/{path}")
+        if entry is None or entry[0] != FILE_MODE:
+            raise Refused("unknown-file", f"{task} has no file {path[:200]}")
+        return self._objects.read(entry[1], "blob")
+
+    def delivery(self, task: Task, number: int) -> Delivery:
+        """The content of submission `number`. Raises `Refused("unknown-submission")`."""
+        if not 1 <= number <= len(task.submissions):
+            raise Refused("unknown-submission", f"{task.id} has no submission {number}")
+        folder, made = package.submission_folder(number), task.submissions[number - 1]
+        files = package.read_files(self.read(task.id, f"{folder}/{package.FILES}")) if made.files else ()
+        review = package.read_review(self.read(task.id, f"{folder}/{package.REVIEW}"))[1] if made.review else ""
+        summary = package.read_summary(self.read(task.id, f"{folder}/{package.SUMMARY}"))
+        return Delivery(number, summary, files, review)
+
+    def discussion(self, task: Task) -> list[Remark]:
+        """The task's discussion, oldest first."""
+        return [self.remark(task.id, number) for number in range(1, task.discussion + 1)]
+
+    def remark(self, task: str, number: int) -> Remark:
+        """One discussion entry."""
+        front, content = package.read_entry(self.read(task, package.entry_path(number)))
+        return Remark(number, front["kind"], front["by"], front["at"], content)
+
+    def last(self, task: str) -> str:
+        """The commit of the task's latest event as of this snapshot."""
+        folder = self.folder(task)
+        for happening in self._ledger.chain(self._ledger.trail.last(task)):
+            entry = self._ledger.store.find(happening.commit.tree, task_path(task))
+            if entry and entry[1] == folder:
+                return happening.id
+        raise Refused("unknown-task", f"no task has the id {task}")
+
+
+def task_key(tree: Tree) -> str:
+    """What a parsed task is cached by: the blobs it is read from."""
+    names = (package.RECORD, package.MANIFEST, package.FILES)
+    return "".join(tree[name][1] for name in names if name in tree)
+
+
+class Trail:
+    """Each task's latest commit. Safe to use from many threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = RLock()
+        self._last: dict[str, str] = {}
+        self._newest: str | None = None
+        self._unread: str | None = None  # the newest commit not yet read backwards
+
+    def advance(self, head: str | None = None) -> None:
+        """Take in the commits between what was known and `head`, by default the head of `main`."""
+        with self._lock:
+            head = head or self._store.head()
+            if self._newest is None:
+                self._newest = self._unread = head
+            if head is None or head == self._newest:
+                return
+            found = []
+            for oid, raw in self._store.history(head, until=self._newest):
+                found.append((oid, raw))
+            for oid, raw in reversed(found):
+                self._note(oid, raw)
+            self._newest = head
+
+    def last(self, task: str) -> str | None:
+        """The latest commit about `task`, or `None`."""
+        with self._lock:
+            self.advance()
+            while task not in self._last and self._unread is not None:
+                raw = self._store.read(self._unread, "commit")
+                match = _TASK_TRAILER.search(raw)
+                if match:
+                    self._last.setdefault(match[1].decode(), self._unread)
+                self._unread = first_parent(raw)
+            return self._last.get(task)
+
+    def _note(self, oid: str, raw: bytes) -> None:
+        match = _TASK_TRAILER.search(raw)
+        if match:
+            self._last[match[1].decode()] = oid
+
+
+def changed_tasks(store: Store, since: str | None, head: str) -> list[tuple[str, str]] | None:
+    """The tasks with events after the commit `since` up to `head`, each with its latest commit, oldest first.
+
+    `since` of `None` means from the first. The answer is `None` if `since` is not in the history of `head`.
+    """
+    found: dict[str, str] = {}
+    oid: str | None = head
+    while oid is not None and oid != since:
+        raw = store.read(oid, "commit")
+        match = _TASK_TRAILER.search(raw)
+        if match:
+            found.setdefault(match[1].decode(), oid)
+        oid = first_parent(raw)
+    return list(reversed(found.items())) if oid == since else None
+
+

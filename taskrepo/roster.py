@@ -1,0 +1,72 @@
+"""The directory's files ⇄ Directory: `actors/<id>.yaml`, `policy.yaml`, `allowed_signers`.
+
+* As in `package`, what an event writes is a function of the event alone; the founding commit also brings the
+  `README.md` that explains the repository, whose words no rule fixes.
+* `allowed_signers` is a projection of the actors' keys for `git log --show-signature`; nothing here reads it.
+
+>>> sorted(render(None, directory))                                                    # doctest: +SKIP
+['actors/admin.yaml', 'actors/exchange.yaml', 'allowed_signers', 'policy.yaml']
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from taskrepo import plain
+from taskrepo.directory import Directory
+from taskrepo.documents import dump_yaml, load_yaml
+from taskrepo.history import DOMAIN
+from taskrepo.model import Actor, Policy, PublicKey
+from taskrepo.package import MAX_DOCUMENT
+from taskrepo.schema import validate
+
+POLICY: Final = "policy.yaml"
+SIGNERS: Final = "allowed_signers"
+ACTORS: Final = "actors"
+README: Final = "README.md"
+
+
+def render(before: Directory | None, after: Directory) -> dict[str, bytes]:
+    """Path in the ledger's tree → content, for everything that differs."""
+    old: Mapping[str, Actor] = before.actors if before else {}
+    changed = (a for a in after.actors.values() if old.get(a.id) != a)
+    writes = {actor_path(a.id): dump_yaml(plain.actor_to(a)) for a in changed}
+    if before is None or before.policy != after.policy:
+        writes[POLICY] = dump_yaml(plain.policy_to(after.policy))
+    signers = _signers(after)
+    if before is None or _signers(before) != signers:
+        writes[SIGNERS] = signers
+    return writes
+
+
+def actor_path(actor: str) -> str:
+    """Where the actor's record lives."""
+    return f"{ACTORS}/{actor}.yaml"
+
+
+def read_actor(data: bytes) -> Actor:
+    """The actor of an `actors/<id>.yaml`. Raises `Invalid`."""
+    document = load_yaml(data, "actor", limit=MAX_DOCUMENT)
+    validate("actor", document, "actor")
+    return plain.actor_from(document)
+
+
+def read_policy(data: bytes) -> Policy:
+    """The policy of a `policy.yaml`. Raises `Invalid`."""
+    document = load_yaml(data, "policy", limit=MAX_DOCUMENT)
+    validate("policy", document, "policy")
+    return plain.policy_from(document)
+
+
+def _signers(directory: Directory) -> bytes:
+    lines = [_signer(actor, key) for _, actor in sorted(directory.actors.items()) for key in actor.keys]
+    return "".join(lines).encode()
+
+
+def _signer(actor: Actor, key: PublicKey) -> str:
+    """One line, as ssh-keygen(1) describes under ALLOWED SIGNERS. The last second of a retired key still counts."""
+    options = 'namespaces="git"'
+    if key.retired_at is not None:
+        until = datetime.fromtimestamp(key.retired_at + 1, UTC).strftime("%Y%m%d%H%M%SZ")
+        options += f',valid-before="{until}"'
+    return f"{actor.id}@{DOMAIN} {options} {key.line}\n"

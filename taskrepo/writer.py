@@ -1,0 +1,211 @@
+"""The one writer: requests wait in a queue, and each batch of them becomes one durable write.
+
+* Requests are judged one after another against the evolving head, and each gets its own signed commit.
+* Callers hear the outcome only after the whole batch is on disk: an answer means durable, and a refusal was judged
+  against a state that is durable too.
+* Across processes one writer works at a time, under an operating-system lock that dies with its process. If `main`
+  moved all the same, the whole batch is judged again.
+
+>>> with Writer(ledger, signer, Path("writer.lock")) as writer:                         # doctest: +SKIP
+...     writer.submit(lambda draft: draft.snapshot.commit)
+"""
+
+import logging
+import queue
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, Final, Generic, TypeVar, cast
+
+from filelock import FileLock, Timeout
+
+from taskrepo import history
+from taskrepo.directory import EXCHANGE_ACTOR
+from taskrepo.errors import Refused
+from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.model import Actor
+from taskrepo.signing import Signer
+from taskrepo.store import Batch
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Blob = bytes | str | None
+
+MAX_BATCH: Final = 128
+MAX_WAITING: Final = 4096
+_LOCK_PATIENCE: Final = 30.0
+_ATTEMPTS: Final = 5
+
+
+class Draft:
+    """The evolving head of a batch: the durable head, and the commits judged since."""
+
+    def __init__(self, ledger: Ledger, signer: Signer, head: str | None) -> None:
+        self._ledger, self._signer = ledger, signer
+        self.batch: Batch = ledger.store.batch()
+        self.head = head
+        self._root: str | None = None
+        self._clock = 0
+        self._last: dict[str, str | None] = {}
+        if head is not None:
+            commit = history.read_commit(ledger.store.read(head, "commit"))
+            self._root, self._clock = commit.tree, commit.committer.at
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state to judge by. Raises `Refused` before the exchange is founded."""
+        if self.head is None or self._root is None:
+            raise Refused("wrong-state", "there is no exchange here yet; taskrepo init makes one")
+        return Snapshot(self._ledger, self.batch, self.head, self._root)
+
+    def now(self) -> int:
+        """The time in Unix seconds; never earlier than the last commit's, whatever the clock says."""
+        return max(int(time.time()), self._clock)
+
+    def last(self, task: str) -> str | None:
+        """The latest commit about the task."""
+        return self._last[task] if task in self._last else self._ledger.trail.last(task)
+
+    def happenings(self, task: str) -> Iterable[history.Commit | Any]:
+        """The task's events so far, newest first."""
+        return self._ledger.chain(self.last(task), self.batch)
+
+    def append(self, entry: history.Entry, author: Actor, at: int, writes: Mapping[str, Blob]) -> str:
+        """Add a commit that puts `writes` (path → content, the id of a blob in the batch, or `None`); returns its id."""
+        blobs = {p: self.batch.add("blob", w) if isinstance(w, bytes) else w for p, w in writes.items()}
+        root = self.batch.write(self._root, blobs)
+        payload = history.write_payload(
+            root,
+            (self.head,) if self.head else (),
+            history.person(author, at),
+            history.person(EXCHANGE_ACTOR, at),
+            history.write_message(entry),
+        )
+        oid = self.batch.add("commit", history.add_signature(payload, self._signer.sign(payload)))
+        self.head, self._root, self._clock = oid, root, at
+        if entry.task:
+            self._last[entry.task] = oid
+        return oid
+
+
+class _Request(Generic[T]):
+    """A judge of the draft, and where its outcome goes."""
+
+    def __init__(self, judge: Callable[[Draft], T]) -> None:
+        self.judge = judge
+        self.future: Future[T] = Future()
+
+
+class Writer:
+    """The queue and its thread. `submit` may be called from any thread."""
+
+    def __init__(self, ledger: Ledger, signer: Signer, lock: Path) -> None:
+        self._ledger, self._signer = ledger, signer
+        self._process_lock = FileLock(lock, timeout=_LOCK_PATIENCE)
+        self._queue: queue.Queue[_Request[Any] | None] = queue.Queue(MAX_WAITING)
+        self._starting = Lock()
+        self._thread: Thread | None = None
+        self._closed = False
+        self.published: list[Callable[[str], None]] = []
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def submit(self, judge: Callable[[Draft], T]) -> T:
+        """Run `judge` on the draft in turn; return what it returned once that is durable, or raise what it raised.
+
+        Raises `Refused("busy")` if the queue is full or the writer has closed.
+        """
+        request = _Request(judge)
+        with self._starting:
+            if self._closed:
+                raise Refused("busy", "the exchange is shutting down")
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="ledger-writer", daemon=True)
+                self._thread.start()
+            try:
+                self._queue.put_nowait(request)
+            except queue.Full:
+                raise Refused("busy", f"{MAX_WAITING} requests are waiting; try again soon") from None
+        return request.future.result()
+
+    def close(self) -> None:
+        """Answer everything accepted so far, then stop."""
+        with self._starting:
+            self._closed = True
+            if self._thread is not None:
+                self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            requests, more = self._drain(first)
+            self._answer(requests)
+            if not more:
+                return
+
+    def _drain(self, first: _Request[Any]) -> tuple[list[_Request[Any]], bool]:
+        requests = [first]
+        while len(requests) < MAX_BATCH:
+            try:
+                request = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if request is None:
+                return requests, False
+            requests.append(request)
+        return requests, True
+
+    def _answer(self, requests: list[_Request[Any]]) -> None:
+        try:
+            outcomes = self._write(requests)
+        except Timeout:
+            outcomes = [Refused("busy", "another process holds the writer's lock; try again")] * len(requests)
+        except Refused as refused:
+            outcomes = [refused] * len(requests)
+        except Exception:
+            log.exception("a batch of %d requests could not be written", len(requests))
+            outcomes = [Refused("internal", "the ledger could not be written; nothing was changed")] * len(requests)
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                request.future.set_exception(outcome)
+            else:
+                request.future.set_result(outcome)
+
+    def _write(self, requests: list[_Request[Any]]) -> list[Any]:
+        """Judge and publish, again from the start while somebody else moves `main` in between."""
+        for attempt in range(_ATTEMPTS):
+            with self._process_lock:
+                head = self._ledger.store.head()
+                draft = Draft(self._ledger, self._signer, head)
+                outcomes = [self._judge(request, draft) for request in requests]
+                if draft.head == head:
+                    return outcomes
+                try:
+                    self._ledger.store.publish(draft.batch, head, cast(str, draft.head))
+                except Refused:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                    continue
+            for follower in self.published:
+                follower(cast(str, draft.head))
+            return outcomes
+        raise AssertionError("unreachable")
+
+    def _judge(self, request: _Request[Any], draft: Draft) -> Any:
+        """The outcome of one request: a value or an exception. A failed one leaves no object behind."""
+        mark = len(draft.batch.objects)
+        try:
+            return request.judge(draft)
+        except Exception as error:
+            for oid in list(draft.batch.objects)[mark:]:
+                del draft.batch.objects[oid]
+            if not isinstance(error, Refused) and not hasattr(error, "where"):
+                log.exception("a request failed")
+            return error

@@ -1,0 +1,72 @@
+"""A real server on a real socket, and raw bytes to talk to it."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from taskrepo.web.server import Limits, serve
+
+QUICK = Limits(
+    head_seconds=1.0, idle_seconds=1.0, body_seconds=1.0, write_seconds=3.0, drain_seconds=0.5, stop_seconds=3.0
+)
+
+
+@dataclass
+class Running:
+    """A server in a thread."""
+
+    port: int
+    stop: threading.Event
+    thread: threading.Thread
+
+    def connect(self) -> socket.socket:
+        """A connection that gives up after ten seconds."""
+        return socket.create_connection(("127.0.0.1", self.port), 10)
+
+    def talk(self, data: bytes) -> bytes:
+        """All that comes back for `data` until the server closes."""
+        with self.connect() as sock:
+            sock.sendall(data)
+            return everything(sock)
+
+
+def everything(sock: socket.socket) -> bytes:
+    """What comes until the connection ends."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := sock.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Running]]:
+    """Start `serve` with an application; all are stopped, and must stop, at the end of the test."""
+    running: list[Running] = []
+
+    def start(app: Any, **options: Any) -> Running:
+        ready, stop, urls = threading.Event(), threading.Event(), []
+
+        def on_ready(url: str) -> None:
+            urls.append(url)
+            ready.set()
+
+        options = {"limits": QUICK} | options
+        thread = threading.Thread(
+            target=serve, args=(app, "127.0.0.1", 0), kwargs={"on_ready": on_ready, "stop": stop, **options}
+        )
+        thread.start()
+        assert ready.wait(10)
+        running.append(Running(int(urls[0].rpartition(":")[2]), stop, thread))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.stop.set()
+    for each in running:
+        each.thread.join(15)
+        assert not each.thread.is_alive()

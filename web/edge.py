@@ -1,0 +1,424 @@
+"""The edge: what surrounds every answer, whoever serves it and whatever the application does.
+
+* Every error is an RFC 9457 problem (`application/problem+json`) whose `code` is the same through every door.
+* Every response carries the security headers; what the application set itself stands, except `nosniff`.
+* A request body is bounded, and one that stops early raises `Invalid("truncated-body")`, never looks like a short one.
+* An exception becomes a 500 that tells the client a request id and nothing else; the log gets the traceback, once.
+* Chunked bodies arrive decoded, with `wsgi.input_terminated` set and no `CONTENT_LENGTH`: read `environ["wsgi.input"]`
+  to its end, because Bottle's `request.body` takes a missing length for an empty body.
+
+>>> from wsgiref.util import setup_testing_defaults
+>>> def app(environ, start_response):
+...     raise Refused("unknown-task", "no task starts with 4k7q")
+>>> edge = secure_headers(last_resort(limit_body(app, lambda environ: 1024)))
+>>> environ = {}
+>>> setup_testing_defaults(environ)
+>>> body = b"".join(edge(environ, lambda status, *_: print(status)))
+404 Not Found
+>>> json.loads(body)["type"]
+'urn:taskrepo:problem:unknown-task'
+"""
+
+import io
+import json
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+Headers = list[tuple[str, str]]
+Answer = tuple[str, Headers, bytes]
+
+CHUNK_LINE: Final = 256
+TRAILER_LINES: Final = 64
+TRAILER_BYTES: Final = 8 * 1024
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+
+_log: Final = logging.getLogger("taskrepo.edge")
+
+STATUS: Final[Mapping[str, int]] = MappingProxyType({
+    code: status
+    for status, codes in {
+        401: "unauthenticated wrong-password",
+        403: "actor-suspended not-publisher not-executor not-reviewer not-admin not-permitted exchange-only own-work"
+             " not-eligible forged-request",
+        404: "unknown-task unknown-actor unknown-file unknown-submission unknown-commit unknown-key not-found",
+        405: "method-not-allowed",
+        406: "not-acceptable",
+        409: "ambiguous-id duplicate-id duplicate-external-id duplicate-key wrong-state already-claimed stale-execution"
+             " lease-running already-waiting not-waiting attempts-exhausted submissions-exhausted discussion-full"
+             " immutable-field nothing-to-change last-admin",
+        410: "link-expired",
+        412: "precondition-failed",
+        413: "file-too-large task-too-large too-large",
+        415: "unsupported-media-type",
+        422: "unknown-reviewer missing-deliverable denied-file-type too-many-files idempotency-mismatch",
+        429: "too-many-requests",
+        500: "internal",
+        503: "busy",
+    }.items()
+    for code in codes.split()
+})
+"""The HTTP status of every code of `taskrepo.errors.REFUSALS`. `Invalid` is 400 unless `MALFORMED` has its code."""
+
+MALFORMED: Final[Mapping[str, int]] = MappingProxyType({
+    "request-timeout": 408,
+    "request-line-too-long": 414,
+    "unknown-expectation": 417,
+    "headers-too-large": 431,
+    "unknown-transfer-encoding": 501,
+    "unsupported-version": 505,
+})
+"""The HTTP status of the malformed requests that RFC 9110 gives a status of their own."""
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = MappingProxyType({
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none';"
+                               " form-action 'self'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+})
+_HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
+
+
+# problems
+
+
+def problem(status: int, code: str, detail: str, /, **extra: Any) -> Answer:
+    """An RFC 9457 problem: `(status line, headers, body)`, ready for `start_response`.
+
+    `extra` members are added; they cannot replace the standard ones. `retry_after` (seconds) and `allow` (methods)
+    also become their headers, and a 401 names its challenge, as RFC 9110 asks.
+    """
+    members = extra | {
+        "type": f"urn:taskrepo:problem:{code}",
+        "title": REFUSALS.get(code, code.replace("-", " ")),
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    body = json.dumps(members, default=str).encode() + b"\n"
+    headers = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(body)))]
+    return f"{status} {HTTPStatus(status).phrase}", headers + _implied(status, extra), body
+
+
+def _implied(status: int, extra: Mapping[str, Any]) -> Headers:
+    headers: Headers = []
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers.append(("WWW-Authenticate", 'Bearer realm="taskrepo"'))
+    if isinstance(extra.get("retry_after"), int):
+        headers.append(("Retry-After", str(extra["retry_after"])))
+    if isinstance(allow := extra.get("allow"), (list, tuple)):
+        headers.append(("Allow", ", ".join(map(str, allow))))
+    return headers
+
+
+def status_of(error: TaskrepoError) -> int:
+    """The HTTP status of a refusal (409 if its code is new to this module) or of malformed bytes (400 if unnamed)."""
+    if isinstance(error, Refused):
+        return STATUS.get(error.code, HTTPStatus.CONFLICT)
+    return MALFORMED.get(error.code, HTTPStatus.BAD_REQUEST)
+
+
+def answer_to(error: BaseException, request: str = "a request") -> Answer:
+    """The problem that answers `error`. Anything but `Refused` and `Invalid` is logged with its traceback, and hidden.
+
+    `request` says in the log what was asked.
+    """
+    if isinstance(error, TaskrepoError):
+        where = {"where": error.where} if isinstance(error, Invalid) else {}
+        return problem(status_of(error), error.code, error.message, **{**error.details, **where})
+    request_id = secrets.token_hex(8)
+    _log.error("request %s: %r failed", request_id, request, exc_info=error)
+    detail = f"the exchange failed; an operator finds request {request_id} in the log"
+    return problem(500, "internal", detail, request_id=request_id)
+
+
+def hardened(headers: Iterable[tuple[str, str]], scheme: str) -> Headers:
+    """`headers` with every security header they lack. `scheme` is `wsgi.url_scheme`; only `https` gets HSTS."""
+    kept = [(name, value) for name, value in headers if name.lower() != "x-content-type-options"]
+    present = {name.lower() for name, _ in kept}
+    missing = [pair for pair in SECURITY_HEADERS.items() if pair[0].lower() not in present]
+    if scheme == "https" and _HSTS[0].lower() not in present:
+        missing.append(_HSTS)
+    return [*kept, ("X-Content-Type-Options", "nosniff"), *missing]
+
+
+# request bodies
+
+
+class Source(Protocol):
+    """Where body bytes come from; `read1` gives what is there, at most `size` bytes, b"" at the end."""
+
+    def read1(self, size: int, /) -> bytes: ...
+    def readline(self, size: int, /) -> bytes: ...
+
+
+class SizedBody(io.RawIOBase):
+    """A body of exactly `length` bytes. Raises `Invalid("truncated-body")` if the source ends or stalls before that."""
+
+    def __init__(self, source: Any, length: int) -> None:
+        self._take = getattr(source, "read1", None) or source.read
+        self.length = length
+        self.left = length
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the body has been read."""
+        return self.left == 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with what is there, as `io.RawIOBase` does; 0 at the end of the body."""
+        if not (want := min(len(buffer), self.left)):
+            return 0
+        read = f"after {self.length - self.left} of {self.length} bytes"
+        data = _arrived(lambda: self._take(want), read)
+        buffer[: len(data)] = data
+        self.left -= len(data)
+        return len(data)
+
+
+class ChunkedBody(io.RawIOBase):
+    """A chunked body (RFC 9112 §7.1), decoded as it is read. Extensions and trailers are bounded and ignored.
+
+    Raises `Invalid("malformed-chunk")`, and `Invalid("truncated-body")` if the source ends before the last chunk.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._left = 0
+        self._got = 0
+        self._begun = False
+        self.complete = False
+        self.broken = False
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with what is there, as `io.RawIOBase` does; 0 at the end of the body."""
+        try:
+            return self._decode_into(buffer)
+        except Invalid:
+            # Where the body ends is unknown from here on, so no byte behind it may pass for a request.
+            self.broken = True
+            raise
+
+    def _decode_into(self, buffer: Any) -> int:
+        if not self._left and not self.complete:
+            self._next_chunk()
+        if self.complete:
+            return 0
+        want = min(len(buffer), self._left)
+        data = _arrived(lambda: self._source.read1(want), self._so_far())
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        self._got += len(data)
+        return len(data)
+
+    def _so_far(self) -> str:
+        return f"after {self._got} bytes of a chunked body, before its last chunk"
+
+    def _line(self, most: int) -> bytes:
+        return _arrived(lambda: self._source.readline(most), self._so_far())
+
+    def _next_chunk(self) -> None:
+        if self._begun and (end := self._line(2)) != b"\r\n":
+            raise Invalid("malformed-chunk", "body", f"a chunk should end in CRLF, not {end!r}")
+        self._begun = True
+        line = self._line(CHUNK_LINE)
+        if not (size := _CHUNK_SIZE.fullmatch(line)):
+            raise Invalid("malformed-chunk", "body", f"{line[:40]!r} is not a chunk size")
+        self._left = int(size[1], 16)
+        if not self._left:
+            self._skip_trailers()
+
+    def _skip_trailers(self) -> None:
+        room = TRAILER_BYTES
+        for _ in range(TRAILER_LINES):
+            line = self._line(room)
+            if line == b"\r\n":
+                self.complete = True
+                return
+            room -= len(line)
+            if not line.endswith(b"\r\n") or room <= 0:
+                raise Invalid("malformed-chunk", "body", f"{line[:40]!r} is not a trailer field")
+        raise Invalid("malformed-chunk", "body", f"there are more than {TRAILER_LINES} trailer fields")
+
+
+class CappedBody(io.RawIOBase):
+    """A body of unknown length that raises `Refused("too-large")` once more than `limit` bytes of it were read."""
+
+    def __init__(self, source: Any, limit: int) -> None:
+        self._take = getattr(source, "read1", None) or source.read
+        self._limit = limit
+        self._got = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with what is there, as `io.RawIOBase` does; 0 at the end of the body."""
+        data = self._take(len(buffer))
+        self._got += len(data)
+        if self._got > self._limit:
+            message = f"the chunked body is over the limit of {self._limit} bytes; {self._got} bytes were read"
+            raise Refused("too-large", message, limit=self._limit, size=self._got)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _arrived(receive: Callable[[], bytes], read: str) -> bytes:
+    try:
+        data = receive()
+    except OSError as error:
+        reason = "sent nothing for too long" if isinstance(error, TimeoutError) else "closed the connection"
+        raise Invalid("truncated-body", "body", f"the client {reason} {read}") from error
+    if not data:
+        raise Invalid("truncated-body", "body", f"the client stopped sending {read}")
+    return data
+
+
+def content_length(value: str) -> int:
+    """The bytes a Content-Length field names (RFC 9110 §8.6). Raises `Invalid` unless it is 1 to 18 digits."""
+    if not _LENGTH.fullmatch(value):
+        raise Invalid("malformed-content-length", "Content-Length", f"{value[:40]!a} is not a number of bytes")
+    return int(value)
+
+
+# middlewares
+
+
+def secure_headers(app: "WSGIApplication") -> "WSGIApplication":
+    """`app` with `SECURITY_HEADERS` and `nosniff` on every response. Put it outermost."""
+
+    def secured(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        def start(status: str, headers: Headers, *exc_info: Any) -> Callable[[bytes], object]:
+            return start_response(status, hardened(headers, environ.get("wsgi.url_scheme", "http")), *exc_info)
+
+        return app(environ, start)
+
+    return secured
+
+
+def limit_body(app: "WSGIApplication", limit: "Callable[[WSGIEnvironment], int]") -> "WSGIApplication":
+    """`app` with request bodies of at most `limit(environ)` bytes.
+
+    A longer Content-Length is answered 413 without reading; a longer chunked body raises `Refused("too-large")` when
+    read. Raises `Invalid("malformed-content-length")`, and while reading what `SizedBody` and `ChunkedBody` raise.
+    """
+
+    def limited(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        most = limit(environ)
+        if _unmeasured(environ):
+            environ["wsgi.input"] = io.BufferedReader(CappedBody(_decoded(environ), most))
+            return app(environ, start_response)
+        size = content_length(environ.get("CONTENT_LENGTH") or "0")
+        if size > most:
+            detail = f"Content-Length: the body is {size} bytes; the limit of this address is {most} bytes"
+            status, headers, body = problem(413, "too-large", detail, limit=most, size=size)
+            start_response(status, headers)
+            return [body]
+        environ["wsgi.input"] = io.BufferedReader(SizedBody(environ["wsgi.input"], size))
+        return app(environ, start_response)
+
+    return limited
+
+
+def _unmeasured(environ: "WSGIEnvironment") -> bool:
+    if environ.get("CONTENT_LENGTH"):
+        return False
+    return bool(environ.get("HTTP_TRANSFER_ENCODING") or environ.get("wsgi.input_terminated"))
+
+
+def _decoded(environ: "WSGIEnvironment") -> Any:
+    # Some servers decode and leave the header behind, some do neither: to the application none shall look chunked.
+    coding = environ.pop("HTTP_TRANSFER_ENCODING", "")
+    source = environ["wsgi.input"]
+    if not coding or environ.get("wsgi.input_terminated"):
+        return source
+    environ["wsgi.input_terminated"] = True
+    return io.BufferedReader(ChunkedBody(source))
+
+
+def last_resort(app: "WSGIApplication") -> "WSGIApplication":
+    """`app` whose exceptions become problems: `Refused` and `Invalid` their own, anything else a 500 `internal`.
+
+    The answer is held back until its first byte, so that a failure before it still gets a status of its own. After it,
+    the exception goes on to the server, which must break the connection off.
+    """
+
+    def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
+        held = _HeldStart(start_response)
+        try:
+            yield from held.answer(app(environ, held))
+        except Exception as error:
+            request = f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"
+            status, headers, body = answer_to(error, request)
+            if held.sent:
+                raise BrokenAnswer from error
+            start_response(status, headers, (type(error), error, error.__traceback__))  # type: ignore[arg-type]
+            yield body
+
+    return guarded
+
+
+class BrokenAnswer(Exception):
+    """The application failed in the middle of its answer; the failure is in the log already."""
+
+
+class _HeldStart:
+    """A `start_response` that passes the head on with the first byte of the body."""
+
+    def __init__(self, start_response: "StartResponse") -> None:
+        self._start = start_response
+        self._head: tuple[Any, ...] = ()
+        self.sent = False
+
+    def __call__(self, status: str, headers: Headers, *exc_info: Any) -> Callable[[bytes], object]:
+        if self.sent or (self._head and not exc_info):
+            raise RuntimeError("start_response was called twice")
+        self._head = (status, headers, *exc_info)
+        return self._write
+
+    def answer(self, result: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            for chunk in result:
+                if chunk:
+                    self._send()
+                    yield chunk
+            self._send()
+        finally:
+            if close := getattr(result, "close", None):
+                close()
+
+    def _send(self) -> Callable[[bytes], object] | None:
+        if self.sent:
+            return None
+        if not self._head:
+            raise RuntimeError("the application answered without start_response")
+        writer: Callable[[bytes], object] = self._start(*self._head)
+        self.sent = True
+        self._writer = writer
+        return writer
+
+    def _write(self, data: bytes) -> object:
+        self._send()
+        return self._writer(data)
