@@ -1,0 +1,136 @@
+"""JSON bodies → commands: the one place where what a client sent becomes a command.
+
+* Shape first (the schema), then values; the first problem is raised as `Invalid` with the field's path.
+* Carriage returns of web forms become plain newlines; nothing else is altered.
+
+>>> task_command("release", "4k7q2m9x", {"execution": 1, "reason": "no time"})
+Release(task='4k7q2m9x', execution=1, reason='no time')
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from taskrepo import plain
+from taskrepo.commands import (
+    TASK_COMMANDS,
+    AddActor,
+    AddKey,
+    ChangeActor,
+    Command,
+    RetireKey,
+    Revise,
+    Submit,
+)
+from taskrepo.documents import dump_json
+from taskrepo.errors import Invalid, Refused
+from taskrepo.model import File, Manifest, Policy
+from taskrepo.schema import validate
+from taskrepo.signing import parse_public_key
+
+_WITHOUT_FILES = frozenset({"create", "expire"})
+
+
+def manifest(data: object, where: str = "manifest") -> Manifest:
+    """The manifest in plain data. Raises `Invalid`."""
+    clean = _plain_newlines(data)
+    validate("manifest", clean, where)
+    return plain.manifest_from(clean, where)
+
+
+def task_command(name: str, task: str, body: object, files: tuple[File, ...] = ()) -> Command:
+    """The command `name` on `task`, from its JSON body and the files that came with it.
+
+    Raises `Refused("not-found")` for an unknown name and `Invalid` for a body that does not fit.
+    """
+    kind = TASK_COMMANDS.get(name)
+    if kind is None or name in _WITHOUT_FILES:
+        raise Refused("not-found", f"{name[:40]} is not a command that can be given here")
+    clean = _plain_newlines(body)
+    validate(f"commands/{name}", clean, name)
+    assert isinstance(clean, dict)
+    if kind is Revise:
+        return _revise(task, clean, files)
+    if kind is Submit:
+        clean.pop("result", None)  # its bytes are among the files
+    if files:
+        clean["files"] = _with_files(kind, name, files)
+    return kind(task, **clean)
+
+
+def result_json(body: object) -> bytes | None:
+    """The bytes of `result.json` that a submit body carries as `result`, if it does."""
+    if isinstance(body, dict) and "result" in body:
+        return dump_json(body["result"])
+    return None
+
+
+def add_actor(body: object) -> AddActor:
+    """The command in the body of `POST /actors`. Raises `Invalid`."""
+    validate("commands/add-actor", body, "actor")
+    assert isinstance(body, dict)
+    capabilities = plain.capabilities_from(body.get("capabilities", {}))
+    return AddActor(body["id"], body["type"], _line(body.get("name", "")), capabilities, tuple(body.get("grants", ())))
+
+
+def change_actor(actor: str, body: object) -> ChangeActor:
+    """The command that changes an actor; what the body leaves out stays. Raises `Invalid`."""
+    validate("commands/change-actor", body, "actor")
+    assert isinstance(body, dict)
+    return ChangeActor(
+        actor,
+        _line(body["name"]) if "name" in body else None,
+        plain.capabilities_from(body["capabilities"]) if "capabilities" in body else None,
+        tuple(body["grants"]) if "grants" in body else None,
+        body.get("active"),
+    )
+
+
+def add_key(actor: str, body: object) -> AddKey:
+    """The command that registers a public key. Raises `Invalid`."""
+    validate("commands/add-key", body, "key")
+    assert isinstance(body, dict)
+    line, fingerprint = parse_public_key(body["key"])
+    return AddKey(actor, _line(body["name"]), line, fingerprint)
+
+
+def retire_key(actor: str, body: object) -> RetireKey:
+    """The command that retires a public key. Raises `Invalid`."""
+    validate("commands/retire-key", body, "key")
+    assert isinstance(body, dict)
+    return RetireKey(actor, body["fingerprint"])
+
+
+def changed_policy(policy: Policy, body: object) -> Policy:
+    """The policy with what the body says. Raises `Invalid`."""
+    validate("commands/set-policy", body, "policy")
+    assert isinstance(body, dict)
+    data = {k: tuple(v) if isinstance(v, list) else v for k, v in body.items()}
+    changed = replace(policy, **data)
+    if changed.lease_seconds > changed.max_lease_seconds:
+        raise Invalid("invalid-field", "policy.lease_seconds", "is more than max_lease_seconds")
+    if changed.max_file_bytes > changed.max_task_bytes:
+        raise Invalid("invalid-field", "policy.max_file_bytes", "is more than max_task_bytes")
+    return changed
+
+
+def _revise(task: str, body: dict[str, Any], files: tuple[File, ...]) -> Revise:
+    given = manifest(body["manifest"]) if "manifest" in body else None
+    return Revise(task, given, files, tuple(body.get("drop", ())))
+
+
+def _with_files(kind: type[Command], name: str, files: tuple[File, ...]) -> tuple[File, ...]:
+    if "files" not in kind.__dataclass_fields__:
+        raise Invalid("unexpected-files", name, "takes no files")
+    return files
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _plain_newlines(data: object) -> Any:
+    if isinstance(data, str):
+        return data.replace("\r\n", "\n")
+    if isinstance(data, dict):
+        return {key: _plain_newlines(value) for key, value in data.items()}
+    return [_plain_newlines(item) for item in data] if isinstance(data, list) else data
