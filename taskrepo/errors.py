@@ -50,6 +50,8 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "submissions-exhausted": "the execution has used up its submissions",
     "discussion-full": "the task's discussion is full",
     "immutable-field": "this field cannot change after creation",
+    "nothing-to-claim": "no published task is yours to claim",
+    "too-many-keys": "the actor has as many keys as one may have",
     "nothing-to-change": "the request would change nothing",
     "last-admin": "the exchange must keep one active admin",
     # content

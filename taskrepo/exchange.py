@@ -13,11 +13,13 @@
 
 import io
 import os
+import shutil
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.resources import files as resources
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
@@ -89,7 +91,7 @@ class Exchange:
         self.config = config
         self.store = Store(config.repository)
         self.ledger = Ledger(self.store)
-        self.staging = Staging(config.staging)
+        self.staging = Staging(_own_folder(config.staging))
         self.lfs = LfsStore(config.lfs)
         self.heartbeats = Heartbeats(config.heartbeats)
         self._closing = ExitStack()
@@ -114,6 +116,8 @@ class Exchange:
     def close(self) -> None:
         """Answer what was accepted, then release everything."""
         self._closing.close()
+        with suppress(OSError):  # uploads still held keep it; the next sweep of any process removes it
+            self.staging.folder.rmdir()
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -221,6 +225,7 @@ class Exchange:
     def sweep(self, now: int) -> None:
         """Remove what no longer serves: old uploads, sessions and links."""
         self.staging.sweep(now - _STAGED_FOR)
+        _remove_abandoned(self.config.staging, now - _STAGED_FOR)
         self.accounts.sweep(now)
 
     # ── the judges, which run in the writer's turn ──────────────────────────────────────────────────────────────────
@@ -234,7 +239,8 @@ class Exchange:
         if request_id and before and (earlier := self._earlier(draft, command, actor, request_id)):
             return earlier
         if if_match is not None and if_match != previous:
-            raise Refused("precondition-failed", f"{command.task} stands at {previous}, not at {if_match}", etag=previous)
+            message = f"{command.task} stands at {previous}, not at {if_match}"
+            raise Refused("precondition-failed", message, etag=previous)
         author = snapshot.actor(actor)
         now = draft.now()
         event = self._decide(snapshot, before, command, author, now)
@@ -269,9 +275,10 @@ class Exchange:
             holder = draft.snapshot.get(task)
             if holder is None:
                 return task
-            if manifest.external_id and (holder.publisher, holder.manifest.external_id) == (actor, manifest.external_id):
-                return self._same_external_id(draft, holder, actor, request_id)
-            if not manifest.external_id and request_id and self._made_by(draft, task, actor, request_id):
+            if manifest.external_id:
+                if (holder.publisher, holder.manifest.external_id) == (actor, manifest.external_id):
+                    return self._same_external_id(draft, holder, actor, request_id)
+            elif request_id and self._made_by(draft, task, actor, request_id):
                 return task
         raise Refused("busy", "no free id was found; try again")
 
@@ -330,6 +337,19 @@ class Exchange:
         last = outcome.task.execution
         if last is not None and outcome.task.lease is None:
             self.heartbeats.forget(outcome.task.id, last.number)
+
+
+def _own_folder(staging: Path) -> Path:
+    """A folder of this process's own: what it holds, no other process releases."""
+    return staging / f"{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _remove_abandoned(staging: Path, older_than: float) -> None:
+    """Remove what processes that are gone have left."""
+    for folder in staging.iterdir():
+        with suppress(FileNotFoundError):
+            if folder.stat().st_mtime < older_than and not Path(f"/proc/{folder.name.split('-')[0]}").exists():
+                shutil.rmtree(folder)
 
 
 def _candidate(manifest: Manifest, actor: str, request_id: str | None, attempt: int) -> str:

@@ -136,7 +136,8 @@ class Follower:
             rows = list(self._rows(snapshot, (task for task, _ in changed), time.time_ns() // 1000))
             self._index.update(rows, snapshot.commit)
         except Refused:
-            self._index.rebuild(self._rows(snapshot, _oldest_first(self._ledger, snapshot)), snapshot.commit, self.progress)
+            everything = self._rows(snapshot, _oldest_first(self._ledger, snapshot))
+            self._index.rebuild(everything, snapshot.commit, self.progress)
             self._remember_held(snapshot)
             return
         self._note_held(rows)

@@ -55,7 +55,6 @@ _COMMIT: Final = re.compile(
     rb"author (?P<author>[^\n]*)\n"
     rb"committer (?P<committer>[^\n]*)\n"
     rb"gpgsig (?P<signature>-----BEGIN SSH SIGNATURE-----\n(?: [A-Za-z0-9+/=]{1,70}\n)+ -----END SSH SIGNATURE-----\n)"
-    rb"(?: \n)?"
     rb"\n(?P<message>.*)",
     re.DOTALL,
 )

@@ -73,8 +73,10 @@ class Happening:
 class Ledger:
     """A store with the caches that snapshots share."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, strict: bool = False) -> None:
+        """`strict` checks every record against its schema, for ledgers that somebody else may have written."""
         self.store = store
+        self.strict = strict
         self.trail = Trail(store)
         self.tasks: Recent[Task] = Recent(10_000)
         self.manifests: Recent[Manifest] = Recent(10_000)
@@ -205,21 +207,22 @@ class Snapshot:
         record, manifest, files = (tree.get(n) for n in (package.RECORD, package.MANIFEST, package.FILES))
         if record is None or manifest is None:
             raise Invalid("bad-task", "task", "has no record or no manifest")
+        listed = self._files(files[1]) if files else ()
         return package.read_record(
-            read(record[1], "blob"), self._manifest(manifest[1]), self._files(files[1]) if files else ()
+            read(record[1], "blob"), self._manifest(manifest[1]), listed, strict=self._ledger.strict
         )
 
     def _manifest(self, oid: str) -> Manifest:
         known = self._ledger.manifests.get(oid)
         if known is None:
-            known = package.read_manifest(self._objects.read(oid, "blob"))
+            known = package.read_manifest(self._objects.read(oid, "blob"), strict=self._ledger.strict)
             self._ledger.manifests.put(oid, known)
         return known
 
     def _files(self, oid: str) -> tuple[File, ...]:
         known = self._ledger.files.get(oid)
         if known is None:
-            known = package.read_files(self._objects.read(oid, "blob"))
+            known = package.read_files(self._objects.read(oid, "blob"), strict=self._ledger.strict)
             self._ledger.files.put(oid, known)
         return known
 

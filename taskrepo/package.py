@@ -169,19 +169,19 @@ def parse_manifest(data: bytes, where: str = MANIFEST) -> Manifest:
     return plain.manifest_from(document)
 
 
-def read_record(record: bytes, manifest: Manifest, files: tuple[File, ...]) -> Task:
-    """The task of a `task.yaml` the exchange wrote, with its package."""
-    return plain.record_from(_own(record, "record", RECORD), manifest, files)
+def read_record(record: bytes, manifest: Manifest, files: tuple[File, ...], *, strict: bool = True) -> Task:
+    """The task of a `task.yaml` the exchange wrote, with its package. `strict` applies the schema."""
+    return plain.record_from(_own(record, "record", RECORD, strict), manifest, files)
 
 
-def read_manifest(data: bytes) -> Manifest:
-    """The manifest of a `manifest.yaml` the exchange wrote."""
-    return plain.manifest_from(_own(data, "manifest", MANIFEST))
+def read_manifest(data: bytes, *, strict: bool = True) -> Manifest:
+    """The manifest of a `manifest.yaml` the exchange wrote. `strict` applies the schema."""
+    return plain.manifest_from(_own(data, "manifest", MANIFEST, strict))
 
 
-def read_files(data: bytes) -> tuple[File, ...]:
-    """The entries of a `files.yaml` the exchange wrote."""
-    return tuple(plain.file_from(entry) for entry in _own(data, "files", FILES))
+def read_files(data: bytes, *, strict: bool = True) -> tuple[File, ...]:
+    """The entries of a `files.yaml` the exchange wrote. `strict` applies the schema."""
+    return tuple(plain.file_from(entry) for entry in _own(data, "files", FILES, strict))
 
 
 def read_entry(data: bytes) -> tuple[plain.Plain, Content]:
@@ -220,9 +220,10 @@ def content_of(before: Task | None, after: Task, read: Read) -> Content:
     return Content()
 
 
-def _own(data: bytes, schema: str, where: str) -> Any:
+def _own(data: bytes, schema: str, where: str, strict: bool = True) -> Any:
     document = load_yaml(data, where, limit=MAX_DOCUMENT)
-    validate(schema, document, where)
+    if strict:
+        validate(schema, document, where)
     return document
 
 

@@ -1,9 +1,9 @@
 """The object store: git objects, packs and the one branch, through libgit2 (the only module that names pygit2).
 
 * Objects are immutable and named by their content; reading never waits for a writer.
-* A batch collects new objects in memory. `publish` writes them as one pack, syncs it to disk, then moves `main` from the
-  expected commit to the new one, and syncs that. When it returns, the batch survives a power cut; when it raises, `main`
-  is where it was. Nothing is written before `publish`.
+* A batch collects new objects in memory. `publish` writes them as one pack, syncs it to disk, then moves `main` from
+  the expected commit to the new one, and syncs that. When it returns, the batch survives a power cut; when it raises,
+  `main` is where it was. Nothing is written before `publish`.
 * `main` moves only if it still is what the caller expects (compare-and-swap), under git's own lock file.
 * Small packs are merged in the background, so that their number grows with the logarithm of the history.
 
@@ -48,6 +48,8 @@ _CONFIG: Final = {
 }
 _MERGE_AT: Final = 32
 _MERGE_LIMIT: Final = 64 << 20
+_CACHED: Final = 20_000
+_CACHED_SIZE: Final = 16 << 10
 _LOCK_PATIENCE: Final = 5.0
 _STALE_AFTER: Final = 10.0
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob"}
@@ -83,8 +85,8 @@ class Store:
         self._root = path
         self._repository = self._open()
         self.path = Path(self._repository.path)
-        self._objects: Recent[bytes] = Recent(20_000)
-        self._trees: Recent[Tree] = Recent(20_000)
+        self._objects: Recent[tuple[str, bytes]] = Recent(_CACHED)
+        self._trees: Recent[Tree] = Recent(_CACHED)
 
     @classmethod
     def create(cls, path: Path) -> "Store":
@@ -107,16 +109,14 @@ class Store:
             return str(reference.target) if reference else None
 
     def read(self, oid: str, kind: str) -> bytes:
-        """The content of an object. Raises `Refused("unknown-commit")`, or `Invalid("missing-object")` within history."""
-        cached = self._objects.get(oid)
-        if cached is not None:
-            return cached
-        found, data = self._find(oid)
-        if found != kind:
-            raise Invalid("missing-object", oid, f"is a {found}, not a {kind}")
-        if len(data) <= 1 << 18:
-            self._objects.put(oid, data)
-        return data
+        """The content of an object. Raises `Invalid("missing-object")` if there is none of this kind."""
+        found = self._objects.get(oid)
+        if found is None:
+            found = self._find(oid)
+            self._remember(oid, found)
+        if found[0] != kind:
+            raise Invalid("missing-object", oid, f"is a {found[0]}, not a {kind}")
+        return found[1]
 
     def has(self, oid: str) -> bool:
         """Whether the object is here."""
@@ -175,11 +175,10 @@ class Store:
         """
         self._write_pack(Pack.of(batch.objects.values()))
         self._move(expected, new)
-        for oid, (kind, data) in batch.objects.items():
-            if kind == "tree":
-                self._trees.put(oid, batch.trees[oid])
-            if len(data) <= 1 << 18:
-                self._objects.put(oid, data)
+        for oid, tree in batch.trees.items():
+            self._trees.put(oid, tree)
+        for oid, held in batch.objects.items():
+            self._remember(oid, held)
 
     def clear_stale_lock(self) -> bool:
         """Remove a lock file on `main` that a killed process left. The caller holds the writer's lock.
@@ -208,6 +207,10 @@ class Store:
             return pygit2.Repository(str(self._root), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
         except pygit2.GitError:
             raise Invalid("no-repository", str(self._root), "is not a git repository") from None
+
+    def _remember(self, oid: str, found: tuple[str, bytes]) -> None:
+        if len(found[1]) <= _CACHED_SIZE:
+            self._objects.put(oid, found)
 
     def _find(self, oid: str) -> tuple[str, bytes]:
         """An object by its id. A pack that was merged away since it was opened makes the first look fail."""
@@ -373,8 +376,12 @@ def parse_tree(data: bytes) -> Tree:
 
 def format_tree(entries: Tree) -> bytes:
     """The raw tree object, its entries in git's order: by name, folders as if they ended in a slash."""
-    rows = sorted((name.encode() + (b"/" if mode == TREE_MODE else b""), mode, oid) for name, (mode, oid) in entries.items())
+    rows = sorted((_sort_key(name, mode), mode, oid) for name, (mode, oid) in entries.items())
     return b"".join(b"%o %s\x00%s" % (mode, name.rstrip(b"/"), bytes.fromhex(oid)) for name, mode, oid in rows)
+
+
+def _sort_key(name: str, mode: int) -> bytes:
+    return name.encode() + (b"/" if mode == TREE_MODE else b"")
 
 
 def first_parent(raw: bytes) -> str | None:

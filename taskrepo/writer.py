@@ -13,7 +13,7 @@
 import logging
 import queue
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Lock, Thread
@@ -68,12 +68,8 @@ class Draft:
         """The latest commit about the task."""
         return self._last[task] if task in self._last else self._ledger.trail.last(task)
 
-    def happenings(self, task: str) -> Iterable[history.Commit | Any]:
-        """The task's events so far, newest first."""
-        return self._ledger.chain(self.last(task), self.batch)
-
     def append(self, entry: history.Entry, author: Actor, at: int, writes: Mapping[str, Blob]) -> str:
-        """Add a commit that puts `writes` (path → content, the id of a blob in the batch, or `None`); returns its id."""
+        """Add a commit that puts `writes` (path → content, a blob's id, or `None` to remove); returns its id."""
         blobs = {p: self.batch.add("blob", w) if isinstance(w, bytes) else w for p, w in writes.items()}
         root = self.batch.write(self._root, blobs)
         payload = history.write_payload(

@@ -1,0 +1,283 @@
+"""The judge of foreign history: decides every commit of a ledger again and compares what comes out.
+
+For each commit on `main`, from the first:
+
+1. its bytes hash to its id and follow the strict grammar; its one parent is the commit before; time does not run back;
+2. the exchange's key, live in the parent's record of the exchange, signed exactly these bytes;
+3. the command is inferred from the change it made, and `decide` allows it to this actor at this time;
+4. the message, the author and the whole tree are byte for byte what that event writes;
+5. every object it brought hashes to its id, and every file has the size and SHA-256 its list says.
+
+* The first commit that fails any of this is named with the reason; nothing after it is trusted.
+* No server, secret, configuration of git, replacement ref, graft or working tree has a say.
+* Whatever cannot be read counts as a failure.
+
+>>> verify(Path("clone")).problem is None                                               # doctest: +SKIP
+True
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from taskrepo import directory as rolls
+from taskrepo import history, lifecycle, package, roster
+from taskrepo.commands import Command, Found
+from taskrepo.directory import EXCHANGE_ACTOR
+from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.events import Event
+from taskrepo.history import Commit, Entry
+from taskrepo.identity import task_path
+from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.model import EXCHANGE, Actor, File, Task
+from taskrepo.signing import parse_public_key
+from taskrepo.signing import verify as verify_signature
+from taskrepo.store import FILE_MODE, TREE_MODE, Batch, Store
+
+Progress = Callable[[int, int], None]
+PROGRESS_EVERY: Final = 200
+_README_LIMIT: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The first commit that is not what the rules make: its id, its position counted from 1, and why."""
+
+    commit: str
+    position: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was verified: how many commits and tasks, up to which head, and by which founding key."""
+
+    commits: int
+    tasks: int
+    head: str
+    key_fingerprint: str
+    problem: Problem | None = None
+
+
+def verify(repository: Path, *, progress: Progress | None = None) -> Report:
+    """Verify the ledger in `repository`, a bare repository or any full clone.
+
+    `progress` hears (commits done, commits in all). Raises `Invalid` if there is no repository or no `main`.
+    """
+    store = Store(repository)
+    head = store.head()
+    if head is None:
+        raise Invalid("no-ledger", str(repository), "has no branch main")
+    return _History(store, head).verify(progress or (lambda done, total: None))
+
+
+class _History:
+    """One run over one history."""
+
+    def __init__(self, store: Store, head: str) -> None:
+        self._store, self._head = store, head
+        self._ledger = Ledger(store, strict=True)
+        self._last: dict[str, str] = {}
+        self._key = ""
+
+    def verify(self, progress: Progress) -> Report:
+        """All commits, oldest first, up to the first bad one."""
+        commits, problem = self._line()
+        parent: Snapshot | None = None
+        clock = done = 0
+        for position, oid in enumerate(commits, 1):
+            try:
+                parent, clock = self._commit(oid, parent, clock)
+            except TaskrepoError as error:
+                problem = Problem(oid, position, error.code, error.message)
+                break
+            except Exception as error:  # hostile records may break a reader in ways nobody listed
+                problem = Problem(oid, position, "unreadable", f"cannot be read: {type(error).__name__}: {error}")
+                break
+            done = position
+            if position % PROGRESS_EVERY == 0 or position == len(commits):
+                progress(position, len(commits))
+        return Report(done, len(self._last), self._head, self._key, problem)
+
+    def _line(self) -> tuple[list[str], Problem | None]:
+        """The commits oldest first; if the line breaks off, the commit whose parent is missing counts as bad."""
+        line: list[str] = []
+        try:
+            for oid, _ in self._store.history(self._head):
+                line.append(oid)
+        except TaskrepoError as error:
+            missing = error.where if isinstance(error, Invalid) else self._head
+            return [], Problem(missing, 1, "missing-object", f"the history breaks off: {error.message}")
+        return line[::-1], None
+
+    def _commit(self, oid: str, parent: Snapshot | None, clock: int) -> tuple[Snapshot, int]:
+        raw = self._intact(oid, "commit")
+        commit = history.read_commit(raw)
+        entry = history.read_message(commit.message)
+        self._check_line(commit, parent, clock)
+        here = Snapshot(self._ledger, self._store, oid, commit.tree)
+        self._check_objects(parent.root if parent else None, commit.tree)
+        self._check_signature(commit, parent or here)
+        if entry.task is not None:
+            self._task_event(oid, commit, entry, parent, here)
+        else:
+            self._directory_event(commit, entry, parent, here)
+        return here, commit.committer.at
+
+    # ── the commit itself ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _intact(self, oid: str, kind: str) -> bytes:
+        data = self._store.read(oid, kind)
+        if history.object_id(kind, data) != oid:
+            raise Invalid("damaged-object", oid, f"this {kind} does not hash to its id")
+        return data
+
+    def _check_line(self, commit: Commit, parent: Snapshot | None, clock: int) -> None:
+        expected = (parent.commit,) if parent else ()
+        if commit.parents != expected:
+            raise Invalid("wrong-parent", "parent", f"is not {' '.join(expected) or 'none'}, the commit before")
+        if commit.author.at != commit.committer.at:
+            raise Invalid("wrong-time", "author", "has another time than the committer")
+        if commit.committer.at < clock:
+            raise Invalid("wrong-time", "committer", "is dated before the commit it follows")
+        if commit.committer != history.person(EXCHANGE_ACTOR, commit.committer.at):
+            raise Invalid("wrong-committer", "committer", f"is {commit.committer.id}, not the exchange")
+
+    def _check_signature(self, commit: Commit, keys_at: Snapshot) -> None:
+        line = verify_signature(commit.payload, commit.signature)
+        key = next((k for k in keys_at.actor(EXCHANGE).keys if k.line == line), None)
+        if key is None:
+            raise Invalid("wrong-key", "gpgsig", "is by a key that is not the exchange's at this place in the ledger")
+        if key.retired_at is not None:
+            raise Invalid("retired-key", "gpgsig", f"is by the key {key.fingerprint}, which was retired before")
+        self._key = self._key or key.fingerprint
+
+    def _check_objects(self, old: str | None, new: str) -> None:
+        """Every object the commit brought is intact, and of a mode the ledger has."""
+        for mode, oid in _brought(self._store, old, new):
+            if mode == TREE_MODE:
+                self._intact(oid, "tree")
+            elif mode == FILE_MODE:
+                self._intact(oid, "blob")
+            else:
+                raise Invalid("bad-tree", oid, f"has the mode {mode:o}; only plain files and folders are allowed")
+
+    # ── the event it records ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _task_event(self, oid: str, commit: Commit, entry: Entry, parent: Snapshot | None, here: Snapshot) -> None:
+        if parent is None or entry.task is None:
+            raise Refused("wrong-state", "the first commit must found the exchange")
+        before, after = parent.get(entry.task), here.task(entry.task)
+        actor, at = parent.actor(entry.actor), commit.author.at
+        content = package.content_of(before, after, lambda path: here.read(after.id, path))
+        command = lifecycle.infer(before, after, content)
+        base = _with_recorded_heartbeat(before, after, at)
+        event = lifecycle.decide(base, command, actor, at, parent.policy, parent.directory.actors)
+        if lifecycle.evolve(before, event) != after:
+            raise Invalid("wrong-record", "task.yaml", f"is not what `{command.name}` makes of it")
+        self._check_words(commit, entry, event, actor, before, after)
+        folder = task_path(after.id)
+        writes = {f"{folder}/{path}": content for path, content in package.render(event, before, after).items()}
+        self._check_tree(parent.root, here.root, writes)
+        self._last[after.id] = oid
+
+    def _directory_event(self, commit: Commit, entry: Entry, parent: Snapshot | None, here: Snapshot) -> None:
+        before, after = parent.directory if parent else None, here.directory
+        command = rolls.infer(before, after, entry.subject)
+        actor = parent.actor(entry.actor) if parent else EXCHANGE_ACTOR
+        event = rolls.decide(before, command, actor, commit.author.at)
+        if rolls.evolve(before, event) != after:
+            raise Invalid("wrong-record", entry.record or "", f"is not what `{command.name}` makes of it")
+        self._check_keys(command)
+        self._check_words(commit, entry, event, actor, None, None)
+        writes: dict[str, bytes | File | None] = dict(roster.render(before, after))
+        if parent is None:
+            writes[roster.README] = self._readme(here)
+        self._check_tree(parent.root if parent else None, here.root, writes)
+
+    def _check_keys(self, command: object) -> None:
+        """The fingerprint a record gives is that of its key."""
+        line, given = getattr(command, "line", None), getattr(command, "fingerprint", None)
+        line = command.key if isinstance(command, Found) else line
+        if line is not None and parse_public_key(line) != (line, given):
+            raise Invalid("wrong-record", "fingerprint", "is not that of the key beside it")
+
+    def _readme(self, here: Snapshot) -> bytes:
+        readme = self._store.blob_at(here.root, roster.README)
+        if readme is None or len(readme) > _README_LIMIT:
+            raise Invalid("bad-tree", roster.README, "is missing or too long")
+        return readme
+
+    def _check_words(
+        self, commit: Commit, entry: Entry, event: Event, actor: Actor, before: Task | None, after: Task | None
+    ) -> None:
+        if commit.author != history.person(actor, commit.author.at):
+            raise Invalid("wrong-author", "author", f"is not {actor.id} as the ledger names them")
+        previous = self._last.get(event.subject) if isinstance(event.command, Command) else None
+        expected = history.entry_of(
+            event, before, after, via=entry.via, previous=previous, request_id=entry.request_id
+        )
+        if history.write_message(expected) != commit.message:
+            raise Invalid("wrong-message", "message", f"is not what the ledger says of this `{event.command.name}`")
+
+    def _check_tree(self, old: str | None, new: str, writes: Mapping[str, bytes | File | None]) -> None:
+        batch = self._store.batch()
+        expected = batch.write(old, {path: self._blob(batch, new, path, what) for path, what in writes.items()})
+        if expected != new:
+            path = next(_differences(self._store, batch, expected, new), "")
+            raise Invalid("wrong-tree", path, "differs from what the event writes")
+
+    def _blob(self, batch: Batch, root: str, path: str, what: bytes | File | None) -> str | None:
+        if isinstance(what, bytes):
+            return batch.add("blob", what)
+        if what is None:
+            return None
+        data = self._store.blob_at(root, path)
+        if data is None:
+            raise Invalid("wrong-tree", path, "is missing")
+        if len(data) != what.size or hashlib.sha256(data).hexdigest() != what.sha256:
+            raise Invalid("wrong-file", path, "has another content than its list says")
+        return history.object_id("blob", data)
+
+
+def _with_recorded_heartbeat(before: Task | None, after: Task, at: int) -> Task | None:
+    """The task as the exchange saw it: with the last sign of life that `after` recorded."""
+    if before is None or before.execution is None or before.lease is None:
+        return before
+    number = before.execution.number
+    beat = next((e.heartbeat_at for e in after.executions if e.number == number), None)
+    if beat is not None and not before.execution.claimed_at <= beat <= at:
+        raise Invalid("wrong-record", "heartbeat_at", "is not between the claim and this event")
+    return lifecycle.with_heartbeat(before, beat)
+
+
+def _brought(store: Store, old: str | None, new: str) -> Iterator[tuple[int, str]]:
+    """The mode and id of every object below tree `new` that tree `old` does not have at the same place."""
+    yield TREE_MODE, new
+    held = store.tree(old) if old else {}
+    for name, (mode, oid) in store.tree(new).items():
+        if held.get(name) == (mode, oid):
+            continue
+        if mode == TREE_MODE:
+            below = held.get(name)
+            yield from _brought(store, below[1] if below and below[0] == TREE_MODE else None, oid)
+        else:
+            yield mode, oid
+
+
+def _differences(store: Store, batch: Batch, expected: str, found: str, prefix: str = "") -> Iterator[str]:
+    """The paths at which two trees differ."""
+    left, right = batch.tree(expected), store.tree(found)
+    for name in sorted({*left, *right}):
+        one, other = left.get(name), right.get(name)
+        if one == other:
+            continue
+        if one and other and one[0] == other[0] == TREE_MODE:
+            yield from _differences(store, batch, one[1], other[1], f"{prefix}{name}/")
+        else:
+            yield prefix + name
+
+
