@@ -10,12 +10,13 @@ taskrepo.errors.Invalid: invalid-field: review.decision: 'maybe' is not one of a
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 from referencing import Registry, Resource
 from referencing.exceptions import NoSuchResource
 from referencing.jsonschema import DRAFT202012
@@ -44,11 +45,20 @@ def validate(name: str, data: object, where: str) -> None:
         raise Invalid("invalid-field", _path(where, error), _sentence(error))
 
 
+def _unique_items(validator: Any, wanted: bool, items: object, schema: object) -> Iterator[ValidationError]:
+    """`uniqueItems` in linear time: jsonschema's own compares all pairs as soon as the items are of several types."""
+    if wanted and isinstance(items, list) and len({json.dumps(i, sort_keys=True) for i in items}) < len(items):
+        yield ValidationError("has an entry twice")
+
+
+_VALIDATOR: Final = extend(Draft202012Validator, {"uniqueItems": _unique_items})
+
+
 @cache
 def _validator(name: str) -> Any:
     document, _, definition = name.partition("/")
     reference = f"{document}#/$defs/{definition}" if definition else document
-    return Draft202012Validator({"$ref": reference}, registry=_registry())
+    return _VALIDATOR({"$ref": reference}, registry=_registry())
 
 
 @cache

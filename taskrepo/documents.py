@@ -13,6 +13,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, Final, NoReturn
 
 from _ruamel_yaml import CEmitter, CParser
@@ -25,8 +26,8 @@ MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 16
 MAX_JSON_DEPTH: Final = 64
 
-_INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_FLOAT: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\.[0-9]{1,17}([eE][-+]?[0-9]{1,2})?")
+_INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
+_FLOAT: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\.[0-9]{1,24}([eE][-+]?[0-9]{1,3})?")
 _CONSTANTS: Final[Mapping[str, bool | None]] = {
     "null": None, "Null": None, "NULL": None, "~": None, "": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -158,7 +159,7 @@ def _scalar(event: Any) -> Any:
         return _CONSTANTS[value]
     if _INTEGER.fullmatch(value):
         return int(value)
-    return float(value) if _FLOAT.fullmatch(value) else value
+    return float(value) if _FLOAT.fullmatch(value) and isfinite(float(value)) else value
 
 
 # ── writing YAML ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -187,7 +188,13 @@ def _node_events(data: Any) -> Iterator[Any]:
             yield from _node_events(item)
         yield ev.SequenceEndEvent()
     else:
-        yield ev.ScalarEvent(None, None, (True, False), json.dumps(data, allow_nan=False))
+        yield ev.ScalarEvent(None, None, (True, False), _number(data))
+
+
+def _number(data: bool | int | float | None) -> str:
+    """As every YAML reader takes it for a number: YAML 1.1 wants a point before an exponent."""
+    text = json.dumps(data, allow_nan=False)
+    return text.replace("e", ".0e") if isinstance(data, float) and "e" in text and "." not in text else text
 
 
 def _text_event(text: str) -> Any:
@@ -199,7 +206,7 @@ def _text_event(text: str) -> Any:
 
 # ── reading JSON ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STRUCTURE: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)  # linear also if a quote is never closed
 
 
 def _check_nesting(text: str, where: str) -> None:

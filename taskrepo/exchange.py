@@ -251,7 +251,9 @@ class Exchange:
         }
         self._keep_large(event)
         entry = history.entry_of(event, before, after, via=via, previous=previous, request_id=request_id)
-        return Outcome(after, draft.append(entry, author, now, writes))
+        commit = draft.append(entry, author, now, writes)
+        draft.snapshot.remember(after)
+        return Outcome(after, commit)
 
     def _decide(self, snapshot: Snapshot, before: Task | None, command: Command, actor: Actor, now: int) -> Event:
         directory = snapshot.directory

@@ -1,9 +1,8 @@
-"""Uploaded bytes on disk: the staging area, the large-file store, and archives.
+"""Uploaded bytes on disk: the staging area and the large-file store.
 
 * A staged or kept file is named by the SHA-256 of its whole content, and only whole files ever carry a name.
 * Nothing here opens a path that came from outside: names are 64 hex digits, and symbolic links are not followed.
 * Content somebody holds is never removed; what nobody holds goes at its last `release`, or with a `sweep` if parked.
-* Archives unpack into staging, never to the paths they name, and stop at counted bytes, whatever they declare.
 * One process holds a staging folder; within it every method may be called from any thread.
 
 >>> file = staging.receive(stream, path="input/a.csv", name="a.csv", kind="task_attachment", limit=1 << 30)
@@ -12,47 +11,25 @@
 """
 
 import errno
-import gzip
 import hashlib
-import io
 import os
 import re
 import secrets
 import shutil
-import stat
-import struct
-import tarfile
-import tempfile
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import chain
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, Final, Literal, NamedTuple, Protocol, cast
+from typing import BinaryIO, Final, Protocol
 
 from taskrepo import guard
+from taskrepo.durable import sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
-from taskrepo.model import File, FileKind, Policy
+from taskrepo.model import File, FileKind
 
 CHUNK: Final = 1 << 16
-MAX_MANIFEST: Final = 1 << 16
-POINTER: Final = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]{0,18})\n"
-)
-ArchiveKind = Literal["zip", "tar.gz"]
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-_PAX: Final = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,255})=")
-_YEAR_1980: Final = 315532800  # the earliest time a zip can tell, also its default
-_PLAIN: Final = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-_BROKEN: Final = (
-    tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error,
-    EOFError, IndexError, NotImplementedError, OverflowError, ValueError,
-)  # fmt: skip
 _NOFOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -85,7 +62,7 @@ class Staging:
         `Invalid("hash-mismatch")` when the content is not the announced `sha256`; then nothing stays.
         """
         head, digest, size = bytearray(), hashlib.sha256(), 0
-        with _room(), self._part() as (part_name, part):
+        with disk_room(), self._part() as (part_name, part):
             while data := stream.read(CHUNK):
                 size += len(data)
                 self._check_size(size, limit, path)
@@ -96,7 +73,7 @@ class Staging:
             if sha256 and found != sha256:
                 raise Invalid("hash-mismatch", path, f"the content's SHA-256 is {found}, not {sha256[:64]}")
             file = File(path, guard.safe_name(name), guard.media_type(bytes(head), path), size, found, kind)
-            _sync(part)
+            sync_file(part)
             self._place(part_name, found, size)
         return file
 
@@ -181,7 +158,7 @@ class Staging:
             part.rename(target)
             self._holds[sha256] += 1
         try:
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except BaseException:
             self.release(sha256)
             raise
@@ -222,20 +199,7 @@ class LfsStore:
                 _link(staging, sha256, target)
         # Also when the file was there before: its first keeper may not have come this far.
         for folder in (target.parent, target.parent.parent, self.folder):
-            _sync_folder(folder)
-
-
-def pointer(sha256: str, size: int) -> bytes:
-    """The Git LFS pointer to `size` bytes (git-lfs docs/spec.md, version 1, canonical form)."""
-    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{_checked_hash(sha256)}\nsize {size}\n".encode()
-
-
-def parse_pointer(data: bytes) -> tuple[str, int]:
-    """The SHA-256 and size in bytes a canonical pointer names. Raises `Invalid("bad-pointer")` for anything else."""
-    found = POINTER.fullmatch(data)
-    if not found:
-        raise Invalid("bad-pointer", "pointer", "not a canonical Git LFS pointer")
-    return found[1].decode(), int(found[2])
+            sync_folder(folder)
 
 
 def _checked_hash(sha256: str) -> str:
@@ -267,348 +231,16 @@ def _link(staging: Staging, sha256: str, target: Path) -> None:
             part.unlink(missing_ok=True)
             with _create(part) as copy:
                 shutil.copyfileobj(content, copy, CHUNK)
-                _sync(copy)
+                sync_file(copy)
         part.rename(target)
 
 
 @contextmanager
-def _room() -> Iterator[None]:
-    """A full disk is the exchange being busy, not a bug."""
+def disk_room() -> Iterator[None]:
+    """Within it, a full disk raises `Refused("busy")`: the exchange is busy, which is no bug."""
     try:
         yield
     except OSError as fault:
         if fault.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise Refused("busy", "the exchange has no room for uploads just now") from fault
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: fsync of a file does not cover its name (fsync(2))."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _NOFOLLOW)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@dataclass(frozen=True, slots=True)
-class ReadPackage:
-    """An unpacked archive: the bytes of its manifest.yaml, and its other files, staged and held once each."""
-
-    manifest: bytes
-    files: tuple[File, ...]
-
-
-def read_archive(source: Readable | Path, kind: ArchiveKind, staging: Staging, limits: Policy) -> ReadPackage:
-    """Unpack a package archive into staging. One folder around everything, and what macOS adds, are left out.
-
-    Raises `Invalid("bad-archive" | "bad-path")`, `Refused("file-too-large" | "too-many-files" | "task-too-large")`;
-    then everything it staged is released.
-    """
-    staged: list[File] = []
-    total = 0
-    try:
-        with _room(), _as_invalid(), _entries(source, kind, staging, limits) as entries:
-            for path, size, opened in _wanted(entries, limits):
-                with opened() as content:
-                    kept = staging.receive(
-                        content, path=path, name=path, kind="task_attachment", limit=limits.max_file_bytes
-                    )
-                staged.append(kept)
-                total += kept.size
-                _check_entry(kept, size, total, len(staged), limits)
-        return _package(staged, staging)
-    except BaseException:
-        staging.release(*(file.sha256 for file in staged))
-        raise
-
-
-def write_archive(entries: Iterable[tuple[str, int, Callable[[], BinaryIO]]], kind: ArchiveKind) -> Iterator[bytes]:
-    """The archive of (path, size in bytes, open) as chunks, the same bytes for the same entries in any order.
-
-    Times are 1980-01-01, modes 0644. Each file is open only while it is read. A content that is not `size` long
-    raises ValueError. Equal bytes across machines assume equal zlib versions.
-    """
-    ordered = sorted(entries, key=lambda entry: entry[0])
-    return _zip_chunks(ordered) if kind == "zip" else _tar_chunks(ordered)
-
-
-class _Entry(NamedTuple):
-    """One entry of an archive: a folder's path ends in a slash, `size` is what the archive declares."""
-
-    path: str
-    size: int
-    open: Callable[[], AbstractContextManager[Readable]]
-
-
-@contextmanager
-def _entries(
-    source: Readable | Path, kind: ArchiveKind, staging: Staging, limits: Policy
-) -> Iterator[Iterator[_Entry]]:
-    """The entries of an archive, in order; each is to be read, if at all, before the next is asked for."""
-    with ExitStack() as stack:
-        stream = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-        if kind == "tar.gz":
-            yield _tar_entries(stream, limits.max_task_bytes + limits.max_files * CHUNK)
-            return
-        if not isinstance(stream, io.IOBase) or not stream.seekable():
-            stream = stack.enter_context(_spool(stream, staging.folder, limits.max_task_bytes))
-        window = _Window(cast(BinaryIO, stream), limits.max_files)
-        bundle = stack.enter_context(zipfile.ZipFile(cast(BinaryIO, window)))
-        _check_contents(window, bundle)
-        yield _zip_entries(bundle)
-
-
-def _wanted(entries: Iterator[_Entry], limits: Policy) -> Iterator[_Entry]:
-    """The files, with checked paths, without what macOS adds."""
-    for count, entry in enumerate(entries):
-        if count > 2 * limits.max_files + 16:
-            raise Refused("too-many-files", f"the archive has over {limits.max_files:,} files", limit=limits.max_files)
-        path = entry.path.removeprefix("./").removesuffix("/")
-        if path not in ("", "."):
-            path = guard.check_path(path, "archive")
-        first, last = path.split("/")[0], path.split("/")[-1]
-        if not (entry.path.endswith("/") or first == "__MACOSX" or last == ".DS_Store" or last.startswith("._")):
-            yield entry._replace(path=path)
-
-
-def _check_entry(kept: File, declared: int, total: int, count: int, limits: Policy) -> None:
-    if kept.size != declared:
-        raise Invalid("bad-archive", kept.path, f"declares {declared:,} bytes, which is not what it holds")
-    if total > limits.max_task_bytes:
-        message = f"the archive unpacks to over {limits.max_task_bytes:,} bytes"
-        raise Refused("task-too-large", message, limit=limits.max_task_bytes)
-    if count > limits.max_files + 1:
-        raise Refused("too-many-files", f"the archive has over {limits.max_files:,} files", limit=limits.max_files)
-
-
-def _package(staged: list[File], staging: Staging) -> ReadPackage:
-    """Strip the one folder around everything, if there is one, and set the manifest apart."""
-    manifests = [f for f in staged if f.path.split("/")[-1] == "manifest.yaml" and f.path.count("/") < 2]
-    manifest = min(manifests, key=lambda file: len(file.path), default=None)
-    top = manifest.path.removesuffix("manifest.yaml") if manifest else ""
-    if manifest is None or not all(file.path.startswith(top) for file in staged):
-        raise Invalid("bad-archive", "archive", "has no manifest.yaml at its top or in one folder around everything")
-    others = [file for file in staged if file is not manifest]
-    paths = guard.check_package_paths((file.path.removeprefix(top) for file in others), "archive")
-    content = staging.content(manifest.sha256, MAX_MANIFEST)
-    staging.release(manifest.sha256)
-    return ReadPackage(content, tuple(replace(file, path=path) for file, path in zip(others, paths, strict=True)))
-
-
-@contextmanager
-def _as_invalid() -> Iterator[None]:
-    """What the archive libraries raise on bad bytes, as `Invalid`."""
-    try:
-        yield
-    except _BROKEN as fault:
-        raise Invalid("bad-archive", "archive", f"cannot be read ({type(fault).__name__}: {fault})"[:300]) from fault
-
-
-class _Counted:
-    """Stops reading after `limit` bytes: the measure of a bomb is what comes out, not what is declared."""
-
-    def __init__(self, stream: Readable, limit: int) -> None:
-        self._stream, self._left = stream, limit
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes."""
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise Invalid("bad-archive", "archive", "is longer than an archive may be here")
-        return data
-
-    def exactly(self, size: int) -> bytes:
-        """Just `size` bytes, in memory."""
-        data = b""
-        while len(data) < size:
-            more = self.read(size - len(data))
-            if not more:
-                raise Invalid("bad-archive", "archive", "ends too early")
-            data += more
-        return data
-
-
-class _Slice:
-    """The next `left` bytes of a stream."""
-
-    def __init__(self, stream: _Counted, left: int) -> None:
-        self._stream, self.left = stream, left
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes."""
-        data = self._stream.exactly(min(size, self.left, CHUNK))
-        self.left -= len(data)
-        return data
-
-
-def _lent(body: _Slice) -> AbstractContextManager[Readable]:
-    return nullcontext(body)
-
-
-def _tar_entries(stream: Readable, limit: int) -> Iterator[_Entry]:
-    """Read block by block: tarfile's own reader holds any extended header in memory and takes damage for the end."""
-    with gzip.GzipFile(fileobj=cast(BinaryIO, _Counted(stream, limit)), mode="rb") as unzipped:
-        data = _Counted(cast(Readable, unzipped), limit)
-        extended: dict[str, str] = {}
-        while any(block := data.exactly(tarfile.BLOCKSIZE)):
-            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            extends = info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
-            size = info.size if extends else int(extended.get("size", info.size))
-            body = _Slice(data, size)
-            if extends:
-                extended |= _extended(info, body)
-            else:
-                path = extended.get("path", info.name)
-                extended = {}
-                if size < 0 or not (info.type in _PLAIN or (info.isdir() and not size)):
-                    raise Invalid("bad-archive", "archive", f"{path!r} is neither a plain file nor a folder")
-                yield _Entry(path + "/" * info.isdir(), size, partial(_lent, body))
-            while body.read(CHUNK):
-                pass
-            data.exactly(-size % tarfile.BLOCKSIZE)
-        while rest := data.read(CHUNK):
-            if any(rest):
-                raise Invalid("bad-archive", "archive", "has bytes after its end")
-
-
-def _extended(info: tarfile.TarInfo, body: _Slice) -> dict[str, str]:
-    """The path and size an extended header gives the next entry (POSIX pax, section Extended Header; GNU long name)."""
-    if not 0 <= info.size <= CHUNK:
-        raise Invalid("bad-archive", "archive", f"has an extended header over {CHUNK} bytes")
-    data = body.read(CHUNK)
-    if info.type == tarfile.GNUTYPE_LONGNAME:
-        return {"path": data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
-    records, at = {}, 0
-    while at < len(data):
-        found = _PAX.match(data, at)
-        end = at + int(found[1]) if found else 0
-        if not found or not found.end() < end <= len(data) or data[end - 1 : end] != b"\n":
-            raise Invalid("bad-archive", "archive", "has a malformed extended header")
-        records[found[2].decode("utf-8", "replace")] = data[found.end() : end - 1].decode("utf-8", "surrogateescape")
-        at = end
-    steering = {key: value for key, value in records.items() if key in ("path", "size") or key.startswith("GNU.sparse")}
-    if steering and (info.type == tarfile.XGLTYPE or steering.keys() - {"path", "size"}):
-        raise Invalid("bad-archive", "archive", "has an extended header for sparse files or for all files")
-    return steering
-
-
-class _Window:
-    """A zip file of which no single read, such as that of its whole table of contents, takes more than it should."""
-
-    def __init__(self, stream: BinaryIO, entries: int) -> None:
-        self.tell, self.seekable = stream.tell, stream.seekable
-        self._stream, self._most = stream, (1 << 20) + entries * guard.MAX_PATH
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes."""
-        data = self._stream.read(min(size, self._most + 1) if size >= 0 else self._most + 1)
-        if len(data) > self._most:
-            raise Invalid("bad-archive", "archive", "has too long a table of contents")
-        return data
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """As `io.IOBase`; a place before the start is the archive's fault, not the disk's."""
-        if whence == 0 and not 0 <= offset < 1 << 63:
-            raise Invalid("bad-archive", "archive", "points outside itself")
-        return self._stream.seek(offset, whence)
-
-
-def _check_contents(window: _Window, bundle: zipfile.ZipFile) -> None:
-    """The end record counts the entries (APPNOTE 4.3.16), which zipfile does not compare with those it found."""
-    window.seek(-22 - len(bundle.comment), io.SEEK_END)
-    end = window.read(22)
-    if end[:4] != b"PK\5\6" or int.from_bytes(end[10:12], "little") not in (len(bundle.infolist()), 0xFFFF):
-        raise Invalid("bad-archive", "archive", "has an incomplete table of contents, or bytes after its end")
-
-
-def _zip_entries(bundle: zipfile.ZipFile) -> Iterator[_Entry]:
-    for info in bundle.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or (info.is_dir() and info.file_size):
-            raise Invalid("bad-archive", "archive", f"{info.filename!r} is neither a plain file nor a folder")
-        if info.flag_bits & 0x2041 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise Invalid("bad-archive", "archive", f"{info.filename!r} is encrypted or unusually compressed")
-        # orig_filename, because zipfile cuts the other at a NUL. Many packers write UTF-8 without saying so.
-        path = info.orig_filename
-        if not info.flag_bits & 0x800:
-            with suppress(UnicodeDecodeError):
-                path = path.encode("cp437").decode()
-        declared = info.file_size
-        # zipfile would stop at the declared size; by one byte more a lie shows.
-        info.file_size += 1
-        yield _Entry(path, declared, partial(bundle.open, info))
-
-
-@contextmanager
-def _spool(stream: Readable, folder: Path, limit: int) -> Iterator[BinaryIO]:
-    """The stream in a nameless file, since a zip's table of contents is at its end."""
-    with tempfile.TemporaryFile(dir=folder) as whole:
-        shutil.copyfileobj(_Counted(stream, limit), whole, CHUNK)
-        whole.seek(0)
-        yield cast(BinaryIO, whole)
-
-
-class _Sink:
-    """Takes what an archive writer writes, until it is drained."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def write(self, data: bytes, /) -> int:
-        """Keep the data."""
-        self._data += data
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing to do."""
-
-    def drain(self) -> Iterator[bytes]:
-        """What was written since the last drain, unless nothing."""
-        if self._data:
-            data, self._data = bytes(self._data), bytearray()
-            yield data
-
-
-def _contents(path: str, size: int, opened: Callable[[], BinaryIO]) -> Iterator[bytes]:
-    with opened() as stream:
-        left = size
-        while data := stream.read(CHUNK):
-            left -= len(data)
-            yield data
-    if left:
-        raise ValueError(f"{path!r} is not {size} bytes long")
-
-
-def _zip_chunks(entries: list[tuple[str, int, Callable[[], BinaryIO]]]) -> Iterator[bytes]:
-    sink = _Sink()
-    with zipfile.ZipFile(cast(BinaryIO, sink), "w") as bundle:
-        for path, size, opened in entries:
-            info = zipfile.ZipInfo(path)
-            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-            info.compress_type, info.file_size = zipfile.ZIP_DEFLATED, size
-            with bundle.open(info, "w") as entry:
-                for data in _contents(path, size, opened):
-                    entry.write(data)
-                    yield from sink.drain()
-    yield from sink.drain()
-
-
-def _tar_chunks(entries: list[tuple[str, int, Callable[[], BinaryIO]]]) -> Iterator[bytes]:
-    sink = _Sink()
-    with gzip.GzipFile("", "wb", 6, cast(BinaryIO, sink), mtime=0) as zipped:
-        for path, size, opened in entries:
-            info = tarfile.TarInfo(path)
-            info.size, info.mtime = size, _YEAR_1980
-            zipped.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
-            for data in chain(_contents(path, size, opened), [bytes(-size % tarfile.BLOCKSIZE)]):
-                zipped.write(data)
-                yield from sink.drain()
-        zipped.write(bytes(2 * tarfile.BLOCKSIZE))
-    yield from sink.drain()

@@ -24,7 +24,7 @@ from typing import Final, get_args
 from taskrepo.commands import Command, Progress, Submit
 from taskrepo.errors import Invalid
 from taskrepo.events import Event
-from taskrepo.model import Actor, Door, State, Task
+from taskrepo.model import STATES, Actor, Door, State, Task
 
 SUBJECT_LENGTH: Final = 72
 MAX_COMMIT: Final = 64 * 1024
@@ -36,8 +36,8 @@ _TRAILERS: Final = (
     ("Task", "[0-9a-hjkmnp-tv-z]{8}"),
     ("Record", r"(?:actors/[a-z][a-z0-9-]{0,38}\.yaml|policy\.yaml)"),
     ("Event", "[a-z-]{1,40}"),
-    ("From", "[a-z]{1,20}"),
-    ("To", "[a-z]{1,20}"),
+    ("From", "|".join(STATES)),
+    ("To", "|".join(STATES)),
     ("Actor", "[a-z][a-z0-9-]{0,38}"),
     ("Execution", "[1-9][0-9]{0,5}"),
     ("Previous", _OID),
@@ -46,7 +46,7 @@ _TRAILERS: Final = (
     ("Request", _OID),
 )
 _MESSAGE: Final = re.compile(
-    r"(?P<command>[a-z-]{1,20}) (?P<subject>[a-z0-9-]{1,40})(?:: (?P<words>[^\n]+))?\n\n"
+    r"(?P<command>[a-z-]{1,20}) (?P<subject>[a-z0-9-]{1,40})(?:: (?P<words>[^\x00-\x1f\x7f]+))?\n\n"
     + "".join(f"(?:{name}: (?P<{name.replace('-', '_').lower()}>{form})\n)?" for name, form in _TRAILERS)
 )
 _COMMIT: Final = re.compile(
@@ -58,7 +58,7 @@ _COMMIT: Final = re.compile(
     rb"\n(?P<message>.*)",
     re.DOTALL,
 )
-_PERSON: Final = re.compile(r"(?P<name>[^<>\n]+) <(?P<id>[a-z][a-z0-9-]{0,38})@taskrepo\.invalid> (?P<at>[0-9]{1,12}) \+0000")
+_PERSON: Final = re.compile(r"(?P<name>[^<>\x00-\x1f\x7f]+) <(?P<id>[a-z][a-z0-9-]{0,38})@taskrepo\.invalid> (?P<at>0|[1-9][0-9]{0,10}) \+0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def entry_of(
     command = event.command
     record = None
     if not isinstance(command, Command):
-        record = "policy.yaml" if command.about == "policy" else f"actors/{command.about}.yaml"
+        record = record_path(command.about)
     return Entry(
         command.name,
         event.subject,
@@ -134,6 +134,11 @@ def entry_of(
         None,
         record,
     )
+
+
+def record_path(about: str) -> str:
+    """The file of the directory that a change of `about` (an actor's id, or `policy`) concerns."""
+    return "policy.yaml" if about == "policy" else f"actors/{about}.yaml"
 
 
 def person(actor: Actor, at: int) -> Person:
@@ -180,8 +185,10 @@ def read_message(message: bytes) -> Entry:
     got = match.groupdict()
     if got["event"] is None or got["actor"] is None or got["via"] is None or (got["task"] is None) == (got["record"] is None):
         raise Invalid("bad-message", "message", "lacks a trailer: Task or Record, Event, Actor and Via are required")
-    if got["task"] not in (None, got["subject"]):
-        raise Invalid("bad-message", "message", "names one task in its subject and another in its trailer")
+    if (got["task"] or got["record"]) not in (got["subject"], record_path(got["subject"])):
+        raise Invalid("bad-message", "message", "names one thing in its subject and another in its trailer")
+    if len(match[0].partition("\n")[0]) > SUBJECT_LENGTH:
+        raise Invalid("bad-message", "message", f"has a subject of more than {SUBJECT_LENGTH} characters")
     return Entry(
         got["command"], got["subject"], got["words"] or "", got["event"], got["actor"], got["via"], got["from"],
         got["to"], int(got["execution"]) if got["execution"] else None, got["previous"], got["request_id"],
@@ -204,7 +211,8 @@ def add_signature(payload: bytes, signature: bytes) -> bytes:
 
 def read_commit(raw: bytes) -> Commit:
     """The commit in a raw object. Raises `Invalid("bad-commit")` for anything the ledger's grammar does not have."""
-    match = _COMMIT.fullmatch(raw) if len(raw) <= MAX_COMMIT else None
+    # Git itself stops reading a message at a NUL: what follows would be signed, yet shown to nobody.
+    match = _COMMIT.fullmatch(raw) if len(raw) <= MAX_COMMIT and b"\x00" not in raw else None
     if match is None:
         raise Invalid("bad-commit", "commit", "has headers other than tree, parent, author, committer and one gpgsig")
     start, end = match.span("signature")

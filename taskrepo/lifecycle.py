@@ -13,7 +13,7 @@
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
 from taskrepo import policy as limits
 from taskrepo.commands import (
@@ -62,7 +62,6 @@ from taskrepo.model import (
 )
 
 MAX_EXECUTIONS: Final = 200
-C = TypeVar("C", bound=Command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +124,7 @@ def decide(
     `task` is the task as it stands (`None` if its id is free). `actors`, if given, holds the ids a manifest may name as
     reviewer.
     """
-    if not actor.active:
-        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
+    _check_active(actor)
     if isinstance(command, Create):
         return _decide_create(task, command, actor, now, policy, actors)
     if task is None:
@@ -165,6 +163,7 @@ def allowed(task: Task, actor: Actor, now: int, policy: Policy) -> tuple[str, ..
 def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> Task:
     """The task with its lease renewed by a sign of life from its executor, or `Refused`. Not an event."""
     command = Progress(task.id, execution)
+    _check_active(actor)
     _check_fence(task, command)
     _check_state(task, command)
     _check_role(task, command, actor, policy)
@@ -172,11 +171,13 @@ def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> 
 
 
 def with_heartbeat(task: Task, at: int | None) -> Task:
-    """The task with the heartbeat of time `at` taken into account, if it is news."""
-    last = task.execution
-    if at is None or last is None or task.lease is None or at <= (last.heartbeat_at or 0):
+    """The task with the heartbeat of time `at` taken into account, if it is news. It never shortens the lease."""
+    last, lease = task.execution, task.lease
+    if at is None or last is None or lease is None or at <= (last.heartbeat_at or 0):
         return task
-    return replace(_with_execution(task, replace(last, heartbeat_at=at)), lease=_renewed(task.lease, at))
+    renewed = _renewed(lease, at)
+    heard = _with_execution(task, replace(last, heartbeat_at=at))
+    return replace(heard, lease=renewed) if renewed.until > lease.until else heard
 
 
 def reviewer(task: Task) -> str:
@@ -193,6 +194,11 @@ def _decide_create(
     _check_reviewer(command.manifest, actors)
     files = limits.stamp_files(policy, command.files, actor, now, "task_attachment")
     return Event(replace(command, files=files), actor.id, now, None, "draft" if command.draft else "published")
+
+
+def _check_active(actor: Actor) -> None:
+    if not actor.active:
+        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
 
 
 def _check_fence(task: Task, command: Command) -> None:
@@ -348,16 +354,17 @@ def _check_revise(task: Task, command: Command, actor: Actor, now: int, policy: 
         if path not in held:
             raise Refused("unknown-file", f"the package has no file {path}", path=path)
     put = tuple(f for f in command.files if f.path not in held or not _same_content(held[f.path], f))
-    if manifest == task.manifest and not put and not command.drop:
+    drop = {*command.drop} - {f.path for f in command.files}
+    if manifest == task.manifest and not put and not drop:
         raise Refused("nothing-to-change", "the package is already like this")
-    kept = {p: f for p, f in held.items() if p not in command.drop and p not in {f.path for f in put}}
-    limits.check_files(policy, (*kept.values(), *put), _delivered(task))
+    gone = drop | {f.path for f in put}
+    limits.check_files(policy, (*(f for f in task.files if f.path not in gone), *put), _delivered(task))
     changed = command.manifest if manifest != task.manifest else None
     return replace(
         command,
         manifest=changed,
         files=limits.stamp_files(policy, put, actor, now, "task_attachment"),
-        drop=tuple(sorted(p for p in command.drop if p not in {f.path for f in put})),
+        drop=tuple(sorted(drop)),
     )
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from taskrepo import plain
+from taskrepo import guard, plain
 from taskrepo.commands import (
     Answer,
     Approve,
@@ -43,7 +43,7 @@ REVIEW: Final = "review.yaml"
 MAX_DOCUMENT: Final = 16 << 20
 _ENTRY_KINDS: Final = {Comment: "comment", Ask: "question", Answer: "answer", Progress: "progress"}
 _POINTER: Final = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]{1,16})\n"
+    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]{0,18})\n"
 )
 
 
@@ -87,14 +87,27 @@ def entry_folder(number: int) -> str:
 
 
 def _render_package(old: tuple[File, ...], new: tuple[File, ...]) -> Writes:
+    _check_paths(guard.check_package_paths, new, "package")
     paths = {f.path for f in new}
     writes: Writes = {f.path: None for f in old if f.path not in paths}
     held = {f.path: f for f in old}
-    writes |= {f.path: _content(f) for f in new if f.path not in held or held[f.path].sha256 != f.sha256}
-    writes |= _render_list("", new, emptied=not new)
+    writes |= {f.path: _content(f) for f in new if f.path not in held or _kept_as(held[f.path]) != _kept_as(f)}
+    writes |= _render_list("", new, emptied=bool(old) and not new)
     if not any(f.lfs for f in new) and any(f.lfs for f in old):
         writes[ATTRIBUTES] = None
     return writes
+
+
+def _check_paths(check: Callable[[list[str], str], tuple[str, ...]], files: tuple[File, ...], where: str) -> None:
+    """The last gate before the tree: the paths fit the layout and one another, and are spelled as they will be read."""
+    paths = [f.path for f in files]
+    if list(check(paths, where)) != paths:
+        raise Invalid("bad-path", where, "a path is not in Unicode's normal form C")
+
+
+def _kept_as(file: File) -> tuple[str, bool]:
+    """What decides the bytes in the tree: the limit for large files may have changed since the file came."""
+    return file.sha256, file.lfs
 
 
 def _render_list(folder: str, files: tuple[File, ...], *, emptied: bool = False) -> Writes:
@@ -141,6 +154,7 @@ def _render_content(command: object, event: Event, after: Task) -> Writes:
 
 def _render_submission(command: Submit, after: Task) -> Writes:
     folder = submission_folder(after.submissions[-1].number) + "/"
+    _check_paths(guard.check_submission_paths, command.files, "submission")
     writes: Writes = {folder + SUMMARY: command.summary.encode() + b"\n"}
     writes |= {folder + f.path: _content(f) for f in command.files}
     return writes | _render_list(folder, command.files)
@@ -148,6 +162,7 @@ def _render_submission(command: Submit, after: Task) -> Writes:
 
 def _render_entry(command: Command, event: Event, number: int) -> Writes:
     assert isinstance(command, Comment | Ask | Answer | Progress)
+    _check_paths(guard.check_paths, command.files, "discussion")
     text = command.note if isinstance(command, Progress) else command.text
     head: plain.Plain = {"kind": _ENTRY_KINDS[type(command)], "by": event.actor, "at": iso(event.at)}
     if command.files:

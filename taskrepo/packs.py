@@ -37,8 +37,8 @@ class Pack:
 
     @staticmethod
     def of(objects: Iterable[tuple[str, bytes]]) -> "Pack":
-        """A pack of `(kind, content)` objects."""
-        return _assemble([_entry(kind, data) for kind, data in objects])
+        """A pack of `(kind, content)` objects, each once."""
+        return _assemble(list({entry[0]: entry for entry in (_entry(*o) for o in objects)}.values()))
 
     @staticmethod
     def merged(pairs: Iterable[tuple[bytes, bytes]]) -> "Pack":
@@ -105,9 +105,10 @@ def _index(entries: Sequence[_Entry], offsets: Sequence[int], checksum: bytes) -
 
 def _split(data: bytes, index: bytes) -> Iterable[_Entry]:
     """The entries of a pack, in the order they lie."""
-    if not index.startswith(_INDEX_MAGIC) or index[-40:-20] != data[-20:]:
+    count = int.from_bytes(index[_FANOUT_END - 4 : _FANOUT_END], "big")
+    size = _FANOUT_END + 28 * count + 2 * _TRAILER
+    if not index.startswith(_INDEX_MAGIC) or len(index) != size or index[-40:-20] != data[-20:]:
         raise Invalid("bad-pack", "pack", "the index is not of this pack")
-    (count,) = struct.unpack_from(">I", index, _FANOUT_END - 4)
     offsets = struct.unpack_from(f">{count}I", index, _FANOUT_END + count * 24)
     order = sorted(range(count), key=offsets.__getitem__)
     ends = [offsets[i] for i in order[1:]] + [len(data) - _TRAILER]

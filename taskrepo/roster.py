@@ -27,16 +27,22 @@ README: Final = "README.md"
 
 
 def render(before: Directory | None, after: Directory) -> dict[str, bytes]:
-    """Path in the ledger's tree → content, for everything that differs."""
+    """Path in the ledger's tree → content, for everything that differs. Raises `Invalid` if it could not be read."""
     old: Mapping[str, Actor] = before.actors if before else {}
     changed = (a for a in after.actors.values() if old.get(a.id) != a)
-    writes = {actor_path(a.id): dump_yaml(plain.actor_to(a)) for a in changed}
+    writes = {actor_path(a.id): _document("actor", plain.actor_to(a)) for a in changed}
     if before is None or before.policy != after.policy:
-        writes[POLICY] = dump_yaml(plain.policy_to(after.policy))
+        writes[POLICY] = _document("policy", plain.policy_to(after.policy))
     signers = _signers(after)
     if before is None or _signers(before) != signers:
         writes[SIGNERS] = signers
     return writes
+
+
+def _document(schema: str, data: plain.Plain) -> bytes:
+    """What could not be read back would lock everybody out, so it is not written."""
+    validate(schema, data, schema)
+    return dump_yaml(data)
 
 
 def actor_path(actor: str) -> str:

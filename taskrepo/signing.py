@@ -20,7 +20,6 @@ taskrepo.errors.Invalid: bad-signature: signature: it does not match the content
 
 import base64
 import hashlib
-import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from taskrepo.durable import create
 from taskrepo.errors import Invalid
 
 MAX_BYTES: Final = 16 * 1024  # of an armored signature, a public key line, a private key file
@@ -361,7 +361,7 @@ class Signer:
         private = Ed25519PrivateKey.generate()
         encoding, layout = serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH
         with _refusing("bad-signing-key", path.name):
-            _write_new(path, private.private_bytes(encoding, layout, serialization.NoEncryption()))
+            create(path, private.private_bytes(encoding, layout, serialization.NoEncryption()))
         return cls._from(private)
 
     @classmethod
@@ -382,28 +382,6 @@ class Signer:
         parts = (key, _NAMESPACE, b"", b"sha512", signature)
         blob = _PREAMBLE + b"".join(map(_string, parts))
         return b"\n".join((_BEGIN, *_wrap(base64.b64encode(blob), _COLUMNS), _END, b""))
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Create `path` with `data`, on disk before this returns; on failure nothing stays behind."""
-    path.touch(0o600, exist_ok=False)
-    try:
-        with path.open("r+b") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_folder(path.parent)
-    except BaseException:
-        path.unlink()
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_private(path: Path) -> Ed25519PrivateKey:

@@ -23,6 +23,7 @@ from typing import Any, Final, Generic, TypeVar
 import pygit2
 from filelock import FileLock, Timeout
 
+from taskrepo.durable import put, sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.history import object_id
 from taskrepo.packs import Pack
@@ -231,7 +232,7 @@ class Store:
         """Pack first, index last: git sees the pack when its index appears."""
         folder = self.path / "objects" / "pack"
         for suffix, data in ((".pack", pack.data), (".idx", pack.index)):
-            _write_synced(folder / f"pack-{pack.name}{suffix}", data)
+            put(folder / f"pack-{pack.name}{suffix}", data)
         sync_folder(folder)
 
     def _ref_lock(self) -> Path:
@@ -243,8 +244,7 @@ class Store:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(new.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
             if self.head() != expected:
                 raise Refused("busy", "main has moved since the request was judged; try again")
             lock.rename(self.path / BRANCH)
@@ -388,29 +388,6 @@ def first_parent(raw: bytes) -> str | None:
     """The first parent a raw commit names."""
     start = raw.find(b"\nparent ", 0, 64)
     return raw[start + 8 : start + 48].decode() if start >= 0 else None
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    """Write a file that readers see whole or not at all. The caller syncs the folder."""
-    temporary = path.with_name(f"tmp_{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _remove_pack(path: Path) -> bool:

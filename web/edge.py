@@ -22,26 +22,20 @@
 import io
 import json
 import logging
-import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
+from taskrepo.web.framing import CappedBody, ChunkedBody, SizedBody, content_length
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 Headers = list[tuple[str, str]]
 Answer = tuple[str, Headers, bytes]
-
-CHUNK_LINE: Final = 256
-TRAILER_LINES: Final = 64
-TRAILER_BYTES: Final = 8 * 1024
-_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
-_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
 _log: Final = logging.getLogger("taskrepo.edge")
 
@@ -153,154 +147,6 @@ def hardened(headers: Iterable[tuple[str, str]], scheme: str) -> Headers:
     if scheme == "https" and _HSTS[0].lower() not in present:
         missing.append(_HSTS)
     return [*kept, ("X-Content-Type-Options", "nosniff"), *missing]
-
-
-# request bodies
-
-
-class Source(Protocol):
-    """Where body bytes come from; `read1` gives what is there, at most `size` bytes, b"" at the end."""
-
-    def read1(self, size: int, /) -> bytes: ...
-    def readline(self, size: int, /) -> bytes: ...
-
-
-class SizedBody(io.RawIOBase):
-    """A body of exactly `length` bytes. Raises `Invalid("truncated-body")` if the source ends or stalls before that."""
-
-    def __init__(self, source: Any, length: int) -> None:
-        self._take = getattr(source, "read1", None) or source.read
-        self.length = length
-        self.left = length
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of the body has been read."""
-        return self.left == 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with what is there, as `io.RawIOBase` does; 0 at the end of the body."""
-        if not (want := min(len(buffer), self.left)):
-            return 0
-        read = f"after {self.length - self.left} of {self.length} bytes"
-        data = _arrived(lambda: self._take(want), read)
-        buffer[: len(data)] = data
-        self.left -= len(data)
-        return len(data)
-
-
-class ChunkedBody(io.RawIOBase):
-    """A chunked body (RFC 9112 §7.1), decoded as it is read. Extensions and trailers are bounded and ignored.
-
-    Raises `Invalid("malformed-chunk")`, and `Invalid("truncated-body")` if the source ends before the last chunk.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._left = 0
-        self._got = 0
-        self._begun = False
-        self.complete = False
-        self.broken = False
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with what is there, as `io.RawIOBase` does; 0 at the end of the body."""
-        try:
-            return self._decode_into(buffer)
-        except Invalid:
-            # Where the body ends is unknown from here on, so no byte behind it may pass for a request.
-            self.broken = True
-            raise
-
-    def _decode_into(self, buffer: Any) -> int:
-        if not self._left and not self.complete:
-            self._next_chunk()
-        if self.complete:
-            return 0
-        want = min(len(buffer), self._left)
-        data = _arrived(lambda: self._source.read1(want), self._so_far())
-        buffer[: len(data)] = data
-        self._left -= len(data)
-        self._got += len(data)
-        return len(data)
-
-    def _so_far(self) -> str:
-        return f"after {self._got} bytes of a chunked body, before its last chunk"
-
-    def _line(self, most: int) -> bytes:
-        return _arrived(lambda: self._source.readline(most), self._so_far())
-
-    def _next_chunk(self) -> None:
-        if self._begun and (end := self._line(2)) != b"\r\n":
-            raise Invalid("malformed-chunk", "body", f"a chunk should end in CRLF, not {end!r}")
-        self._begun = True
-        line = self._line(CHUNK_LINE)
-        if not (size := _CHUNK_SIZE.fullmatch(line)):
-            raise Invalid("malformed-chunk", "body", f"{line[:40]!r} is not a chunk size")
-        self._left = int(size[1], 16)
-        if not self._left:
-            self._skip_trailers()
-
-    def _skip_trailers(self) -> None:
-        room = TRAILER_BYTES
-        for _ in range(TRAILER_LINES):
-            line = self._line(room)
-            if line == b"\r\n":
-                self.complete = True
-                return
-            room -= len(line)
-            if not line.endswith(b"\r\n") or room <= 0:
-                raise Invalid("malformed-chunk", "body", f"{line[:40]!r} is not a trailer field")
-        raise Invalid("malformed-chunk", "body", f"there are more than {TRAILER_LINES} trailer fields")
-
-
-class CappedBody(io.RawIOBase):
-    """A body of unknown length that raises `Refused("too-large")` once more than `limit` bytes of it were read."""
-
-    def __init__(self, source: Any, limit: int) -> None:
-        self._take = getattr(source, "read1", None) or source.read
-        self._limit = limit
-        self._got = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with what is there, as `io.RawIOBase` does; 0 at the end of the body."""
-        data = self._take(len(buffer))
-        self._got += len(data)
-        if self._got > self._limit:
-            message = f"the chunked body is over the limit of {self._limit} bytes; {self._got} bytes were read"
-            raise Refused("too-large", message, limit=self._limit, size=self._got)
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _arrived(receive: Callable[[], bytes], read: str) -> bytes:
-    try:
-        data = receive()
-    except OSError as error:
-        reason = "sent nothing for too long" if isinstance(error, TimeoutError) else "closed the connection"
-        raise Invalid("truncated-body", "body", f"the client {reason} {read}") from error
-    if not data:
-        raise Invalid("truncated-body", "body", f"the client stopped sending {read}")
-    return data
-
-
-def content_length(value: str) -> int:
-    """The bytes a Content-Length field names (RFC 9110 §8.6). Raises `Invalid` unless it is 1 to 18 digits."""
-    if not _LENGTH.fullmatch(value):
-        raise Invalid("malformed-content-length", "Content-Length", f"{value[:40]!a} is not a number of bytes")
-    return int(value)
 
 
 # middlewares

@@ -30,8 +30,7 @@ from multipart import (
 from taskrepo import guard
 from taskrepo.errors import Invalid, Refused
 from taskrepo.model import File, FileKind, Policy
-
-from .edge import CappedBody, SizedBody, content_length
+from taskrepo.web.framing import CappedBody, SizedBody, content_length
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment

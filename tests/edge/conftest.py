@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from taskrepo.web.server import Limits, serve
+
+from taskrepo.web.framing import Limits
+from taskrepo.web.server import serve
 
 QUICK = Limits(
     head_seconds=1.0, idle_seconds=1.0, body_seconds=1.0, write_seconds=3.0, drain_seconds=0.5, stop_seconds=3.0

@@ -5,10 +5,10 @@ import json
 import threading
 
 import pytest
-from taskrepo.web.edge import last_resort
-from taskrepo.web.server import Limits, parse_head
 
 from taskrepo.errors import Invalid, Refused
+from taskrepo.web.edge import last_resort
+from taskrepo.web.framing import Limits, parse_head
 
 
 def deny(environ, start_response):

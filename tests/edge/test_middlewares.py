@@ -5,6 +5,8 @@ import json
 import logging
 
 import pytest
+
+from taskrepo.errors import REFUSALS, Invalid, Refused
 from taskrepo.web.edge import (
     STATUS,
     BrokenAnswer,
@@ -16,8 +18,6 @@ from taskrepo.web.edge import (
     secure_headers,
     status_of,
 )
-
-from taskrepo.errors import REFUSALS, Invalid, Refused
 
 
 def call(app, **environ):

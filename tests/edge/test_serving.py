@@ -10,10 +10,13 @@ import time
 import urllib.request
 
 import pytest
-from taskrepo.web import server as server_module
-from taskrepo.web.server import SERVERS, Limits, base_url, serve
 
 from taskrepo.errors import Invalid
+from taskrepo.web import servers
+from taskrepo.web.connection import base_url
+from taskrepo.web.framing import Limits
+from taskrepo.web.server import serve
+from taskrepo.web.servers import SERVERS
 
 
 def hello(environ, start_response):
@@ -366,4 +369,4 @@ def test_unknown_and_missing_servers_are_invalid():
     with pytest.raises(Invalid, match="pip install bjoern") as caught:
         serve(hello, "127.0.0.1", 0, server="bjoern")
     assert caught.value.code == "server-not-installed"
-    assert server_module._options("waitress", 9) == {"threads": 9} and server_module._options("gevent", 9) == {}
+    assert servers._options("waitress", 9) == {"threads": 9} and servers._options("gevent", 9) == {}

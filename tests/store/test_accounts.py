@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from taskrepo import accounts as module
+from taskrepo import credentials_db
 from taskrepo.accounts import DEFAULT_COST, Accounts, Cost
 from taskrepo.errors import Invalid, Refused
 
@@ -172,7 +173,7 @@ def test_a_held_file_is_busy_not_broken(folder: Path, accounts: Accounts, monkey
     other.execute("ROLLBACK")
     other.close()
     assert accounts.keys("alice")[0].last_used_at == NOW + 100
-    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(credentials_db, "BUSY_SECONDS", 0.05)
     with FileLock(folder / "accounts.lock"), pytest.raises(Refused) as refused:
         Accounts(folder, CHEAP)
     assert code_of(refused) == "busy"
@@ -285,7 +286,7 @@ def test_keys_have_bounds(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -
 def test_ids_of_keys_are_never_shared(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a random id is taken, another is drawn."""
     drawn = iter(["0" * 8, "0" * 27, "0" * 8, "1" * 27, "2" * 8, "3" * 27])
-    monkeypatch.setattr(module, "_random", lambda count: next(drawn))
+    monkeypatch.setattr(module, "draw", lambda count: next(drawn))
     assert accounts.add_key("alice", "a", NOW)[0].id == "0" * 8
     assert accounts.add_key("alice", "b", NOW)[0].id == "2" * 8
 
@@ -422,7 +423,7 @@ def test_a_dearer_cost_is_taken_up_at_the_next_sign_in(folder: Path) -> None:
 
 def test_too_many_sign_ins_at_once_are_busy(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """The memory scrypt may use is bounded; whoever waits too long is told so."""
-    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
     with accounts._scrypt, accounts._scrypt, pytest.raises(Refused) as refused:
         accounts.check_password("alice", PASSWORD, NOW)
     assert code_of(refused) == "busy"

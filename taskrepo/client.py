@@ -1,0 +1,377 @@
+"""The HTTP client: one exchange, one API key, and patience.
+
+* A command carries an Idempotency-Key, so it is sent again after a lost answer and still happens once.
+* Lost connections, 503 and 429 are tried again, at most `TRIES` times and `PATIENCE` seconds; Retry-After is obeyed.
+* Redirects are not followed: the key goes to the server that was named and to no other.
+* Files stream in both directions; a JSON answer has at most `MAX_ANSWER` bytes.
+
+>>> with Client("https://tasks.example", "tr_…") as client:                             # doctest: +SKIP
+...     client.command("claim", "4k7q2m9x", {})["task"]["state"]
+'claimed'
+"""
+
+import json
+import random
+import re
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from taskrepo.desk import Json, Unreachable
+from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
+from taskrepo.folders import Package, Readable, Upload
+
+TRIES: Final = 6
+PATIENCE: Final = 60.0
+MAX_ANSWER: Final = 64 << 20
+_API: Final = "/api/v1"
+_CHUNK: Final = 1 << 16
+_TIMEOUT: Final = urllib3.Timeout(connect=10, read=120)
+_KEY: Final = re.compile(r"[!-~]{1,500}")
+_MALFORMED: Final = frozenset({400, 408, 411, 414, 417, 431, 501, 505})
+_AGAIN: Final = frozenset({429, 503})
+
+Body = Callable[[], bytes | Iterable[bytes]]
+
+
+class Client:
+    """A desk at a server. Safe to use from several threads; `close` gives its connections back."""
+
+    def __init__(self, url: str, key: str, *, patience: float = PATIENCE, tries: int = TRIES) -> None:
+        """`patience` in seconds. Raises `Invalid` for a malformed address or key; connects with the first call."""
+        self._base = _checked_url(url) + _API
+        if not _KEY.fullmatch(key):
+            raise Invalid("bad-key", "TASKREPO_KEY", "is not an API key")
+        self._headers = {"Authorization": f"Bearer {key}", "Accept": "application/json", "User-Agent": "taskrepo"}
+        self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
+        self._patience, self._tries = patience, tries
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._pool.clear()
+
+    # ── the calls of a desk ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def me(self) -> Json:
+        """The caller."""
+        return self._get("/me")
+
+    def listing(self, query: Mapping[str, str]) -> Json:
+        """One page of tasks."""
+        return self._get("/tasks?" + urlencode(query))
+
+    def task(self, task: str) -> Json:
+        """Everything about a task."""
+        return self._get(_task(task))
+
+    def events(self, task: str) -> Json:
+        """Its history, oldest first."""
+        return self._get(f"{_task(task)}/events")
+
+    def queue(self) -> Json:
+        """The caller's ranked work."""
+        return self._get("/queue")
+
+    def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
+        """Create a task from a package."""
+        fields = {"manifest": package.manifest, **({"state": b"draft"} if draft else {})}
+        return self._send_form("/tasks", fields, package.uploads, request_id, None)
+
+    def command(
+        self,
+        name: str,
+        task: str,
+        body: Json,
+        uploads: Sequence[Upload] = (),
+        *,
+        request_id: str | None = None,
+        if_match: str | None = None,
+    ) -> Json:
+        """Give a command; with files it travels as a form."""
+        if not uploads and name != "submit":
+            return self._send_json(f"{_task(task)}/{quote(name, safe='')}", body, request_id, if_match)
+        path = f"{_task(task)}/{'submissions' if name == 'submit' else quote(name, safe='')}"
+        fields = {field: _text(value).encode() for field, value in body.items()}
+        return self._send_form(path, fields, uploads, request_id, if_match)
+
+    def claim_next(self, *, request_id: str | None = None) -> Json:
+        """Claim the best eligible task."""
+        return self._send_json("/queue/claim", {}, request_id, None)
+
+    def heartbeat(self, task: str, execution: int) -> Json:
+        """Renew the lease. Tried once: whoever keeps a lease alive decides himself when to try again."""
+        body = json.dumps({"execution": execution}).encode()
+        headers = {"Content-Type": "application/json"}
+        return self._call("POST", f"{_task(task)}/heartbeat", headers, lambda: body, tries=1)
+
+    @contextmanager
+    def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:
+        """A file's content as a stream."""
+        place = f"{_task(task)}/{folder}/files/" if folder else f"{_task(task)}/files/"
+        response = self._patiently(lambda: self._answered("GET", place + quote(path), {"Accept": "*/*"}, None))
+        try:
+            if response.status != 200:
+                raise _refusal(response)
+            yield _Stream(response)
+        finally:
+            response.close()
+            response.release_conn()
+
+    # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _get(self, path: str) -> Json:
+        return self._call("GET", path, {}, None)
+
+    def _send_json(self, path: str, body: Json, request_id: str | None, if_match: str | None) -> Json:
+        data = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **_conditions(request_id, if_match)}
+        return self._call("POST", path, headers, lambda: data)
+
+    def _send_form(
+        self,
+        path: str,
+        fields: Mapping[str, bytes],
+        uploads: Sequence[Upload],
+        request_id: str | None,
+        if_match: str | None,
+    ) -> Json:
+        form = Form(fields, uploads)
+        headers = {
+            "Content-Type": form.content_type,
+            "Content-Length": str(form.length),
+            **_conditions(request_id, if_match),
+        }
+        return self._call("POST", path, headers, form.chunks)
+
+    def _call(
+        self, method: str, path: str, headers: Mapping[str, str], body: Body | None, tries: int | None = None
+    ) -> Json:
+        """The JSON answer to a request that may be sent again."""
+
+        def once() -> Json:
+            response = self._answered(method, path, headers, body)
+            try:
+                return _read_json(response)
+            finally:
+                response.release_conn()
+
+        return self._patiently(once, tries)
+
+    def _answered(self, method: str, path: str, headers: Mapping[str, str], body: Body | None) -> Any:
+        """The head of the answer, its body unread."""
+        try:
+            return self._pool.request(
+                method,
+                self._base + path,
+                headers={**self._headers, **headers},
+                body=body() if body else None,
+                preload_content=False,
+                redirect=False,
+            )
+        except (HTTPError, OSError) as error:
+            raise Unreachable(f"cannot reach {self._base.removesuffix(_API)}: {_reason(error)}") from error
+
+    def _patiently(self, once: Callable[[], Any], tries: int | None = None) -> Any:
+        """What `once` gives, tried again while the server cannot be reached or asks to wait."""
+        deadline = time.monotonic() + self._patience
+        tries = self._tries if tries is None else tries
+        for attempt in range(1, tries + 1):
+            try:
+                answer = once()
+                if getattr(answer, "status", None) not in _AGAIN:
+                    return answer
+                raise _refusal(answer)
+            except (Unreachable, Refused) as error:
+                wait = _wait_after(error, attempt)
+                if wait is None or attempt == tries or time.monotonic() + wait > deadline:
+                    raise
+            time.sleep(wait)
+        raise AssertionError("unreachable")
+
+
+class Form:
+    """A multipart/form-data body (RFC 7578) of text fields and files, made afresh by each call of `chunks`."""
+
+    def __init__(self, fields: Mapping[str, bytes], uploads: Sequence[Upload]) -> None:
+        self._boundary = secrets.token_hex(16)
+        self._uploads = uploads
+        self._head = b"".join(self._part(f'name="{name}"') + value + b"\r\n" for name, value in fields.items())
+        self._parts = [self._part(_disposition(upload.path)) for upload in uploads]
+        self._tail = f"--{self._boundary}--\r\n".encode()
+
+    @property
+    def content_type(self) -> str:
+        """The value of Content-Type."""
+        return f"multipart/form-data; boundary={self._boundary}"
+
+    @property
+    def length(self) -> int:
+        """How many bytes `chunks` gives."""
+        files = sum(len(part) + upload.size + 2 for part, upload in zip(self._parts, self._uploads, strict=True))
+        return len(self._head) + files + len(self._tail)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body. Raises `Invalid("changed-file")` if a file is not as long as it was."""
+        yield self._head
+        for part, upload in zip(self._parts, self._uploads, strict=True):
+            yield part
+            yield from _whole(upload)
+            yield b"\r\n"
+        yield self._tail
+
+    def _part(self, disposition: str) -> bytes:
+        return f"--{self._boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode()
+
+
+class _Stream:
+    """A response's body as a file; a connection lost on the way is `Unreachable`."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none only at the end."""
+        try:
+            return bytes(self._response.read(size))
+        except (HTTPError, OSError) as error:
+            raise Unreachable(f"the connection was lost: {_reason(error)}") from error
+
+
+def _checked_url(url: str) -> str:
+    """The server's address without a trailing slash or API path."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+        _ = parts.port
+    except ValueError:
+        fits = None
+    if not fits or "@" in parts.netloc or not url.isprintable():
+        raise Invalid("bad-url", "TASKREPO_URL", f"{url[:100]!r} is not an address like https://tasks.example")
+    return url.rstrip("/").removesuffix(_API).rstrip("/")
+
+
+def _task(task: str) -> str:
+    if not task.strip(". "):
+        raise Invalid("bad-id", "id", f"{task[:40]!r} is not a task id")
+    return f"/tasks/{quote(task, safe='')}"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _conditions(request_id: str | None, if_match: str | None) -> dict[str, str]:
+    key = request_id if request_id is not None else str(uuid.uuid4())
+    if not _KEY.fullmatch(key) or '"' in key or "\\" in key:
+        raise Invalid("bad-request-id", "Idempotency-Key", "must be visible ASCII characters without quotes")
+    headers = {"Idempotency-Key": f'"{key}"'}
+    if if_match is not None:
+        if not re.fullmatch("[0-9a-f]{40}", if_match):
+            raise Invalid("bad-etag", "If-Match", f"{if_match[:60]!r} is not a commit id")
+        headers["If-Match"] = f'"{if_match}"'
+    return headers
+
+
+def _disposition(path: str) -> str:
+    """How a file part is named: the field is its path, or, at the top of its layout, the file name alone is."""
+    name = path.rpartition("/")[2]
+    return f'name="{path if "/" in path else "files"}"; filename="{name}"'
+
+
+def _whole(upload: Upload) -> Iterator[bytes]:
+    left = upload.size
+    with upload.open() as stream:
+        while data := stream.read(_CHUNK):
+            left -= len(data)
+            if left < 0:
+                break
+            yield data
+    if left:
+        raise Invalid("changed-file", str(upload.source), "changed while it was being sent")
+
+
+def _read_json(response: Any) -> Json:
+    """The answer, or what its problem says is raised."""
+    data = _bounded(response)
+    if not 200 <= response.status < 300:
+        raise _problem(response, data)
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise Unreachable(f"what answers there is no exchange ({response.status}, not JSON); check the address")
+    return answer
+
+
+def _refusal(response: Any) -> TaskrepoError:
+    try:
+        return _problem(response, _bounded(response))
+    finally:
+        response.release_conn()
+
+
+def _bounded(response: Any) -> bytes:
+    data = bytearray()
+    stream = _Stream(response)
+    while more := stream.read(_CHUNK):
+        data += more
+        if len(data) > MAX_ANSWER:
+            raise Unreachable(f"the answer is over {MAX_ANSWER:,} bytes")
+    return bytes(data)
+
+
+def _problem(response: Any, data: bytes) -> TaskrepoError:
+    """The error that an RFC 9457 problem tells of; its other members are kept as details."""
+    try:
+        members = json.loads(data)
+        code, detail = members.pop("code"), members.pop("detail")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _no_problem(response)
+    if not isinstance(code, str) or not isinstance(detail, str) or not re.fullmatch("[a-z0-9-]{1,60}", code):
+        return _no_problem(response)
+    error: TaskrepoError
+    if response.status in _MALFORMED and code not in REFUSALS:
+        error = Invalid(code, "", detail)
+        error.where = str(members.get("where", ""))
+    else:
+        error = Refused(code, detail or code)
+    retry = response.headers.get("Retry-After", "")
+    error.details = {**members, **({"retry_after": int(retry)} if re.fullmatch("[0-9]{1,6}", retry) else {})}
+    return error
+
+
+def _no_problem(response: Any) -> TaskrepoError:
+    """What answered speaks HTTP, but not as an exchange does: a proxy, or another server altogether."""
+    if response.status in _AGAIN:
+        return Refused("busy", f"the server answered {response.status}")
+    return Unreachable(f"what answers there is no exchange ({response.status}); check the address")
+
+
+def _wait_after(error: TaskrepoError, attempt: int) -> float | None:
+    """How many seconds to wait before trying again; `None` if that is no use."""
+    if isinstance(error, Refused) and error.code not in ("busy", "too-many-requests"):
+        return None
+    asked = error.details.get("retry_after")
+    pause: float = min(8.0, 0.2 * 2.0**attempt) * random.uniform(0.5, 1)
+    return max(float(asked), pause) if isinstance(asked, int) else pause
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, in words."""
+    while (cause := getattr(error, "reason", None) or error.__cause__) and isinstance(cause, BaseException):
+        error = cause
+    return str(getattr(error, "strerror", None) or str(error).rpartition(">: ")[2] or type(error).__name__)

@@ -1,0 +1,77 @@
+"""Where task commands are given from the command line: a server far away, or the data folder itself.
+
+* Both kinds of desk take the same calls and give the same JSON, so that a command cannot tell them apart.
+* What goes wrong is raised as `Refused` or `Invalid`, the same through both, or as `Unreachable`.
+
+>>> desk.command("claim", "4k7q2m9x", {})["task"]["state"]                              # doctest: +SKIP
+'claimed'
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from taskrepo.errors import TaskrepoError
+from taskrepo.folders import Package, Readable, Upload
+
+Json = dict[str, Any]
+
+
+class Unreachable(TaskrepoError):
+    """The server could not be reached, or what answered is no exchange."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unreachable", message)
+
+
+class Desk(Protocol):
+    """The calls of a task command. Each may raise `Refused`, `Invalid` or `Unreachable`."""
+
+    def me(self) -> Json:
+        """The caller, with workload and figures."""
+        ...
+
+    def listing(self, query: Mapping[str, str]) -> Json:
+        """One page of tasks: `{"tasks": […], "next": cursor}`."""
+        ...
+
+    def task(self, task: str) -> Json:
+        """Everything about a task, by its id or the beginning of it."""
+        ...
+
+    def events(self, task: str) -> Json:
+        """Its history: `{"events": […]}`, oldest first."""
+        ...
+
+    def queue(self) -> Json:
+        """The caller's ranked work."""
+        ...
+
+    def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
+        """Create a task; answers as every command does."""
+        ...
+
+    def command(
+        self,
+        name: str,
+        task: str,
+        body: Json,
+        uploads: Sequence[Upload] = (),
+        *,
+        request_id: str | None = None,
+        if_match: str | None = None,
+    ) -> Json:
+        """Give a command: `{"task": …, "commit": …, "next_actions": […]}`."""
+        ...
+
+    def claim_next(self, *, request_id: str | None = None) -> Json:
+        """Claim the best eligible task. Raises `Refused("nothing-to-claim")`."""
+        ...
+
+    def heartbeat(self, task: str, execution: int) -> Json:
+        """Renew the lease: `{"lease": …}`."""
+        ...
+
+    def content(self, task: str, folder: str, path: str) -> AbstractContextManager[Readable]:
+        """A file's content; `folder` is empty for the package, else as `submissions/1` or `discussion/0001`."""
+        ...

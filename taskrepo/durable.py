@@ -1,0 +1,62 @@
+"""Files that survive a power cut: write, fsync, rename, fsync the folder.
+
+* A file is on disk when its content *and* its name are: `fsync` of a file does not cover its name (fsync(2)), so every
+  new name needs its folder synced too.
+* A reader sees a whole file or none, never a part of one.
+* Whatever fails leaves nothing behind, and what was there before as it was.
+
+>>> import tempfile
+>>> with tempfile.TemporaryDirectory() as folder:
+...     put(Path(folder) / "note", b"kept")
+...     sync_folder(Path(folder))
+...     (Path(folder) / "note").read_bytes()
+b'kept'
+"""
+
+import os
+from pathlib import Path
+from typing import IO
+
+
+def sync_file(file: IO[bytes]) -> None:
+    """Make the content of an open file durable. Raises `OSError`."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def create(path: Path, data: bytes) -> None:
+    """A new file of mode 0600, content and name durable. Raises `FileExistsError`: nothing is ever overwritten."""
+    path.touch(0o600, exist_ok=False)
+    try:
+        with path.open("r+b") as file:
+            file.write(data)
+            sync_file(file)
+        sync_folder(path.parent)
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def put(path: Path, data: bytes) -> None:
+    """A file, new or in place of an old one, with durable content; the caller makes the name durable by `sync_folder`.
+
+    So several files cost one sync of their folder. Raises `OSError`; then the old file stands.
+    """
+    temporary = path.with_name(f"tmp_{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            sync_file(file)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,135 @@
+"""Sockets: one to listen on, and one for each client, with what arrived on it and how long it may take.
+
+* Bytes of a body are counted out of the same buffer as the head, so none is lost or read twice.
+* A client that sends slower than `Limits.slowest_rate` runs out of patience, a worker's, not only of time.
+
+>>> base_url("0.0.0.0", 8753)
+'http://127.0.0.1:8753'
+"""
+
+import contextlib
+import ipaddress
+import re
+import socket
+import struct
+from time import monotonic
+from typing import Any, Final, Literal
+
+from taskrepo.errors import Invalid
+from taskrepo.web.framing import Limits
+
+State = Literal["head", "ready", "busy", "closing"]
+
+BLOCK: Final = 64 * 1024
+_HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
+
+
+class Gone(Exception):
+    """The client is not there any more; nothing can be said to it."""
+
+
+class Connection:
+    """One client. The loop owns it in every state but `busy`, when one worker does."""
+
+    def __init__(self, sock: socket.socket, address: Any, limits: Limits) -> None:
+        self.sock = sock
+        self.address = address
+        self.limits = limits
+        self.state: State = "head"
+        self.buffer = bytearray()
+        self.deadline = 0.0
+        self.patience = 0.0
+        self.discarded = 0
+        self.continue_due = False
+        self.keep = False
+        self.abort = False
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether closing it would lose no request."""
+        return self.state == "closing" or (self.state == "head" and not self.buffer)
+
+    def received(self, data: bytes) -> bool:
+        """Keep bytes of a head; whether it is now complete or too large to become so."""
+        seen = max(0, len(self.buffer) - 3)
+        self.buffer += data
+        while self.buffer.startswith(b"\r\n"):
+            del self.buffer[:2]
+            seen = 0
+        return bool(_HEAD_END.search(self.buffer, seen)) or len(self.buffer) > self.limits.head_bytes
+
+    def take_head(self) -> bytes:
+        """The bytes of the head, which leave the buffer; all of it if its end is not in sight."""
+        found = _HEAD_END.search(self.buffer)
+        end = found.end() if found else len(self.buffer)
+        head = bytes(self.buffer[:end])
+        del self.buffer[:end]
+        return head
+
+    def read1(self, size: int) -> bytes:
+        """At most `size` body bytes, b"" at the end. Sends a due 100 Continue first. Raises OSError."""
+        if not self.buffer:
+            self._receive()
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return data
+
+    def readline(self, size: int) -> bytes:
+        """A line with its LF, cut at `size` bytes or the end. Raises OSError."""
+        line = b""
+        while len(line) < size and not line.endswith(b"\n"):
+            if not self.buffer:
+                self._receive()
+            if not self.buffer:
+                break
+            end = self.buffer.find(b"\n", 0, size - len(line)) + 1
+            line += self.read1(end or size - len(line))
+        return line
+
+    def _receive(self) -> None:
+        if self.continue_due:
+            self.continue_due = False
+            self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self.patience <= 0:
+            raise TimeoutError
+        self.sock.settimeout(self.patience)
+        began = monotonic()
+        data = self.sock.recv(BLOCK)
+        earned = len(data) / self.limits.slowest_rate - (monotonic() - began)
+        self.patience = min(self.limits.body_seconds, self.patience + earned)
+        self.buffer += data
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`. Raises `Gone`."""
+        try:
+            self.sock.settimeout(self.limits.write_seconds)
+            # The time-out is for a whole sendall, so a slow but living client gets it anew for each block.
+            for start in range(0, len(data), BLOCK):
+                self.sock.sendall(memoryview(data)[start : start + BLOCK])
+        except OSError as error:
+            raise Gone from error
+
+    def close(self) -> None:
+        """Close; with a reset if the answer broke off, for else its end might look complete."""
+        if self.abort:
+            with contextlib.suppress(OSError):
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises `Invalid("cannot-listen")`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=256)
+    except (OSError, OverflowError) as error:
+        raise Invalid("cannot-listen", f"{host}:{port}", f"cannot listen there: {error}") from error
+
+
+def base_url(host: str, port: int) -> str:
+    """The URL a browser on this machine can open: a wildcard address becomes the loopback one."""
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            host = "127.0.0.1" if address.version == 4 else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

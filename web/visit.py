@@ -1,0 +1,300 @@
+"""A visit: who asks for a page, what their forms must carry, and the answer around it.
+
+* Nobody acts by GET, and no form is believed unless it came from a page of this exchange: its origin is checked before
+  the body is read, and its token (bound to the session, or to a cookie before there is one) before anything happens.
+* A session of a suspended or unknown actor is no session.
+* A redirect goes to an address of this exchange only; the message it leaves is one of a fixed list, never text sent in.
+* Every template value is escaped; what is not is Markdown that `markdown` has cleaned.
+
+>>> local_path("//evil.example/"), local_path("/tasks?q=csv")
+('/', '/tasks?q=csv')
+"""
+
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, wraps
+from html import escape
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from bottle import HTTPResponse, LocalRequest, SimpleTemplate
+
+from taskrepo.errors import Refused, TaskrepoError
+from taskrepo.exchange import Exchange
+from taskrepo.ledger import Snapshot
+from taskrepo.model import Actor
+from taskrepo.web import assets, markdown
+from taskrepo.web.edge import status_of
+
+Handler = Callable[..., HTTPResponse]
+
+SESSION_SECONDS: Final = 14 * 86400
+_VIEWS: Final = Path(__file__).parent / "views"
+_FLASH_SECONDS: Final = 60
+_SEED: Final = re.compile(r"[A-Za-z0-9_-]{20,100}")
+_LOCAL: Final = re.compile(r"/(?![/\\])[^\\\s\x00-\x1f\x7f]{0,2000}")
+
+FLASHES: Final[Mapping[str, str]] = MappingProxyType({
+    "signed-in": "You are signed in.",
+    "signed-out": "You are signed out.",
+    "draft": "The draft is saved. Publish it when it is complete.",
+    "created": "The task is published. Whoever is eligible can claim it now.",
+    "revise": "The new version is saved.",
+    "publish": "The task is published. Whoever is eligible can claim it now.",
+    "claim": "The task is yours. Report progress or submit before the lease ends.",
+    "start": "The work has begun.",
+    "progress": "Your progress is recorded and the lease renewed.",
+    "ask": "Your question is asked. The lease stands still until it is answered.",
+    "answer": "Your answer is recorded. The lease runs on.",
+    "release": "You gave the task back.",
+    "submit": "Your submission is recorded.",
+    "approve": "The submission is approved.",
+    "reject": "The submission is rejected. Its executor can rework it.",
+    "rework": "You are working on the task again, with a new lease.",
+    "reopen": "The task is open again.",
+    "fail": "The task is marked as failed.",
+    "cancel": "The task is cancelled.",
+    "archive": "The task is archived.",
+    "comment": "Your comment is recorded.",
+    "actor-added": "The actor is added. Give them an API key or a sign-in link below.",
+    "suspended": "The actor is suspended, and every session of theirs has ended.",
+    "reinstated": "The actor is active again.",
+    "key-revoked": "The API key is revoked.",
+    "ssh-added": "The SSH key is registered. Commits it signs count from now on.",
+    "ssh-retired": "The SSH key is retired.",
+    "password": "The password is set, and your other sessions have ended.",
+})
+"""What a redirect may say on the page it leads to, by the code that its cookie carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request for a page. `csrf` is what its forms carry; `seed` the cookie it comes from while signed out."""
+
+    exchange: Exchange
+    request: LocalRequest
+    snapshot: Snapshot
+    now: int
+    csrf: str
+    someone: Actor | None = None
+    seed: str = ""
+    barred: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        """Who is signed in. Raises `Refused` if nobody is, or somebody suspended."""
+        if self.barred:
+            raise Refused("actor-suspended", f"{self.barred} has been suspended by an admin")
+        if self.someone is None:
+            raise Refused("unauthenticated", "You are signed out. Sign in in another tab, then send the form again.")
+        return self.someone
+
+
+def arrive(exchange: Exchange, request: LocalRequest) -> Visit:
+    """Who is there, by the session cookie."""
+    now, snapshot = int(time.time()), exchange.snapshot()
+    token = cookie(request, cookie_name(request, "session"))
+    session = exchange.accounts.session(token, now) if token else None
+    actor = snapshot.directory.actors.get(session.actor) if session else None
+    if session and actor and actor.active:
+        return Visit(exchange, request, snapshot, now, session.csrf, actor)
+    seed = cookie(request, cookie_name(request, "visit"))
+    seed = seed if _SEED.fullmatch(seed) else secrets.token_urlsafe(32)
+    csrf = hmac.digest(seed.encode(), b"csrf", "sha256").hex()
+    return Visit(exchange, request, snapshot, now, csrf, None, seed, session.actor if session else "")
+
+
+# ── handlers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def guest(page: Handler) -> Handler:
+    """A handler for anybody, of a `page(visit, **path_params)`; a POST must come from this exchange."""
+
+    @wraps(page)
+    def handler(exchange: Exchange, request: LocalRequest, **params: str) -> HTTPResponse:
+        if request.method == "POST":
+            check_origin(request)
+        return page(arrive(exchange, request), **params)
+
+    return handler
+
+
+def member(page: Handler) -> Handler:
+    """A handler for who is signed in; a GET by anybody else leads to the sign-in page."""
+
+    @wraps(page)
+    def handler(exchange: Exchange, request: LocalRequest, **params: str) -> HTTPResponse:
+        if request.method == "POST":
+            check_origin(request)
+        visit = arrive(exchange, request)
+        if visit.someone is None and not visit.barred and request.method != "POST":
+            return redirect(visit, f"/login?next={quote(_address(request))}")
+        assert visit.actor  # or it raises
+        return page(visit, **params)
+
+    return handler
+
+
+def check_origin(request: LocalRequest) -> None:
+    """Raise `Refused("forged-request")` if the browser says that another site sent this (Fetch Metadata, RFC 6454)."""
+    if request.environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
+        raise Refused("forged-request")
+    origin = request.environ.get("HTTP_ORIGIN")
+    # Only the host is compared: behind a proxy that ends TLS the scheme differs.
+    if origin is not None and _host_of(origin) != request.environ.get("HTTP_HOST", "").lower():
+        raise Refused("forged-request")
+
+
+def check_token(visit: Visit, token: str) -> None:
+    """Raise `Refused("forged-request")` unless the form carries this visit's token."""
+    if not hmac.compare_digest(token.encode(), visit.csrf.encode()):
+        raise Refused("forged-request", "The form is from an earlier session of yours, or from elsewhere. Send it again.")
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _address(request: LocalRequest) -> str:
+    query = request.environ.get("QUERY_STRING", "")
+    return quote(request.path) + (f"?{query}" if query else "")
+
+
+# ── cookies and redirects ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_secure(request: LocalRequest) -> bool:
+    """Whether the page is served over https."""
+    return bool(request.environ.get("wsgi.url_scheme") == "https")
+
+
+def cookie_name(request: LocalRequest, name: str) -> str:
+    """The cookie's name: with https, one that no other host can set (RFC 6265bis, `__Host-`)."""
+    return f"__Host-{name}" if is_secure(request) else name
+
+
+def cookie(request: LocalRequest, name: str) -> str:
+    """The first cookie of this name, or the empty string. A neighbour's odd cookie never hides it."""
+    for pair in request.environ.get("HTTP_COOKIE", "")[:16384].split(";"):
+        key, _, value = pair.strip().partition("=")
+        if key == name:
+            return str(value)
+    return ""
+
+
+def set_cookie(response: HTTPResponse, request: LocalRequest, name: str, value: str, seconds: int) -> None:
+    """Set a cookie that scripts cannot read; zero seconds remove it."""
+    response.set_cookie(
+        cookie_name(request, name), value, path="/", httponly=True, samesite="lax", maxage=seconds,
+        secure=is_secure(request),
+    )  # fmt: skip
+
+
+def local_path(target: str) -> str:
+    """The target if it is a path of this exchange, else `/`."""
+    return target if _LOCAL.fullmatch(target) else "/"
+
+
+def redirect(visit: Visit, target: str, flash: str = "") -> HTTPResponse:
+    """303 to an address of this exchange; the page there says `FLASHES[flash]`."""
+    response = HTTPResponse(status=303, headers={"Location": local_path(target)})
+    if flash:
+        assert flash in FLASHES
+        set_cookie(response, visit.request, "flash", flash, _FLASH_SECONDS)
+    return response
+
+
+# ── pages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def page(visit: Visit, view: str, status: int = 200, **data: Any) -> HTTPResponse:
+    """The page of a view. `data` are its variables; escaping is the view's default."""
+    code = cookie(visit.request, cookie_name(visit.request, "flash"))
+    body = rendered(view, visit=visit, flash=FLASHES.get(code, ""), now=visit.now, **data)
+    response = HTTPResponse(body, status, {"Content-Type": "text/html; charset=utf-8"})
+    if status == 401:
+        response.set_header("WWW-Authenticate", 'Bearer realm="taskrepo"')
+    if code:
+        set_cookie(response, visit.request, "flash", "", 0)
+    if visit.seed:
+        set_cookie(response, visit.request, "visit", visit.seed, SESSION_SECONDS)
+    return response
+
+
+def error_page(exchange: Exchange, request: LocalRequest, status: int, code: str, detail: str) -> HTTPResponse:
+    """The page for an error that no form can show."""
+    visit = None
+    if status < 500:
+        with suppress(TaskrepoError):
+            visit = arrive(exchange, request)
+    body = rendered("error", visit=visit, flash="", now=int(time.time()), status=status, code=code, detail=detail)
+    return HTTPResponse(body, status, {"Content-Type": "text/html; charset=utf-8"})
+
+
+def refusal(error: TaskrepoError) -> int:
+    """The status of a page that shows this error."""
+    return status_of(error)
+
+
+def rendered(view: str, **data: Any) -> str:
+    """The HTML of a view."""
+    helpers = {"when": when, "span": span, "size": size, "words": words, "markdown": markdown.rendered}
+    html: str = _template(view).render(asset=assets.href, quote=quote, **helpers, **data)
+    return html
+
+
+@cache
+def _template(view: str) -> SimpleTemplate:
+    return SimpleTemplate(name=f"{view}.tpl", lookup=[str(_VIEWS)])
+
+
+# ── words for views ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def when(at: str | None, now: int, *, short: bool = False) -> str:
+    """HTML for an RFC 3339 time: in UTC and, unless it is far, relative to `now`; `short` leaves UTC to the title."""
+    if not at:
+        return "–"
+    moment = datetime.fromisoformat(at)
+    distance = int(moment.timestamp()) - now
+    relative = f"in {span(distance)}" if distance > 0 else f"{span(-distance)} ago"
+    full = moment.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC").lstrip("0")
+    shown = relative if short else f"{full} ({relative})"
+    return f'<time datetime="{escape(at)}" title="{escape(full)}">{escape(shown)}</time>'
+
+
+def span(seconds: int) -> str:
+    """A length of time in its largest unit: `3 days`."""
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit:
+            count = seconds // unit
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return "a moment" if seconds < 10 else f"{seconds} seconds"
+
+
+def size(count: int) -> str:
+    """Bytes for people: `1.5 MB` (SI units)."""
+    if count < 1000:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.5:
+            break
+    return f"{value:.1f} {unit}"
+
+
+def words(name: str) -> str:
+    """A code for people: `human_or_agent` → `human or agent`."""
+    return name.replace("_", " ").replace("-", " ")
