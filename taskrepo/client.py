@@ -34,6 +34,7 @@ MAX_ANSWER: Final = 64 << 20
 _API: Final = "/api/v1"
 _CHUNK: Final = 1 << 16
 _TIMEOUT: Final = urllib3.Timeout(connect=10, read=120)
+_SHORT: Final = urllib3.Timeout(connect=5, read=10)
 _KEY: Final = re.compile(r"[!-~]{1,500}")
 _MALFORMED: Final = frozenset({400, 408, 411, 414, 417, 431, 501, 505})
 _AGAIN: Final = frozenset({429, 503})
@@ -50,7 +51,7 @@ class Client:
         if not _KEY.fullmatch(key):
             raise Invalid("bad-key", "TASKREPO_KEY", "is not an API key")
         self._headers = {"Authorization": f"Bearer {key}", "Accept": "application/json", "User-Agent": "taskrepo"}
-        self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
+        self._pool = urllib3.PoolManager(retries=False, maxsize=4)
         self._patience, self._tries = patience, tries
 
     def __enter__(self) -> Self:
@@ -115,7 +116,7 @@ class Client:
         """Renew the lease. Tried once: whoever keeps a lease alive decides himself when to try again."""
         body = json.dumps({"execution": execution}).encode()
         headers = {"Content-Type": "application/json"}
-        return self._call("POST", f"{_task(task)}/heartbeat", headers, lambda: body, tries=1)
+        return self._call("POST", f"{_task(task)}/heartbeat", headers, lambda: body, tries=1, timeout=_SHORT)
 
     @contextmanager
     def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:
@@ -157,12 +158,19 @@ class Client:
         return self._call("POST", path, headers, form.chunks)
 
     def _call(
-        self, method: str, path: str, headers: Mapping[str, str], body: Body | None, tries: int | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Body | None,
+        *,
+        tries: int | None = None,
+        timeout: urllib3.Timeout = _TIMEOUT,
     ) -> Json:
         """The JSON answer to a request that may be sent again."""
 
         def once() -> Json:
-            response = self._answered(method, path, headers, body)
+            response = self._answered(method, path, headers, body, timeout)
             try:
                 return _read_json(response)
             finally:
@@ -170,7 +178,14 @@ class Client:
 
         return self._patiently(once, tries)
 
-    def _answered(self, method: str, path: str, headers: Mapping[str, str], body: Body | None) -> Any:
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Body | None,
+        timeout: urllib3.Timeout = _TIMEOUT,
+    ) -> Any:
         """The head of the answer, its body unread."""
         try:
             return self._pool.request(
@@ -180,6 +195,7 @@ class Client:
                 body=body() if body else None,
                 preload_content=False,
                 redirect=False,
+                timeout=timeout,
             )
         except (HTTPError, OSError) as error:
             raise Unreachable(f"cannot reach {self._base.removesuffix(_API)}: {_reason(error)}") from error

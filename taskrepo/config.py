@@ -66,8 +66,8 @@ class Config:
 
     @property
     def exists(self) -> bool:
-        """Whether there is an exchange here."""
-        return self.signing_key.exists() and self.repository.exists()
+        """Whether an exchange has been founded here: a key, and a ledger with its first commit."""
+        return self.signing_key.exists() and (self.repository / "refs" / "heads" / "main").exists()
 
 
 def find_data(given: str | None = None, environment: Mapping[str, str] = os.environ) -> Path:

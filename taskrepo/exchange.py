@@ -68,7 +68,8 @@ def found(config: Config, *, admin: str = "admin", admin_name: str = "Admin", po
         if config.exists:
             raise Refused("duplicate-id", f"{config.data} holds an exchange already")
         config.private.mkdir(mode=0o700, exist_ok=True)
-        signer = Signer.generate(config.signing_key)
+        # A founding that was cut short left a key that has signed nothing yet: it will do.
+        signer = Signer.load(config.signing_key) if config.signing_key.exists() else Signer.generate(config.signing_key)
         store = Store.create(config.repository)
         command = Found(EXCHANGE, signer.public_line, signer.fingerprint, admin, admin_name, policy or Policy())
         draft = Draft(Ledger(store), signer, None)

@@ -27,7 +27,7 @@ from taskrepo.model import File, Manifest, Policy
 from taskrepo.schema import validate
 from taskrepo.signing import parse_public_key
 
-_WITHOUT_FILES = frozenset({"create", "expire"})
+_ELSEWHERE = "create"  # makes its own id, and so has an address of its own
 
 
 def manifest(data: object, where: str = "manifest") -> Manifest:
@@ -43,7 +43,7 @@ def task_command(name: str, task: str, body: object, files: tuple[File, ...] = (
     Raises `Refused("not-found")` for an unknown name and `Invalid` for a body that does not fit.
     """
     kind = TASK_COMMANDS.get(name)
-    if kind is None or name in _WITHOUT_FILES:
+    if kind is None or name == _ELSEWHERE:
         raise Refused("not-found", f"{name[:40]} is not a command that can be given here")
     clean = _plain_newlines(body)
     validate(f"commands/{name}", clean, name)

@@ -13,8 +13,9 @@
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -22,7 +23,9 @@ from taskrepo import guard, plain
 from taskrepo.documents import load_json
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.files import Staging
-from taskrepo.model import Criterion, Deliverable, File, FileKind, Manifest, Policy
+from taskrepo.model import Deliverable, File, FileKind, Manifest, iso
+from taskrepo.schema import load
+from taskrepo.web.fields import TERMS, WORK
 from taskrepo.web.intake import MAX_FIELDS, Readable, body, multipart
 from taskrepo.web.visit import Visit, check_token
 
@@ -61,19 +64,36 @@ class Posted:
 
 
 @contextmanager
-def posted(visit: Visit, kind: FileKind = "event_file") -> Iterator[Posted]:
-    """The form in the request's body; its files are released at the end."""
-    environ = visit.request.environ
+def posted(visit: Visit, kind: FileKind = "event_file", texts: Values = MappingProxyType({})) -> Iterator[Posted]:
+    """The form in the request's body; its files are released at the end.
+
+    `texts` says which text fields become files, and of which path: their field's text, if any, is staged too.
+    """
+    with ExitStack() as held:
+        form = _read(visit, kind, held)
+        files = [*form.files]
+        for field, path in texts.items():
+            if text := form.values.get(field, "").replace("\r\n", "\n").strip("\n"):
+                files.append((field, _staged(visit, f"{text}\n", path, kind, held)))
+        yield replace(form, files=tuple(files))
+
+
+def _read(visit: Visit, kind: FileKind, held: ExitStack) -> Posted:
+    environ, staging = visit.request.environ, visit.exchange.staging
     if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != "multipart/form-data":
-        yield Posted(_plain_form(body(environ, MAX_PLAIN).read()))
-        return
-    patient = _Patient(visit.exchange.staging)
-    form = multipart(environ, patient, kind=kind, limits=visit.snapshot.policy, place=patient.place)
-    try:
-        files = tuple((field, replace(file, path=file.path.partition("/")[2])) for field, file in form.files)
-        yield Posted(form.fields, files, patient.fault)
-    finally:
-        visit.exchange.staging.release(*filter(None, form.sha256s))
+        return Posted(_plain_form(body(environ, MAX_PLAIN).read()))
+    patient = _Patient(staging)
+    form = multipart(environ, patient, kind=kind, limits=visit.snapshot.policy, place=patient.place, texts=())
+    held.callback(staging.release, *filter(None, form.sha256s))
+    files = tuple((field, replace(file, path=file.path.partition("/")[2])) for field, file in form.files)
+    return Posted(form.fields, files, patient.fault)
+
+
+def _staged(visit: Visit, text: str, path: str, kind: FileKind, held: ExitStack) -> File:
+    staging, limit = visit.exchange.staging, visit.snapshot.policy.max_file_bytes
+    file = staging.receive(io.BytesIO(text.encode()), path=path, name=path, kind=kind, limit=limit)
+    held.callback(staging.release, file.sha256)
+    return file
 
 
 def _plain_form(data: bytes) -> Values:
@@ -122,27 +142,143 @@ class _Patient:
 # ── files in their places ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def package_files(form: Posted, held: Callable[[File], File]) -> tuple[File, ...]:
-    """The package files of a form; `held` is told of each file made here, and gives it back."""
-    files = [_inside(f, "input") for f in form.of("input", "input_folder")]
+def package_files(form: Posted) -> tuple[File, ...]:
+    """The package files of a form, where a package keeps them. Raises `Invalid("bad-path")`."""
+    files = form.of("readme")
+    files += [_inside(f, "input") for f in form.of("input", "input_folder")]
     files += [_inside(f, "context") for f in form.of("context", "context_folder")]
     guard.check_package_paths((f.path for f in files), "input")
     return tuple(files)
 
 
 def submission_files(form: Posted, staging: Staging) -> tuple[File, ...]:
-    """The files of a submission; a `result_file` is checked to be JSON."""
+    """The files of a submission, where it keeps them. Raises `Invalid` for a path, and for a result that is not JSON."""
     files = [_inside(f, "artifacts") for f in form.of("artifacts", "artifacts_folder")]
     files += [_inside(f, "logs") for f in form.of("logs")]
-    for file in form.of("result_file"):
-        load_json(staging.content(file.sha256, MAX_RESULT), "result_file", limit=MAX_RESULT)
-        files.append(replace(file, path="result.json"))
+    for field in ("result", "result_file"):
+        for file in form.of(field):
+            load_json(staging.content(file.sha256, MAX_RESULT), field, limit=MAX_RESULT)
+            files.append(replace(file, path="result.json"))
     guard.check_submission_paths((f.path for f in files), "artifacts")
     return tuple(files)
 
 
 def entry_files(form: Posted) -> tuple[File, ...]:
-    """The attachments of a discussion entry."""
+    """The attachments of a discussion entry. Raises `Invalid("bad-path")`."""
     files = tuple(form.of("files"))
     guard.check_paths((f.path for f in files), "files")
     return files
+
+
+def _inside(file: File, folder: str) -> File:
+    return file if file.path.startswith(f"{folder}/") else replace(file, path=f"{folder}/{file.path}")
+
+
+# ── bodies of commands ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def command_body(command: str, values: Values) -> dict[str, Any]:
+    """The JSON body of a command: its fields that were filled in, and the fence if it has one."""
+    known = load("commands")["$defs"][command]["properties"]
+    body: dict[str, Any] = {}
+    for name, about in known.items():
+        if name not in values or name == "result" or (not values[name].strip() and not _blank_counts(command, name)):
+            continue
+        body[name] = _whole(values[name], f"{command}.{name}") if about.get("type") == "integer" else values[name]
+    return body
+
+
+def _blank_counts(command: str, name: str) -> bool:
+    """Whether an empty text is to be refused by name, rather than left out."""
+    return name in load("commands")["$defs"][command].get("required", ())
+
+
+def manifest_body(values: Values, base: Manifest | None = None) -> dict[str, Any]:
+    """The manifest a form describes, over `base`, of which everything stays that the form does not show."""
+    kept = plain.manifest_to(base) if base else {}
+    shown = manifest_values(base) if base else {}
+    for field in (*WORK, *TERMS):
+        typed = values.get(field.name, "")
+        if field.name not in values or typed.replace("\r\n", "\n") == shown.get(field.name):
+            continue
+        kept.pop(field.name, None)
+        if typed.strip() or field.required:
+            kept[field.name] = _READERS.get(field.name, _verbatim)(typed, field.name)
+    return kept
+
+
+def manifest_values(manifest: Manifest) -> dict[str, str]:
+    """What the form shows for a manifest."""
+    values = {field.name: str(getattr(manifest, field.name) or "") for field in (*WORK, *TERMS)}
+    return values | {
+        "acceptance": "\n".join(f"[{c.id}] {c.text}" if c.id else c.text for c in manifest.acceptance),
+        "deliverables": "\n".join(map(_deliverable_line, manifest.deliverables)),
+        "labels": ", ".join(manifest.labels),
+        "due_at": iso(manifest.due_at)[:16] if manifest.due_at is not None else "",
+    }
+
+
+def actor_body(values: Values) -> dict[str, Any]:
+    """The body of `POST /actors` that a form describes."""
+    capabilities: dict[str, Any] = {n: values[n] for n in ("reasoning_tier", "browser", "compute") if values.get(n)}
+    capabilities["skills"] = _words(",", values.get("skills", ""))
+    named = {n: values[n].strip() for n in ("id", "type", "name") if values.get(n, "").strip()}
+    grants = [values["grants"]] if values.get("grants") else []
+    return {**named, "capabilities": capabilities, "grants": grants}
+
+
+def _verbatim(text: str, name: str) -> str:
+    return text if name == "description" else text.strip()
+
+
+def _whole(text: str, where: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()):
+        raise Invalid("invalid-field", where, f"{text[:40]!r} is not a whole number")
+    return int(text)
+
+
+def _words(separators: str, text: str) -> list[str]:
+    return list(dict.fromkeys(filter(None, (w.strip() for w in re.split(f"[{separators}]", text)))))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _moment(text: str, name: str) -> str:
+    """What `datetime-local` sends (HTML, "local date and time string"), taken as UTC."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:\.\d+)?Z?", text.strip())
+    return f"{found[1]}T{found[2]}{found[3] or ':00'}Z" if found else text
+
+
+def _criterion(line: str) -> dict[str, str] | str:
+    found = re.fullmatch(r"\[([^\]]+)\]\s+(.+)", line)
+    return {"id": found[1], "text": found[2]} if found else line
+
+
+def _deliverable_line(item: Deliverable) -> str:
+    if item == Deliverable(item.description):
+        return item.description
+    parts = [item.path, item.description, item.media_type, "" if item.required else "optional"]
+    return " | ".join(parts).rstrip(" |")
+
+
+def _deliverable(line: str) -> dict[str, Any] | str:
+    if "|" not in line:
+        return line
+    parts = [part.strip() for part in line.split("|")]
+    if len(parts) > 4 or parts[3:] not in ([], [""], ["optional"]):
+        raise Invalid("invalid-field", "deliverables", f"{line[:60]!r} is not path | description | media type | optional")
+    named = dict(zip(("path", "description", "media_type"), parts, strict=False))
+    return {**{k: v for k, v in named.items() if v}, **({"required": False} if parts[3:] == ["optional"] else {})}
+
+
+_READERS: Final[dict[str, Callable[[str, str], Any]]] = {
+    "acceptance": lambda text, name: list(map(_criterion, _lines(text))),
+    "deliverables": lambda text, name: list(map(_deliverable, _lines(text))),
+    "labels": lambda text, name: _words(r",\s", text),
+    "due_at": _moment,
+    "priority": _whole,
+    "lease_seconds": _whole,
+    "max_attempts": _whole,
+}

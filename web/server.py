@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVERS", "Limits", "Server", "base_url", "serve"]
 
+_DEFAULT_LIMITS: Final = Limits()
 _log: Final = logging.getLogger("taskrepo.server")
 
 
@@ -285,7 +286,7 @@ def _busy_answer(most: int, what: str) -> Answer:
 
 def serve(
     app: "WSGIApplication", host: str, port: int, *, server: str = "paste", workers: int = 64,
-    on_ready: Start | None = None, stop: threading.Event | None = None, limits: Limits = Limits(),
+    on_ready: Start | None = None, stop: threading.Event | None = None, limits: Limits = _DEFAULT_LIMITS,
 ) -> None:
     """Serve `app` until `stop` is set or, on the main thread, SIGTERM or SIGINT comes. Blocks.
 

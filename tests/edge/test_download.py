@@ -10,10 +10,10 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from taskrepo.web import download
 
 from taskrepo.errors import Refused
 from taskrepo.guard import safe_name
+from taskrepo.web import download
 
 DATA = bytes(range(256)) * 1000
 ETAG = "4f2c"

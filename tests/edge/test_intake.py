@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from taskrepo.web import intake
-from taskrepo.web.intake import Form
 
 from taskrepo import guard
 from taskrepo.errors import Invalid, Refused
 from taskrepo.files import Staging
 from taskrepo.model import Policy
+from taskrepo.web import intake
+from taskrepo.web.intake import Form
 
 LIMITS = Policy(max_file_bytes=1 << 20, max_task_bytes=3 << 20, max_files=5)
 B = "----b0undary"

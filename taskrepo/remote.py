@@ -1,0 +1,307 @@
+"""The commands about tasks: what a person typed becomes a call of a desk, and its answer something to read.
+
+* No rule is here: a command is sent as it was given, and the exchange says yes or no.
+* `--execution` that was not given is the one the exchange says is the caller's; nothing else is guessed.
+* `ID` may be the beginning of an id everywhere.
+
+>>> command(parsed("claim 4k7q2m9x"), desk).parts[0]                                    # doctest: +SKIP
+'4k7q2m9x is claimed by bob: Count words'
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from taskrepo import folders
+from taskrepo.desk import Desk, Json
+from taskrepo.documents import load_yaml
+from taskrepo.errors import Invalid
+from taskrepo.folders import Upload
+from taskrepo.terminal import Answer, Table
+
+_FENCED: Final = frozenset({"progress", "release", "submit", "fail"})
+_FIELDS: Final = ("text", "reason", "note", "percent", "fault", "summary")
+_FILTERS: Final = ("q", "state", "publisher", "assignee", "reviewer", "label", "priority", "sort", "limit", "cursor")
+_STDIN_LIMIT: Final = 1 << 20
+
+
+def command(args: Namespace, desk: Desk) -> Answer:
+    """Any command on a task that takes words, a number or files."""
+    body = {name: value for name in _FIELDS if (value := getattr(args, name, None)) is not None}
+    uploads = folders.attachments(map(Path, getattr(args, "file", None) or ()))
+    return _given(args, desk, {name: _from_stdin(value) for name, value in body.items()}, uploads)
+
+
+def claim(args: Namespace, desk: Desk) -> Answer:
+    """Claim a task, or the best one there is."""
+    if args.next == bool(args.id):
+        raise Invalid("usage", "", "claim takes either a task's ID or --next")
+    if args.next:
+        return _changed(desk.claim_next(request_id=args.idempotency_key))
+    return _given(args, desk, {}, ())
+
+
+def submit(args: Namespace, desk: Desk) -> Answer:
+    """Deliver a folder, or single files with a summary."""
+    parcel = folders.gather(Path(args.folder)) if args.folder else folders.Parcel("")
+    uploads = {upload.path: upload for upload in (*parcel.uploads, *_named(args))}
+    summary = _from_stdin(args.summary) if args.summary is not None else parcel.summary
+    if not summary:
+        raise Invalid("no-summary", "summary", "is missing: give --summary TEXT, or a summary.md in the folder")
+    return _given(args, desk, {"summary": summary}, tuple(uploads.values()))
+
+
+def revise(args: Namespace, desk: Desk) -> Answer:
+    """Another version of the package; files that are not given stay."""
+    body: Json = {"drop": args.drop} if args.drop else {}
+    uploads: tuple[Upload, ...] = ()
+    if args.package:
+        package = folders.pack(Path(args.package))
+        body["manifest"], uploads = load_yaml(package.manifest, "manifest.yaml"), package.uploads
+    return _given(args, desk, body, uploads)
+
+
+def new(args: Namespace, desk: Desk) -> Answer:
+    """Create a task from a package."""
+    package = folders.pack(Path(args.package))
+    return _changed(desk.create(package, draft=args.draft, request_id=args.idempotency_key))
+
+
+def listing(args: Namespace, desk: Desk) -> Answer:
+    """One page of tasks."""
+    query = {name: str(value) for name in _FILTERS if (value := getattr(args, name)) not in (None, "")}
+    if args.mine:
+        query["assignee"] = "me"
+    for role in ("publisher", "assignee", "reviewer"):
+        if query.get(role) == "me":
+            query[role] = desk.me()["actor"]["id"]
+    found = desk.listing(query)
+    more = (f"There are more: --cursor {found['next']}",) if found.get("next") else ()
+    return Answer(found, (_tasks(found["tasks"], "No task matches."), *more))
+
+
+def show(args: Namespace, desk: Desk) -> Answer:
+    """Everything about a task."""
+    task = desk.task(args.id)
+    return Answer(task, tuple(_shown(task)))
+
+
+def events(args: Namespace, desk: Desk) -> Answer:
+    """A task's history."""
+    found = desk.events(args.id)
+    rows = [
+        (e["at"], e["event"], e["actor"], e["to"] or "", e["words"] or "", e["via"], e["signature"], e["commit"][:12])
+        for e in found["events"]
+    ]
+    return Answer(found, (Table(("when", "event", "who", "state", "words", "via", "signature", "commit"), rows),))
+
+
+def files(args: Namespace, desk: Desk) -> Answer:
+    """All files of a task."""
+    task = desk.task(args.id)
+    found = [{**file, "path": path} for path, _, file in held(task)]
+    rows = [(f["path"], f["media_type"], f"{f['size']:,}", f["by"], f["sha256"][:12]) for f in found]
+    heads = ("path", "type", "bytes", "by", "sha256")
+    return Answer({"files": found}, (Table(heads, rows, "The task has no files."),))
+
+
+def download(args: Namespace, desk: Desk) -> Answer:
+    """Files of a task, into a folder."""
+    task = desk.task(args.id)
+    root = Path(args.output or task["id"])
+    wanted = args.path.rstrip("/") if args.path else ""
+    found = [f for f in held(task) if not wanted or f[0] == wanted or f[0].startswith(wanted + "/")]
+    if wanted and not found:
+        raise Invalid("unknown-file", "path", f"{task['id']} has no file {wanted!r}; `taskrepo files` lists them")
+    texts = {} if wanted else dict(_texts(task))
+    written = [folders.put_bytes(root, path, data, replace=args.force) for path, data in texts.items()]
+    written += [fetch(desk, task["id"], root, *file, replace=args.force) for file in found]
+    return Answer({"folder": str(root), "files": [str(p) for p in written]}, tuple(str(p) for p in written))
+
+
+def queue(args: Namespace, desk: Desk) -> Answer:
+    """What waits for the caller."""
+    found = desk.queue()
+    titles = {"to_do": "To do", "to_review": "To review", "to_answer": "To answer", "ready": "Ready to claim"}
+    parts: list[str | Table] = []
+    for name, title in titles.items():
+        if tasks := found.get(name):
+            parts += [f"{title}:", _tasks(tasks), ""]
+    return Answer(found, tuple(parts[:-1]) or ("Nothing waits for you.",))
+
+
+def me(args: Namespace, desk: Desk) -> Answer:
+    """The caller."""
+    found = desk.me()
+    actor = found["actor"]
+    profile = ", ".join(f"{k} {_inline(v)}" for k, v in actor["capabilities"].items() if v)
+    rest = [f"{name}: {_inline(value)}" for name, value in found.items() if name != "actor"]
+    return Answer(found, (f"{actor['id']} ({actor['name']}), {actor['type']}; {profile}", *rest))
+
+
+def why(args: Namespace, desk: Desk) -> Answer:
+    """Why the caller cannot claim a task, or that he can."""
+    task = desk.task(args.id)
+    reasons = list(task["why_not"])
+    can = any(action["command"] == "claim" for action in task["next_actions"])
+    if not can and not reasons:
+        holder = f", held by {task['assignee']}" if task["assignee"] else ""
+        reasons = [f"it is {task['state']}{holder}; only a published task can be claimed"]
+    head = f"You can claim {task['id']}." if can else f"You cannot claim {task['id']}:"
+    data = {"task": task["id"], "claimable": can, "reasons": reasons}
+    return Answer(data, (head, *(f"- {reason}" for reason in reasons)))
+
+
+def held(task: Json) -> Iterator[tuple[str, str, Json]]:
+    """Every file of a task's full JSON: its path in the task's folder, the folder it is listed in, and itself."""
+    for file in task["files"]:
+        yield file["path"], "", file
+    for folder, items in (("submissions/{}", task["submissions"]), ("discussion/{:04d}", task["discussion"])):
+        for item in items:
+            base = folder.format(int(item["number"]))
+            for file in item["files"]:
+                yield f"{base}/{file['path']}", base, file
+
+
+def fetch(desk: Desk, task: str, root: Path, path: str, folder: str, file: Json, *, replace: bool = False) -> Path:
+    """Put one file of a task down below `root`, checked against its size and hash."""
+    return folders.put_down(
+        root,
+        path,
+        lambda: desk.content(task, folder, file["path"]),
+        size=int(file["size"]),
+        sha256=str(file["sha256"]),
+        replace=replace,
+    )
+
+
+def manifest_yaml(task: Json) -> bytes:
+    """The manifest in a task's full JSON as `manifest.yaml`."""
+    from taskrepo.documents import dump_yaml
+
+    return dump_yaml(task["manifest"])
+
+
+def execution_of(task: Json) -> int:
+    """The number to cite: the current execution, else the last one, which the exchange will call stale."""
+    numbers = [e["number"] for e in task["executions"]]
+    return int(task["execution"] or max(numbers, default=1))
+
+
+# ── giving commands ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _given(args: Namespace, desk: Desk, body: Json, uploads: tuple[Upload, ...]) -> Answer:
+    name: str = args.verb
+    execution = getattr(args, "execution", None)
+    if execution is None and name in _FENCED:
+        execution = execution_of(desk.task(args.id))
+    if execution is not None:
+        body = {"execution": execution, **body}
+    answer = desk.command(name, args.id, body, uploads, request_id=args.idempotency_key, if_match=args.if_match)
+    return _changed(answer)
+
+
+def _changed(answer: Json) -> Answer:
+    """What a command's answer says: the task as it is now, and what the caller may do next."""
+    task = answer["task"]
+    holder = f" by {task['assignee']}" if task["state"] in ("claimed", "running") else ""
+    execution = f", execution {task['execution']}" if task["execution"] else ""
+    until = f", lease until {task['lease']['until']}" if task["lease"] else ""
+    then = ", ".join(action["command"] for action in answer["next_actions"])
+    parts = [f"{task['id']} is {task['state']}{holder}{execution}{until}: {task['title']}"]
+    return Answer(answer, (*parts, *([f"You may now: {then}"] if then else [])))
+
+
+def _named(args: Namespace) -> Iterator[Upload]:
+    if args.result:
+        yield folders.check_result(Path(args.result))
+    yield from folders.attachments(map(Path, args.artifact or ()), "artifacts/")
+    yield from folders.attachments(map(Path, args.log or ()), "logs/")
+
+
+def _from_stdin(value: Any) -> Any:
+    """What stands on standard input if the value is `-`."""
+    if value != "-":
+        return value
+    data = sys.stdin.buffer.read(_STDIN_LIMIT + 1)
+    if len(data) > _STDIN_LIMIT:
+        raise Invalid("too-long", "stdin", f"has more than {_STDIN_LIMIT:,} bytes")
+    try:
+        return data.decode().strip("\n")
+    except UnicodeDecodeError:
+        raise Invalid("bad-encoding", "stdin", "is not UTF-8 text") from None
+
+
+# ── showing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tasks(tasks: list[Json], empty: str = "") -> Table:
+    heads = ("id", "state", "title", "publisher", "assignee", "priority", "due", "updated")
+    return Table(heads, [_row(task) for task in tasks], empty)
+
+
+def _row(task: Mapping[str, Any]) -> tuple[str, ...]:
+    names = ("id", "state", "title", "publisher", "assignee", "priority", "due_at", "updated_at")
+    return tuple("" if task.get(name) is None else str(task[name]) for name in names)
+
+
+def _shown(task: Json) -> Iterator[str | Table]:
+    yield f"{task['id']}  {task['title']}"
+    yield _summary(task)
+    yield f"\n{task['manifest']['description']}\n"
+    for name in ("deliverables", "acceptance"):
+        if items := task["manifest"].get(name):
+            yield "\n".join((f"{name.capitalize()}:", *(f"- {_inline(item)}" for item in items), ""))
+    if paths := [path for path, _, _ in held(task)]:
+        yield "\n".join(("Files:", *(f"- {path}" for path in paths), ""))
+    yield from map(_submission, task["submissions"])
+    yield from (f"[{e['kind']} {e['number']}] {e['by']}, {e['at']}: {e['text']}" for e in task["discussion"])
+    yield f"You may now: {', '.join(a['command'] for a in task['next_actions']) or 'nothing'}"
+
+
+def _summary(task: Json) -> str:
+    lease = task["lease"]
+    facts = {
+        "state": task["state"] + (" (waiting for an answer)" if task["waiting"] else ""),
+        "publisher": task["publisher"],
+        "assignee": task["assignee"],
+        "lease": f"until {lease['until']}{' (paused)' if lease['paused'] else ''}" if lease else None,
+        "progress": _percent(task),
+        "reviewer": task["reviewer"],
+        "priority": task["priority"],
+        "labels": ", ".join(task["labels"]),
+        "due": task["due_at"],
+        "reason": task["reason"],
+    }
+    return "\n".join(f"{name + ':':<11}{value}" for name, value in facts.items() if value)
+
+
+def _percent(task: Json) -> str:
+    last = task["executions"][-1] if task["executions"] else None
+    if last is None or last["percent"] is None:
+        return ""
+    return f"{last['percent']} %{': ' + last['note'] if last['note'] else ''}"
+
+
+def _submission(item: Json) -> str:
+    review = item["review"]
+    judged = f"{review['decision']} by {review['by']}" if review else "not reviewed yet"
+    reason = f"\n  {item['reason']}" if item["reason"] else ""
+    return f"Submission {item['number']} by {item['by']}, {item['at']} ({judged}){reason}\n{item['summary']}\n"
+
+
+def _texts(task: Json) -> Iterator[tuple[str, bytes]]:
+    """What a download of the whole task writes beside its files."""
+    yield "manifest.yaml", manifest_yaml(task)
+    for item in task["submissions"]:
+        yield f"submissions/{int(item['number'])}/summary.md", f"{item['summary']}\n".encode()
+
+
+def _inline(value: Any) -> str:
+    """Plain data on one line, for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_inline(v)}" for k, v in value.items() if v not in (None, "", [], {}))
+    return ", ".join(map(_inline, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,238 @@
+"""Every command of the command line, as data: its words, its arguments, and which function carries it out.
+
+* `handler` is `module:function` in this package, imported only when the command is given, so that help comes at once.
+* A task command is called with (arguments, desk), any other with (arguments, terminal).
+* Each command says in one line what it does, and shows one example.
+
+>>> VERBS["claim"].handler
+'remote:claim'
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+Kind = Literal["task", "exchange", "plain"]
+
+
+class Argument(NamedTuple):
+    """One argument as argparse takes it."""
+
+    names: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command: `name` may have two words; `group` is the heading it is listed under."""
+
+    name: str
+    group: str
+    help: str
+    example: str
+    handler: str
+    arguments: tuple[Argument, ...] = ()
+    kind: Kind = "task"
+    notes: str = ""
+
+
+def _arg(*names: str, **settings: Any) -> Argument:
+    return Argument(names, settings)
+
+
+_ID: Final = _arg("id", metavar="ID", help="the task's id, or the first characters of it (four or more)")
+_EXECUTION: Final = _arg("--execution", type=int, metavar="N", help="the execution you mean (default: your current one)")
+_FILES: Final = _arg("--file", action="append", metavar="FILE", help="attach a file; may be repeated")
+_ONCE: Final = (
+    _arg("--if-match", metavar="COMMIT", help="only if this commit is still the task's latest"),
+    _arg("--idempotency-key", metavar="KEY", help="give the same key again to repeat a request safely"),
+)
+_FORCE: Final = _arg("--force", action="store_true", help="replace files that are there with other content")
+
+
+def _said(field: str, what: str, *, required: bool = True) -> Argument:
+    text = f"{what} (- reads standard input)"
+    return _arg("-m", "--message", dest=field, metavar="TEXT", required=required, help=text)
+
+
+_READ: Final = "Look around"
+_PUBLISH: Final = "Publish work"
+_WORK: Final = "Do work"
+_JUDGE: Final = "Judge and close"
+_RUN: Final = "Run an exchange (on its own machine)"
+
+_TASK_VERBS: Final = (
+    Verb("list", _READ, "list and search tasks", "taskrepo list --state published -q gold", "remote:listing", (
+        _arg("-q", metavar="QUERY", help='words, "phrases", state: label: due:<2026-12-01 …'),
+        _arg("--state", metavar="STATE", help="one or several, separated by commas"),
+        _arg("--mine", action="store_true", help="held or done by you (the same as --assignee me)"),
+        _arg("--publisher", metavar="ACTOR", help="published by (me: by you)"),
+        _arg("--assignee", metavar="ACTOR", help="held or done by (me: by you)"),
+        _arg("--reviewer", metavar="ACTOR", help="to be reviewed by (me: by you)"),
+        _arg("--label", metavar="LABEL"),
+        _arg("--priority", type=int, metavar="N", help="1 (most urgent) to 5"),
+        _arg("--sort", metavar="ORDER", help="-updated updated -created created priority due title relevance"),
+        _arg("--limit", type=int, metavar="N", help="how many, at most 200"),
+        _arg("--cursor", metavar="CURSOR", help="continue where the last page ended"),
+    )),
+    Verb("show", _READ, "show everything about a task", "taskrepo show 4k7q2m9x", "remote:show", (_ID,)),
+    Verb("events", _READ, "show a task's history", "taskrepo events 4k7q", "remote:events", (_ID,)),
+    Verb("files", _READ, "list a task's files", "taskrepo files 4k7q", "remote:files", (_ID,)),
+    Verb("download", _READ, "download a task's files into a folder", "taskrepo download 4k7q input -o work",
+         "remote:download", (
+        _ID,
+        _arg("path", nargs="?", metavar="PATH", help="one file or folder of the task (default: all)"),
+        _arg("-o", "--output", metavar="FOLDER", help="where to (default: a folder named as the task)"),
+        _FORCE,
+    )),
+    Verb("queue", _READ, "show what waits for you, best first", "taskrepo queue", "remote:queue"),
+    Verb("me", _READ, "show who you are to the exchange", "taskrepo me", "remote:me"),
+    Verb("why", _READ, "say why you can or cannot claim a task", "taskrepo why 4k7q", "remote:why", (_ID,)),
+    Verb("new", _PUBLISH, "create a task from a package", "taskrepo new examples/count-rows", "remote:new", (
+        _arg("package", metavar="PACKAGE", help="a folder with manifest.yaml, README.md, input/ …, or a manifest alone"),
+        _arg("--draft", action="store_true", help="do not publish it yet"),
+        _ONCE[1],
+    )),
+    Verb("revise", _PUBLISH, "change the package of a task nobody holds", "taskrepo revise 4k7q manifest.yaml",
+         "remote:revise", (
+        _ID,
+        _arg("package", nargs="?", metavar="PACKAGE", help="a folder or manifest as for new"),
+        _arg("--drop", action="append", metavar="PATH", help="remove a file of the package; may be repeated"),
+        *_ONCE,
+    )),
+    Verb("publish", _PUBLISH, "offer a draft as work", "taskrepo publish 4k7q", "remote:command", (_ID, *_ONCE)),
+    Verb("answer", _PUBLISH, "answer the executor's open question", 'taskrepo answer 4k7q -m "In euros."',
+         "remote:command", (_ID, _said("text", "the answer"), _FILES, *_ONCE)),
+    Verb("comment", _PUBLISH, "say something to everybody who reads the task", 'taskrepo comment 4k7q -m "Thanks!"',
+         "remote:command", (_ID, _said("text", "the comment"), _FILES, *_ONCE)),
+    Verb("claim", _WORK, "take a task", "taskrepo claim --next", "remote:claim", (
+        _arg("id", nargs="?", metavar="ID", help="the task's id, or the first characters of it"),
+        _arg("--next", action="store_true", help="the best one you are eligible for"),
+        *_ONCE,
+    )),
+    Verb("start", _WORK, "begin the work", "taskrepo start 4k7q", "remote:command", (_ID, _EXECUTION, *_ONCE)),
+    Verb("progress", _WORK, "say how far you are; renews the lease", 'taskrepo progress 4k7q 60 -m "parser done"',
+         "remote:command", (
+        _ID,
+        _arg("percent", nargs="?", type=int, metavar="PERCENT", help="0 to 100"),
+        _said("note", "a note of one line", required=False),
+        _FILES, _EXECUTION, *_ONCE,
+    )),
+    Verb("ask", _WORK, "ask a question; the lease stands still meanwhile", 'taskrepo ask 4k7q -m "Which currency?"',
+         "remote:command", (_ID, _said("text", "the question"), _FILES, _EXECUTION, *_ONCE)),
+    Verb("submit", _WORK, "deliver the work", "taskrepo submit 4k7q submission/", "remote:submit", (
+        _ID,
+        _arg("folder", nargs="?", metavar="FOLDER", help="with summary.md, result.json, artifacts/, logs/"),
+        _arg("--summary", metavar="TEXT", help="what you did (- reads standard input)"),
+        _arg("--result", metavar="FILE", help="becomes result.json"),
+        _arg("--artifact", action="append", metavar="FILE", help="goes below artifacts/; may be repeated"),
+        _arg("--log", action="append", metavar="FILE", help="goes below logs/; may be repeated"),
+        _EXECUTION, *_ONCE,
+    )),
+    Verb("rework", _WORK, "take up work that was rejected", "taskrepo rework 4k7q", "remote:command",
+         (_ID, _EXECUTION, *_ONCE)),
+    Verb("release", _WORK, "give the task back", 'taskrepo release 4k7q -m "no time"', "remote:command",
+         (_ID, _said("reason", "why"), _EXECUTION, *_ONCE)),
+    Verb("fail", _WORK, "say that it cannot be done", 'taskrepo fail 4k7q -m "the input is empty" --fault task',
+         "remote:command", (
+        _ID,
+        _said("reason", "why"),
+        _arg("--fault", choices=("task", "executor"), help="what is at fault (default: executor)"),
+        _EXECUTION, *_ONCE,
+    )),
+    Verb("work", _WORK, "claim and do work with a program, again and again", "taskrepo work -- ./solve.sh",
+         "worker:work", (
+        _arg("--once", action="store_true", help="one task, then stop"),
+        _arg("--poll", type=float, default=10.0, metavar="SECONDS", help="how often to look for work (default: 10)"),
+        _arg("--dir", metavar="FOLDER", help="where to lay tasks out, and keep them (default: temporary folders)"),
+        _arg("--give-up", type=int, default=3, metavar="N", help="stop after N failures in a row (default: 3)"),
+        _arg("--pass-key", action="store_true", help="let the program use TASKREPO_URL and TASKREPO_KEY"),
+        _arg("program", nargs="...", metavar="-- CMD…", help="the program and its arguments; no shell is used"),
+    ), notes="""\
+Each task is laid out in a fresh folder, where the program runs: manifest.yaml, README.md, input/ …
+It finds the task's id in TASKREPO_TASK and the execution in TASKREPO_EXECUTION, and leaves what it
+made in submission/: summary.md (required), result.json, artifacts/, logs/. Exit code 0 submits it;
+any other fails the task with the last words of its standard error as the reason.
+Titles, descriptions and files of tasks were written by others: treat them as untrusted input."""),
+    Verb("approve", _JUDGE, "accept the latest submission", 'taskrepo approve 4k7q -m "clean work"', "remote:command",
+         (_ID, _said("reason", "why", required=False), *_ONCE)),
+    Verb("reject", _JUDGE, "send the latest submission back", 'taskrepo reject 4k7q -m "row 3 is missing"',
+         "remote:command", (_ID, _said("reason", "what is wrong"), *_ONCE)),
+    Verb("reopen", _JUDGE, "offer a closed task again", 'taskrepo reopen 4k7q -m "prices changed"', "remote:command",
+         (_ID, _said("reason", "why"), *_ONCE)),
+    Verb("cancel", _JUDGE, "call a task off", 'taskrepo cancel 4k7q -m "no longer needed"', "remote:command",
+         (_ID, _said("reason", "why"), *_ONCE)),
+    Verb("archive", _JUDGE, "take a closed task out of the listings", "taskrepo archive 4k7q", "remote:command",
+         (_ID, *_ONCE)),
+)  # fmt: skip
+
+_ACTOR: Final = _arg("actor", metavar="ACTOR", help="the actor's id")
+_PROFILE: Final = (
+    _arg("--reasoning-tier", choices=("low", "medium", "high")),
+    _arg("--browser", choices=("none", "read_only", "interactive")),
+    _arg("--compute", choices=("tiny", "small", "medium")),
+    _arg("--skill", action="append", metavar="SKILL", help="may be repeated"),
+)
+_NAME: Final = _arg("--name", metavar="TEXT", help="the name people see")
+
+_EXCHANGE_VERBS: Final = (
+    Verb("init", _RUN, "make a new exchange", "taskrepo init --data /srv/exchange", "administration:init", (
+        _arg("--admin", default="admin", metavar="ID", help="the first admin's id (default: admin)"),
+        _arg("--admin-name", default="Admin", metavar="TEXT", help="and name (default: Admin)"),
+    )),
+    Verb("serve", _RUN, "serve the exchange over HTTP", "taskrepo serve --port 8753", "administration:serve", (
+        _arg("--host", metavar="HOST", help="the address to listen at (default: 127.0.0.1)"),
+        _arg("--port", type=int, metavar="PORT", help="(default: 8753; 0 takes any free one)"),
+        _arg("--server", default="paste", metavar="NAME", help="the WSGI server (default: paste)"),
+        _arg("--workers", type=int, default=64, metavar="N", help="threads that answer (default: 64)"),
+    )),
+    Verb("actor add", _RUN, "add an actor", "taskrepo actor add bob --type agent", "administration:add_actor", (
+        _ACTOR,
+        _arg("--type", required=True, choices=("human", "agent", "service")),
+        _NAME, *_PROFILE,
+        _arg("--admin", action="store_true", help="may change actors and the policy"),
+        _arg("--no-key", action="store_true", help="make no API key"),
+    )),
+    Verb("actor list", _RUN, "list all actors", "taskrepo actor list", "administration:list_actors"),
+    Verb("actor show", _RUN, "show an actor", "taskrepo actor show bob", "administration:show_actor", (_ACTOR,)),
+    Verb("actor change", _RUN, "change an actor's name, profile or grants", "taskrepo actor change bob --compute medium",
+         "administration:change_actor", (
+        _ACTOR, _NAME, *_PROFILE,
+        _arg("--no-skills", action="store_true", help="remove all skills"),
+        _arg("--admin", action="store_true", default=None, help="grant admin"),
+        _arg("--no-admin", action="store_false", dest="admin", default=None, help="take admin away"),
+    )),
+    Verb("actor suspend", _RUN, "suspend an actor: keys, sessions and password end", "taskrepo actor suspend bob",
+         "administration:suspend_actor", (_ACTOR,)),
+    Verb("actor restore", _RUN, "end a suspension", "taskrepo actor restore bob", "administration:restore_actor",
+         (_ACTOR,)),
+    Verb("actor link", _RUN, "make a sign-in link that works once, for 15 minutes", "taskrepo actor link alice",
+         "administration:link_actor", (_ACTOR,)),
+    Verb("actor password", _RUN, "set an actor's password", "taskrepo actor password alice",
+         "administration:set_password",
+         (_ACTOR, _arg("--stdin", action="store_true", help="read it from standard input"))),
+    Verb("key add", _RUN, "make an API key; it is shown once", "taskrepo key add bob --name laptop",
+         "administration:add_key", (_ACTOR, _arg("--name", default="key", metavar="TEXT", help="what it is for"))),
+    Verb("key list", _RUN, "list API keys and SSH keys", "taskrepo key list bob", "administration:list_keys",
+         (_arg("actor", nargs="?", metavar="ACTOR", help="only this actor's"),)),
+    Verb("key revoke", _RUN, "end an API key", "taskrepo key revoke 4k7q2m9x", "administration:revoke_key",
+         (_arg("key_id", metavar="KEY", help="the key's id, the part after tr_"),)),
+    Verb("key register", _RUN, "register an SSH public key for signing commits",
+         "taskrepo key register alice id_ed25519.pub", "administration:register_key",
+         (_ACTOR, _arg("file", metavar="FILE.pub"), _arg("--name", metavar="TEXT", help="(default: the file's name)"))),
+    Verb("key retire", _RUN, "end an SSH public key", "taskrepo key retire alice SHA256:…", "administration:retire_key",
+         (_ACTOR, _arg("fingerprint", metavar="FINGERPRINT"))),
+    Verb("policy show", _RUN, "show the policy", "taskrepo policy show", "administration:show_policy"),
+    Verb("policy set", _RUN, "change the policy", "taskrepo policy set lease_seconds=3600", "administration:set_policy",
+         (_arg("settings", nargs="+", metavar="FIELD=VALUE", help="lists are separated by commas"),)),
+    Verb("verify", _RUN, "judge the whole history again", "taskrepo verify clone/", "administration:verify_history",
+         (_arg("repository", nargs="?", metavar="REPOSITORY", help="a clone (default: the exchange's own)"),)),
+    Verb("doctor", _RUN, "check an exchange's folder", "taskrepo doctor", "doctor:doctor"),
+    Verb("reindex", _RUN, "build the listing index again", "taskrepo reindex", "administration:reindex"),
+)  # fmt: skip
+
+VERBS: Final = {
+    verb.name: verb
+    for verb in (*_TASK_VERBS, *(Verb(v.name, v.group, v.help, v.example, v.handler, v.arguments, "exchange")
+                                 for v in _EXCHANGE_VERBS))
+}  # fmt: skip
+"""All commands by name, in the order of the help."""

@@ -1,0 +1,72 @@
+"""One contract, every door: each (state × command × role) cell gets the same verdict whichever way it comes in."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.contract.cells import ACTORS, CELLS, COMMANDS, CREATE_CELLS, ROLES, STATES, WAITING_CELLS, Cell
+from tests.contract.doors import CommandLineDoor, Door, ExchangeDoor, HttpDoor, Place, serving
+
+DOORS = ("exchange", "http", "command line")
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, dict[str, Door]]]:
+    """One exchange with all its doors open."""
+    folder = tmp_path_factory.mktemp("doors")
+    place = Place.make(folder)
+    with place.exchange, serving(place.exchange) as url:
+        yield place, {
+            "exchange": ExchangeDoor(place.exchange),
+            "http": HttpDoor(url, place.keys),
+            "command line": CommandLineDoor(url, place.keys, folder),
+        }
+
+
+def _judge(place: Place, door: Door, cells: list[Cell]) -> list[str]:
+    """The cells whose verdict, or whose effect, is another than the table's."""
+    waiting: dict[str, str] = {}
+    wrong = []
+    for cell in cells:
+        task = waiting.pop(cell.state, None) or place.bring(cell.state)
+        before = place.exchange.snapshot().commit
+        verdict, _ = door.give(str(ACTORS[cell.role]["id"]), cell.command, task, cell.body)
+        after = place.exchange.snapshot()
+        held = after.get(task)
+        state = held.state if held else "none"
+        changed = after.commit != before
+        if verdict != cell.verdict or changed != (verdict == "ok") or (verdict == "ok" and state != cell.after):
+            wrong.append(f"{cell.state} × {cell.command} × {cell.role}: {verdict} ({state}), not {cell.verdict}")
+        if not changed:
+            waiting[cell.state] = task  # a refusal leaves the task as it was, fit for the next cell
+    return wrong
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_cell_of_a_command_gets_its_verdict(
+    doors: tuple[Place, dict[str, Door]], door: str, command: str
+) -> None:
+    """In all ten states, on no task, and with a question open, for all eight roles, the verdict is the table's."""
+    place, ways = doors
+    cells = [cell for cell in (*CELLS, *WAITING_CELLS) if cell.command == command]
+    assert len(cells) == (len(STATES) + 2) * len(ROLES)
+    assert _judge(place, ways[door], cells) == []
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_creating_gets_its_verdict(doors: tuple[Place, dict[str, Door]], door: str) -> None:
+    """Everybody who is not suspended may create a task."""
+    place, ways = doors
+    for cell in CREATE_CELLS:
+        verdict, task = ways[door].give(str(ACTORS[cell.role]["id"]), "create", "", cell.body)
+        assert verdict == cell.verdict
+        if verdict == "ok":
+            assert place.exchange.snapshot().task(task).state == cell.after
+
+
+def test_the_cells_are_complete() -> None:
+    """The cells are complete: every command of the rule book but `create`, which has cells of its own."""
+    from taskrepo.lifecycle import RULES
+
+    assert {kind.name for kind in RULES} == {*COMMANDS, "create"}
+    assert {cell.state for cell in CELLS} == {*STATES, "none"}

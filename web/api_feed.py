@@ -1,0 +1,108 @@
+"""The ledger as a feed: which commits come after a commit, without walking the ledger for every request.
+
+* Positions are remembered as the bare ids, 20 bytes a commit, and read at most once, only as far back as asked.
+* Only commits of `main`'s first-parent line have a position; any other id is `unknown-commit`.
+
+>>> feed_of(exchange).after("4f2c…", 100)                                               # doctest: +SKIP
+['77ab…', '90c1…']
+"""
+
+import re
+from threading import RLock
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from taskrepo.errors import Refused
+from taskrepo.exchange import Exchange
+from taskrepo.store import Store, first_parent
+from taskrepo.web.api_request import COMMIT
+
+_WIDTH: Final = 20
+
+
+class Feed:
+    """The order of `main`'s commits. Safe to use from many threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = RLock()
+        self._front = bytearray()  # what came after the feed was opened, oldest first
+        self._back = bytearray()  # what was there before, newest first
+        self._newest = self._unread = store.head()
+
+    def latest(self, limit: int) -> list[str]:
+        """The newest `limit` commits, oldest first."""
+        with self._lock:
+            self._advance()
+            while len(self) < limit and self._read_back():
+                pass
+            return self._slice(max(0, len(self) - limit), limit)
+
+    def after(self, commit: str, limit: int) -> list[str]:
+        """The `limit` commits that follow `commit`, oldest first. Raises `Refused("unknown-commit")`."""
+        with self._lock:
+            self._advance()
+            position = self._position(commit)
+            return self._slice(position + 1, limit)
+
+    def __len__(self) -> int:
+        """How many commits have been read."""
+        return (len(self._front) + len(self._back)) // _WIDTH
+
+    def _advance(self) -> None:
+        head = self._store.head()
+        if head is not None and head != self._newest:
+            new = [oid for oid, _ in self._store.history(head, until=self._newest)]
+            self._front += b"".join(bytes.fromhex(oid) for oid in reversed(new))
+            self._newest = head
+
+    def _read_back(self) -> bool:
+        """Read one commit more of what was there before; whether there was one."""
+        if self._unread is None:
+            return False
+        self._back += bytes.fromhex(self._unread)
+        self._unread = first_parent(self._store.read(self._unread, "commit"))
+        return True
+
+    def _position(self, commit: str) -> int:
+        """The place of `commit` among those read so far, counted from the oldest."""
+        if not COMMIT.fullmatch(commit) or not self._store.has(commit):
+            raise Refused("unknown-commit", f"the ledger has no commit {commit[:40]}")
+        wanted = bytes.fromhex(commit)
+        found = _find(self._front, wanted)
+        if found is not None:
+            return len(self._back) // _WIDTH + found
+        found = _find(self._back, wanted)
+        while found is None and self._read_back():
+            found = len(self._back) // _WIDTH - 1 if self._back.endswith(wanted) else None
+        if found is None:
+            raise Refused("unknown-commit", f"main has no commit {commit}")
+        return len(self._back) // _WIDTH - 1 - found
+
+    def _slice(self, start: int, limit: int) -> list[str]:
+        return [self._at(place) for place in range(start, min(start + limit, len(self)))]
+
+    def _at(self, place: int) -> str:
+        before = len(self._back) // _WIDTH
+        data, index = (self._back, before - 1 - place) if place < before else (self._front, place - before)
+        return data[index * _WIDTH : (index + 1) * _WIDTH].hex()
+
+
+def _find(data: bytearray, wanted: bytes) -> int | None:
+    """Which of the ids in `data` is `wanted`."""
+    for match in re.finditer(re.escape(wanted), data):
+        if match.start() % _WIDTH == 0:
+            return match.start() // _WIDTH
+    return None
+
+
+_feeds: Final[WeakKeyDictionary[Exchange, Feed]] = WeakKeyDictionary()
+_opening: Final = RLock()
+
+
+def feed_of(exchange: Exchange) -> Feed:
+    """The feed of an exchange, which lives as long as it."""
+    with _opening:
+        if exchange not in _feeds:
+            _feeds[exchange] = Feed(exchange.store)
+        return _feeds[exchange]

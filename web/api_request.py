@@ -1,0 +1,173 @@
+"""What every API call has in common: who asks, what the request says, and how it is answered.
+
+* Only `Authorization: Bearer` counts; cookies are not looked at, so no page of another site can borrow a caller.
+* What is not understood is refused by name: an unknown query parameter, content type, entity tag or key.
+* A body is read only after its caller is known, and never beyond its limit.
+
+>>> caller = enter(exchange, request, "limit", "cursor")                                # doctest: +SKIP
+>>> caller.actor.id, caller.query                                                       # doctest: +SKIP
+('bob', {'limit': '20'})
+"""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import bottle
+
+from taskrepo.documents import load_json
+from taskrepo.errors import Invalid, Refused
+from taskrepo.exchange import Exchange, Outcome
+from taskrepo.ledger import Snapshot
+from taskrepo.model import Actor
+from taskrepo.web import intake, present
+
+MAX_JSON: Final = 1 << 20
+COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_MAX_PARAMETERS: Final = 64
+_STRONG_TAGS: Final = re.compile(r'[ \t]*"[!#-~]*"(?:[ \t]*,[ \t]*"[!#-~]*")*[ \t]*')
+_TAG: Final = re.compile(r'"([!#-~]*)"')
+_SF_STRING: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # RFC 9651, section 3.3.3
+_DIGITS: Final = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, with which key, as of which state of the exchange, and the query parameters of the request."""
+
+    actor: Actor
+    key_id: str
+    key_name: str
+    snapshot: Snapshot
+    query: Mapping[str, str]
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """The query parameter as a whole number from 1 to `most`. Raises `Invalid("bad-query")`."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if not _DIGITS.fullmatch(text) or not 1 <= int(text) <= most:
+            raise Invalid("bad-query", name, f"is a whole number from 1 to {most}")
+        return int(text)
+
+
+def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
+    """The caller of a request that may have these query parameters.
+
+    Raises `Refused("unauthenticated")`, and `Invalid("bad-query")` for any other parameter.
+    """
+    scheme, _, secret = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise Refused("unauthenticated", "send your key as `Authorization: Bearer <key>`")
+    key = exchange.accounts.authenticate(secret.strip(), int(time.time()))
+    snapshot = exchange.snapshot()
+    actor = snapshot.directory.actors.get(key.actor) if key else None
+    if key is None or actor is None or not actor.active:
+        raise Refused("unauthenticated", "the key is unknown or revoked")
+    return Caller(actor, key.id, key.name, snapshot, _query(request, parameters))
+
+
+def _query(request: Any, parameters: tuple[str, ...]) -> dict[str, str]:
+    """The query parameters; the values of a repeated `state` are joined by commas."""
+    try:
+        text = request.environ.get("QUERY_STRING", "")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except ValueError:
+        raise Invalid("bad-query", "query", f"is not UTF-8, or has over {_MAX_PARAMETERS} parameters") from None
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in parameters:
+            known = ", ".join(parameters) or "none"
+            raise Invalid("bad-query", name[:40], f"is not a parameter of this address; known are {known}")
+        if name in found and name != "state":
+            raise Invalid("bad-query", name, "is given twice")
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
+# ── conditions (RFC 9110, section 13) and repeatable requests ───────────────────────────────────────────────────────
+
+
+def if_match(request: Any, snapshot: Snapshot, task: str) -> str | None:
+    """The commit the task must stand at for the request to be carried out, if it says so.
+
+    Raises `Invalid("bad-precondition")` for a weak or malformed tag. Whether the condition holds is judged with the
+    command: of several tags the one that fits now, else any, which then fails there.
+    """
+    field = request.environ.get("HTTP_IF_MATCH")
+    if field is None or field.strip() == "*":
+        return None
+    if not _STRONG_TAGS.fullmatch(field):
+        raise Invalid("bad-precondition", "If-Match", 'takes * or strong entity tags like "<commit>"')
+    tags = _TAG.findall(field)
+    current = snapshot.last(task)
+    return current if current in tags else str(tags[0])
+
+
+def without_conditions(request: Any) -> None:
+    """Refuse a condition at an address that has none, instead of ignoring it. Raises `Invalid("bad-precondition")`."""
+    if "HTTP_IF_MATCH" in request.environ:
+        raise Invalid("bad-precondition", "If-Match", "is for commands on one task")
+
+
+def is_current(request: Any, etag: str) -> bool:
+    """Whether `If-None-Match` names the version there is (weak comparison)."""
+    field = str(request.environ.get("HTTP_IF_NONE_MATCH", ""))[:8192]
+    return field.strip() == "*" or etag in _TAG.findall(field)
+
+
+def request_id(request: Any) -> str | None:
+    """The `Idempotency-Key`: a quoted string (draft-ietf-httpapi-idempotency-key-header) or the bare key."""
+    field = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    if field is None:
+        return None
+    text = str(field).strip()
+    if text.startswith('"'):
+        found = _SF_STRING.fullmatch(text)
+        if not found:
+            raise Invalid("bad-request-id", "Idempotency-Key", "is not a well-formed quoted string")
+        text = re.sub(r"\\(.)", r"\1", found[1])
+    return text
+
+
+# ── bodies and answers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def content_type(request: Any) -> str:
+    """The media type of the body, in lower case; empty if the request names none."""
+    return str(request.environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+
+
+def json_body(request: Any, limit: int = MAX_JSON) -> Any:
+    """The body as JSON of at most `limit` bytes; no body is an empty object.
+
+    Raises `Refused("unsupported-media-type" | "too-large")` and what `load_json` raises.
+    """
+    kind = content_type(request)
+    if kind not in ("", "application/json"):
+        raise Refused("unsupported-media-type", f"this address takes application/json, not {kind[:60]}")
+    data = intake.body(request.environ, limit).read()
+    if not data:
+        return {}
+    if not kind:
+        raise Refused("unsupported-media-type", "a body needs its Content-Type: application/json")
+    return load_json(data, "body", limit=limit)
+
+
+def respond(data: Any, status: int = 200, **headers: str) -> bottle.HTTPResponse:
+    """A JSON answer; an underscore in a header's name stands for a hyphen."""
+    body = json.dumps(data, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return bottle.HTTPResponse(body, status, {"Content-Type": "application/json"}, **headers)
+
+
+def answer(caller: Caller, outcome: Outcome, status: int = 200, **headers: str) -> bottle.HTTPResponse:
+    """What every command answers: the task, its commit, and what the caller may do next."""
+    now = int(time.time())
+    data = present.answer(outcome.task, outcome.commit, caller.actor, now, caller.snapshot.policy)
+    if outcome.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return respond(data, status, ETag=f'"{outcome.commit}"', **headers)

@@ -1,0 +1,166 @@
+"""The API's tasks: listing, creating, reading, and every command on one.
+
+* A task is named in an address by its id or by any beginning of it that no other task shares.
+* A command answers the task as it left it, the commit that says so, and what the caller may do next.
+* A refusal leaves nothing behind: content is staged until its command is decided and given back either way.
+
+>>> ROUTES[0][:2]
+('GET', '/api/v1/tasks')
+"""
+
+import time
+from functools import partial
+from itertools import islice
+from typing import Any, Final, get_args
+from urllib.parse import urlencode
+
+import bottle
+
+from taskrepo import parse
+from taskrepo.commands import TASK_COMMANDS
+from taskrepo.errors import Invalid, Refused
+from taskrepo.exchange import Exchange
+from taskrepo.ledger import Happening, Snapshot
+from taskrepo.lifecycle import eligibility
+from taskrepo.query import MAX_LIMIT, Query, Sort
+from taskrepo.schema import validate
+from taskrepo.web import present
+from taskrepo.web.api_content import ARCHIVES, command_content, package_content
+from taskrepo.web.api_request import (
+    COMMIT,
+    answer,
+    content_type,
+    enter,
+    if_match,
+    is_current,
+    json_body,
+    request_id,
+    respond,
+    without_conditions,
+)
+
+LISTING: Final = (
+    "q", "state", "publisher", "assignee", "reviewer", "label", "priority", "sort", "limit", "cursor",
+)  # fmt: skip
+MAX_EVENTS: Final = 1000
+COMMANDS: Final = tuple(name for name in TASK_COMMANDS if name not in ("create", "expire"))
+
+
+def list_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
+    """`GET /tasks`: one page of the tasks that match."""
+    caller = enter(exchange, request, *LISTING)
+    limit = caller.number("limit", 50, MAX_LIMIT)
+    page = exchange.search(_query(caller.query), limit, caller.query.get("cursor"), reader=caller.actor.id)
+    tasks = filter(None, map(exchange.snapshot().get, page.ids))
+    headers = {}
+    if page.next:
+        following = urlencode({**caller.query, "cursor": page.next})
+        headers["Link"] = f'<{present.API}/tasks?{following}>; rel="next"'
+    return respond({"tasks": [present.brief(task) for task in tasks], "next": page.next}, **headers)
+
+
+def create_task(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
+    """`POST /tasks`: a new task from a manifest, a form or an archive."""
+    archive = content_type(request) in ARCHIVES
+    caller = enter(exchange, request, *(("state",) if archive else ()))
+    without_conditions(request)
+    repeat, state = request_id(request), caller.query.get("state", "published")
+    with package_content(exchange, request, caller.snapshot.policy, state) as package:
+        outcome = exchange.create(
+            package.manifest, package.files, caller.actor.id, via="api", draft=package.draft, request_id=repeat
+        )
+    return answer(caller, outcome, 201, Location=f"{present.API}/tasks/{outcome.task.id}")
+
+
+def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPResponse:
+    """`GET /tasks/{task}`: everything about one task."""
+    caller = enter(exchange, request)
+    snapshot = caller.snapshot
+    found = exchange.renewed(snapshot.task(snapshot.resolve(task)))
+    commit = snapshot.last(found.id)
+    if is_current(request, commit):
+        return bottle.HTTPResponse(status=304, ETag=f'"{commit}"')
+    deliveries = (snapshot.delivery(found, made.number) for made in found.submissions)
+    reasons = eligibility(found, caller.actor, snapshot.policy) if found.state == "published" else ()
+    data = {
+        **present.detail(found, deliveries, snapshot.discussion(found)),
+        "commit": commit,
+        "next_actions": present.next_actions(found, caller.actor, int(time.time()), snapshot.policy),
+        "why_not": list(reasons),
+    }
+    return respond(data, ETag=f'"{commit}"')
+
+
+def show_history(exchange: Exchange, request: Any, task: str) -> bottle.HTTPResponse:
+    """`GET /tasks/{task}/events`: its history, oldest first; `earlier` continues a history too long for one answer."""
+    caller = enter(exchange, request, "before", "limit")
+    found = caller.snapshot.resolve(task)
+    limit = caller.number("limit", MAX_EVENTS, MAX_EVENTS)
+    start: str | None = caller.snapshot.last(found)
+    if "before" in caller.query:
+        start = _event_of(exchange, caller.snapshot, found, caller.query["before"]).entry.previous
+    events = list(islice(exchange.ledger.chain(start), limit))
+    earlier = events[-1].id if events and events[-1].entry.previous else None
+    return respond({"events": [present.event(each) for each in reversed(events)], "earlier": earlier})
+
+
+def command_task(exchange: Exchange, request: Any, task: str, *, name: str) -> bottle.HTTPResponse:
+    """`POST /tasks/{task}/{command}`: any command of the rule book."""
+    caller = enter(exchange, request)
+    found = caller.snapshot.resolve(task)
+    condition, repeat = if_match(request, caller.snapshot, found), request_id(request)
+    with command_content(exchange, request, caller.snapshot.policy, name) as (body, files):
+        command = parse.task_command(name, found, body, files)
+        outcome = exchange.execute(command, caller.actor.id, via="api", request_id=repeat, if_match=condition)
+    return answer(caller, outcome)
+
+
+def heartbeat_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPResponse:
+    """`POST /tasks/{task}/heartbeat`: a sign of life, which renews the lease and is no event."""
+    caller = enter(exchange, request)
+    without_conditions(request)
+    found = caller.snapshot.resolve(task)
+    body = json_body(request)
+    validate("commands/start", body, "heartbeat")  # the same shape, save that here the number must be there
+    if "execution" not in body:
+        raise Invalid("invalid-field", "heartbeat.execution", "is required")
+    held = exchange.heartbeat(found, body["execution"], caller.actor.id)
+    return respond({"lease": present.lease(held.lease)})
+
+
+def _query(given: Any) -> Query:
+    """The listing's parameters as a query. Raises `Invalid("bad-query")`."""
+    sort = given.get("sort") or "-updated"
+    if sort not in get_args(Sort):
+        raise Invalid("bad-query", "sort", f"is one of {', '.join(get_args(Sort))}")
+    people = {name: given.get(name, "") for name in ("publisher", "assignee", "reviewer", "label")}
+    states = tuple(filter(None, given.get("state", "").split(",")))
+    return Query(given.get("q", ""), states, **people, priority=_priority(given.get("priority")), sort=sort)
+
+
+def _priority(text: str | None) -> int | None:
+    if text is None or text in {"1", "2", "3", "4", "5"}:
+        return int(text) if text else None
+    raise Invalid("bad-query", "priority", "is a whole number from 1 to 5")
+
+
+def _event_of(exchange: Exchange, snapshot: Snapshot, task: str, commit: str) -> Happening:
+    """The event of the task at `commit`. Raises `Refused("unknown-commit")`."""
+    try:
+        found = exchange.ledger.happening(commit) if COMMIT.fullmatch(commit) else None
+    except Invalid:
+        found = None
+    if found is None or found.entry.task != task:
+        raise Refused("unknown-commit", f"{task} has no event {commit[:40]}")
+    return found
+
+
+ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
+    ("GET", f"{present.API}/tasks", list_tasks),
+    ("POST", f"{present.API}/tasks", create_task),
+    ("GET", f"{present.API}/tasks/<task>", show_task),
+    ("GET", f"{present.API}/tasks/<task>/events", show_history),
+    ("POST", f"{present.API}/tasks/<task>/heartbeat", heartbeat_task),
+    ("POST", f"{present.API}/tasks/<task>/submissions", partial(command_task, name="submit")),
+    *(("POST", f"{present.API}/tasks/<task>/{name}", partial(command_task, name=name)) for name in COMMANDS),
+)

@@ -1,0 +1,198 @@
+"""What the pages' forms ask for: the fields of each command, of a manifest, of an actor.
+
+* A field is named as the schema names it, so that a problem found by a schema leads back to it.
+* What fits in a field is what the schema takes; the schema alone decides.
+
+>>> [field.name for field in ACTIONS["release"].fields]
+['reason']
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from taskrepo.errors import Invalid, TaskrepoError
+from taskrepo.model import ActorType, Browser, Compute, Constraint, Speed, Tier
+
+Kind = Literal["line", "text", "number", "choice", "moment", "password", "file", "files", "folder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `most` is how many characters fit, or the largest number; `choices` are values with their words."""
+
+    name: str
+    label: str
+    kind: Kind = "line"
+    required: bool = False
+    hint: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    most: int | None = None
+    least: int | None = None
+    rows: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A command as a form: a heading, the words on its button, and what it asks for."""
+
+    title: str
+    button: str
+    hint: str = ""
+    fields: tuple[Field, ...] = ()
+    grave: bool = False
+
+    @property
+    def uploads(self) -> bool:
+        """Whether files come with it."""
+        return any(field.kind in ("file", "files", "folder") for field in self.fields)
+
+
+def _choices(kind: object, **more: str) -> tuple[tuple[str, str], ...]:
+    return tuple((value, more.get(value, value.replace("_", " "))) for value in get_args(kind))
+
+
+_ATTACHMENTS: Final = Field("files", "Files", "files")
+
+
+def _reason(label: str = "Reason", required: bool = True) -> Field:
+    return Field("reason", label, "text", required, most=2000, rows=3)
+
+
+ACTIONS: Final[dict[str, Action]] = {
+    "publish": Action("Publish", "Publish", "From now on others can claim it."),
+    "claim": Action("Claim", "Claim this task", "You hold it for the length of its lease; progress renews that."),
+    "rework": Action("Rework", "Take it up again", "The same execution goes on, with a new lease."),
+    "start": Action("Start", "Start work", "Says that work has begun and renews the lease."),
+    "submit": Action("Submit", "Submit", "What you deliver goes to the reviewer.", (
+        Field("summary", "Summary", "text", True, "What you did and how to check it. Markdown.", most=20000, rows=6),
+        Field("result", "Result as JSON", "text", hint="Becomes result.json.", rows=3),
+        Field("result_file", "or a result.json file", "file"),
+        Field("artifacts", "Artifacts", "files", hint="What the task asks you to deliver."),
+        Field("artifacts_folder", "A folder of artifacts", "folder"),
+        Field("logs", "Logs", "files"),
+    )),
+    "progress": Action("Report progress", "Report progress", "Renews the lease.", (
+        Field("percent", "Percent done", "number", most=100, least=0),
+        Field("note", "Note", "line", most=500),
+        _ATTACHMENTS,
+    )),
+    "ask": Action("Ask a question", "Ask", "The lease stands still until the publisher or reviewer answers.", (
+        Field("text", "Question", "text", True, "Markdown.", most=20000),
+        _ATTACHMENTS,
+    )),
+    "answer": Action("Answer the question", "Answer", "The executor's lease runs on from here.", (
+        Field("text", "Answer", "text", True, "Markdown.", most=20000),
+        _ATTACHMENTS,
+    )),
+    "approve": Action("Approve", "Approve", "The work is accepted.", (_reason("Reason (optional)", False),)),
+    "reject": Action("Reject", "Reject", "The executor can rework it.", (_reason("What has to change"),)),
+    "revise": Action("Edit", "Save a new version"),
+    "reopen": Action("Reopen", "Reopen", "Offered again; what was delivered stays.", (_reason(),)),
+    "release": Action("Give back", "Give the task back", "Others can claim it then.", (_reason(),)),
+    "fail": Action("Give up", "Mark as failed", "Closes the task.", (
+        _reason(),
+        Field("fault", "What was at fault", "choice", True,
+              choices=(("executor", "I could not do it"), ("task", "the task cannot be done as it stands"))),
+    ), grave=True),
+    "cancel": Action("Cancel", "Cancel the task", "Nobody can work on it any more.", (_reason(),), grave=True),
+    "archive": Action("Archive", "Archive", "Takes it off the list for good; nothing is deleted.", grave=True),
+    "comment": Action("Comment", "Comment", "", (
+        Field("text", "Comment", "text", True, "Markdown. Everybody who can read the task can read it.", most=20000),
+        _ATTACHMENTS,
+    )),
+}  # fmt: skip
+"""Every command that a page offers, in the order in which it offers them."""
+
+WORK: Final = (
+    Field("title", "Title", "line", True, "One line that says what is to be done.", most=240),
+    Field("description", "Description", "text", True, "The work, as Markdown.", most=20000, rows=10),
+    Field("acceptance", "Acceptance criteria", "text", hint="One on each line: what a reviewer checks.", rows=4),
+    Field("deliverables", "Deliverables", "text", rows=3, hint=(
+        "One on each line: plain words, or “path | description | media type | optional”. A path, which may be a pattern"
+        " like *.csv, is required of every submission unless the line says optional.")),
+)  # fmt: skip
+TERMS: Final = (
+    Field("executor_constraints", "Who may do it", "choice", choices=_choices(
+        Constraint, human_or_agent="humans and agents", human_only="humans only", agent_only="agents only")),
+    Field("review", "Who reviews", "line", hint="publisher, anyone, none (submitting approves), or an actor's id."),
+    Field("priority", "Priority", "choice", choices=(
+        ("1", "1 – most urgent"), ("2", "2"), ("3", "3 – normal"), ("4", "4"), ("5", "5 – least urgent"))),
+    Field("due_at", "Due (UTC)", "moment"),
+    Field("labels", "Labels", "line", hint="Separated by commas or spaces."),
+    Field("reasoning_tier", "Reasoning needed", "choice", choices=_choices(Tier)),
+    Field("browser_requirement", "Browser needed", "choice", choices=_choices(Browser)),
+    Field("compute_requirement", "Compute needed", "choice", choices=_choices(Compute)),
+    Field("speed_priority", "What matters more", "choice", choices=_choices(Speed)),
+    Field("lease_seconds", "Lease in seconds", "number", most=31536000, least=10,
+          hint="How long it may be held without a sign of life. Empty: the exchange's default."),
+    Field("max_attempts", "Attempts allowed", "number", most=100, least=1, hint="Empty: the exchange's default."),
+    Field("external_id", "Your own id for it", "line", most=200, hint="You cannot use the same one twice."),
+    Field("source_url", "Source address", "line", most=2000),
+)  # fmt: skip
+MATERIAL: Final = (
+    Field("readme", "README", "text", hint="More to read, as Markdown. Becomes README.md.", rows=4),
+    Field("input", "Input files", "files", hint="What the work is done on."),
+    Field("input_folder", "or a folder of input", "folder"),
+    Field("context", "Context files", "files", hint="What helps to understand it."),
+    Field("context_folder", "or a folder of context", "folder"),
+)
+PACKAGE: Final = (
+    Field("package", "Package", "file", True, "A .zip or .tar.gz with manifest.yaml, and README.md, input/, context/."),
+)
+_CAPABILITIES: Final = (
+    Field("reasoning_tier", "Reasoning", "choice", choices=_choices(Tier)),
+    Field("browser", "Browser", "choice", choices=_choices(Browser)),
+    Field("compute", "Compute", "choice", choices=_choices(Compute)),
+    Field("skills", "Skills", "line", hint="Separated by commas."),
+)
+ACTOR: Final = (
+    Field("id", "Id", "line", True, "Lower-case letters, digits and hyphens; it cannot change later.", most=39),
+    Field("type", "Type", "choice", True, choices=_choices(ActorType)),
+    Field("name", "Name", "line", most=80),
+    *_CAPABILITIES,
+    Field("grants", "Standing", "choice", choices=(("", "no standing grant"), ("admin", "admin"))),
+)
+KEY_NAME: Final = Field("name", "What the key is for", "line", True, "For example: laptop.", most=100)
+SSH_KEY: Final = (
+    Field("name", "Name", "line", True, most=80),
+    Field("key", "Public key", "text", True, "One line as in ~/.ssh/id_ed25519.pub.", rows=3),
+)
+NEW_PASSWORD: Final = Field("password", "New password", "password", True, "10 characters or more.", most=1000)
+OLD_PASSWORD: Final = Field("current", "Current password", "password", True, most=1000)
+
+ACTOR_DEFAULTS: Final = {"type": "human", "reasoning_tier": "medium", "browser": "none", "compute": "small"}
+WORK_DEFAULTS: Final = {
+    "executor_constraints": "human_or_agent", "review": "publisher", "priority": "3", "reasoning_tier": "low",
+    "browser_requirement": "none", "compute_requirement": "tiny", "speed_priority": "balanced",
+}  # fmt: skip
+
+_FIELDS_OF_CODES: Final = {
+    "unknown-reviewer": ("review",),
+    "duplicate-external-id": ("external_id",),
+    "immutable-field": ("external_id",),
+    "missing-deliverable": ("artifacts",),
+    "duplicate-id": ("id",),
+    "duplicate-key": ("key",),
+    "bad-archive": ("package",),
+    "bad-yaml": ("package",),
+    "wrong-password": ("current", "password"),
+}
+_ABOUT_FILES: Final = frozenset(
+    "bad-path denied-file-type file-too-large too-many-files task-too-large".split()
+)
+
+
+def problems(error: TaskrepoError, fields: tuple[Field, ...]) -> dict[str, str]:
+    """What to say beside which field; empty if the error is about none of them."""
+    said = error.message.removeprefix(f"{error.where}: ") if isinstance(error, Invalid) else error.message
+    for name in _suspects(error, fields):
+        if any(field.name == name for field in fields):
+            return {name: said}
+    return {}
+
+
+def _suspects(error: TaskrepoError, fields: tuple[Field, ...]) -> list[str]:
+    named = re.split(r"[.\[,]", error.where) if isinstance(error, Invalid) else []
+    files = [field.name for field in fields if field.kind in ("file", "files", "folder")]
+    return [*reversed(named[:2]), *_FIELDS_OF_CODES.get(error.code, ()), *(files if error.code in _ABOUT_FILES else ())]
