@@ -296,7 +296,7 @@ def _conditions(request_id: str | None, if_match: str | None) -> dict[str, str]:
     headers = {"Idempotency-Key": f'"{key}"'}
     if if_match is not None:
         if not re.fullmatch("[0-9a-f]{40}", if_match):
-            raise Invalid("bad-etag", "If-Match", f"{if_match[:60]!r} is not a commit id")
+            raise Invalid("bad-precondition", "If-Match", f"{if_match[:60]!r} is not a commit id")
         headers["If-Match"] = f'"{if_match}"'
     return headers
 

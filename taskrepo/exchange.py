@@ -26,7 +26,7 @@ from typing import BinaryIO, Final, Self
 from filelock import FileLock
 
 from taskrepo import directory as rolls
-from taskrepo import history, identity, lifecycle, package, roster
+from taskrepo import history, hooks, identity, lifecycle, package, roster
 from taskrepo.accounts import Accounts
 from taskrepo.commands import Command, Create, DirectoryCommand, Expire, Found, SetPolicy
 from taskrepo.config import Config
@@ -71,6 +71,7 @@ def found(config: Config, *, admin: str = "admin", admin_name: str = "Admin", po
         # A founding that was cut short left a key that has signed nothing yet: it will do.
         signer = Signer.load(config.signing_key) if config.signing_key.exists() else Signer.generate(config.signing_key)
         store = Store.create(config.repository)
+        hooks.install(config.repository / "hooks")
         command = Found(EXCHANGE, signer.public_line, signer.fingerprint, admin, admin_name, policy or Policy())
         draft = Draft(Ledger(store), signer, None)
         event = rolls.decide(None, command, EXCHANGE_ACTOR, draft.now())

@@ -7,7 +7,6 @@
 ['77ab…', '90c1…']
 """
 
-import re
 from threading import RLock
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -90,10 +89,10 @@ class Feed:
 
 def _find(data: bytearray, wanted: bytes) -> int | None:
     """Which of the ids in `data` is `wanted`."""
-    for match in re.finditer(re.escape(wanted), data):
-        if match.start() % _WIDTH == 0:
-            return match.start() // _WIDTH
-    return None
+    at = data.find(wanted)
+    while at >= 0 and at % _WIDTH:
+        at = data.find(wanted, at + 1)
+    return at // _WIDTH if at >= 0 else None
 
 
 _feeds: Final[WeakKeyDictionary[Exchange, Feed]] = WeakKeyDictionary()

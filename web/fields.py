@@ -179,7 +179,7 @@ _FIELDS_OF_CODES: Final = {
     "wrong-password": ("current", "password"),
 }
 _ABOUT_FILES: Final = frozenset(
-    "bad-path denied-file-type file-too-large too-many-files task-too-large".split()
+    ["bad-path", "denied-file-type", "file-too-large", "too-many-files", "task-too-large"]
 )
 
 

@@ -118,7 +118,7 @@ class _Patient:
         """The path in its own folder, or a stand-in for a bad one."""
         self._count += 1
         try:
-            return f"{self._count}/{guard.check_path(path, 'file')}"
+            return guard.check_path(f"{self._count}/{path}", "file")
         except Invalid as fault:
             self.fault = self.fault or fault
             return f"{self._count}/refused"
@@ -152,7 +152,7 @@ def package_files(form: Posted) -> tuple[File, ...]:
 
 
 def submission_files(form: Posted, staging: Staging) -> tuple[File, ...]:
-    """The files of a submission, where it keeps them. Raises `Invalid` for a path, and for a result that is not JSON."""
+    """The files of a submission, where it keeps them. Raises `Invalid` for a path or a result that is not JSON."""
     files = [_inside(f, "artifacts") for f in form.of("artifacts", "artifacts_folder")]
     files += [_inside(f, "logs") for f in form.of("logs")]
     for field in ("result", "result_file"):
@@ -268,7 +268,8 @@ def _deliverable(line: str) -> dict[str, Any] | str:
         return line
     parts = [part.strip() for part in line.split("|")]
     if len(parts) > 4 or parts[3:] not in ([], [""], ["optional"]):
-        raise Invalid("invalid-field", "deliverables", f"{line[:60]!r} is not path | description | media type | optional")
+        message = f"{line[:60]!r} is not path | description | media type | optional"
+        raise Invalid("invalid-field", "deliverables", message)
     named = dict(zip(("path", "description", "media_type"), parts, strict=False))
     return {**{k: v for k, v in named.items() if v}, **({"required": False} if parts[3:] == ["optional"] else {})}
 

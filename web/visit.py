@@ -156,7 +156,7 @@ def check_origin(request: LocalRequest) -> None:
 def check_token(visit: Visit, token: str) -> None:
     """Raise `Refused("forged-request")` unless the form carries this visit's token."""
     if not hmac.compare_digest(token.encode(), visit.csrf.encode()):
-        raise Refused("forged-request", "The form is from an earlier session of yours, or from elsewhere. Send it again.")
+        raise Refused("forged-request", "the form is from an earlier session, or from elsewhere; send it again")
 
 
 def _host_of(origin: str) -> str:
@@ -244,7 +244,8 @@ def error_page(exchange: Exchange, request: LocalRequest, status: int, code: str
 
 def refusal(error: TaskrepoError) -> int:
     """The status of a page that shows this error."""
-    return status_of(error)
+    status: int = status_of(error)
+    return status
 
 
 def rendered(view: str, **data: Any) -> str:
@@ -287,12 +288,8 @@ def size(count: int) -> str:
     """Bytes for people: `1.5 MB` (SI units)."""
     if count < 1000:
         return f"{count} B"
-    value = float(count)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 999.5:
-            break
-    return f"{value:.1f} {unit}"
+    unit, name = next(((u, n) for u, n in ((10**3, "kB"), (10**6, "MB")) if count < 999.5 * u), (10**9, "GB"))
+    return f"{count / unit:.1f} {name}"
 
 
 def words(name: str) -> str:

@@ -1,0 +1,194 @@
+"""A desk at the data folder itself: the same calls and answers as the HTTP API gives, without a server.
+
+* Every command goes through `Exchange`, as through any other door, and is recorded as given on the command line.
+* Whoever can read the data folder is trusted to say who he is; the rules are the same for him as for everybody.
+* Files are staged until their command is decided and given back either way.
+
+>>> with open_desk(Config(Path("data/exchange")), "bob") as desk:                       # doctest: +SKIP
+...     desk.command("claim", "4k7q2m9x", {})["task"]["state"]
+'claimed'
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import Final, cast, get_args
+
+from taskrepo import guard, parse
+from taskrepo.config import Config
+from taskrepo.desk import Json
+from taskrepo.documents import load_yaml
+from taskrepo.errors import Invalid, Refused
+from taskrepo.exchange import Exchange, Outcome
+from taskrepo.folders import Package, Readable, Upload
+from taskrepo.ledger import Snapshot
+from taskrepo.lifecycle import eligibility
+from taskrepo.model import Actor, File, FileKind, Task
+from taskrepo.query import MAX_LIMIT, Query, Sort
+from taskrepo.web import present
+
+_LISTING: Final = ("q", "publisher", "assignee", "reviewer", "label")
+_KINDS: Final[Mapping[str, FileKind]] = {"submit": "submission_artifact", "revise": "task_attachment"}
+
+
+@contextmanager
+def open_desk(config: Config, actor: str) -> Iterator["OfflineDesk"]:
+    """A desk for `actor`. Raises `Invalid("no-exchange")`, `Refused("unknown-actor" | "actor-suspended")`."""
+    with Exchange(config) as exchange:
+        yield OfflineDesk(exchange, actor)
+
+
+class OfflineDesk:
+    """A desk over an open exchange, for one actor."""
+
+    def __init__(self, exchange: Exchange, actor: str) -> None:
+        self._exchange, self._actor = exchange, actor
+        if not self._caller(exchange.snapshot()).active:
+            raise Refused("actor-suspended", f"{actor} has been suspended by an admin")
+
+    def me(self) -> Json:
+        """The caller, with workload and figures."""
+        from taskrepo.statistics import measured, workload
+
+        caller = self._caller(self._exchange.snapshot())
+        return {
+            "actor": present.actor(caller),
+            "workload": workload(self._exchange, caller.id),
+            "figures": asdict(measured(self._exchange, caller.id)),
+        }
+
+    def listing(self, query: Mapping[str, str]) -> Json:
+        """One page of tasks."""
+        limit = _number(query.get("limit", "50"), "limit", MAX_LIMIT)
+        page = self._exchange.search(_query(query), limit, query.get("cursor"), reader=self._actor)
+        tasks = filter(None, map(self._exchange.snapshot().get, page.ids))
+        return {"tasks": [present.brief(task) for task in tasks], "next": page.next}
+
+    def task(self, task: str) -> Json:
+        """Everything about a task."""
+        snapshot = self._exchange.snapshot()
+        found = self._exchange.renewed(snapshot.task(snapshot.resolve(task)))
+        caller, policy = self._caller(snapshot), snapshot.policy
+        deliveries = (snapshot.delivery(found, made.number) for made in found.submissions)
+        return {
+            **present.detail(found, deliveries, snapshot.discussion(found)),
+            "commit": snapshot.last(found.id),
+            "next_actions": present.next_actions(found, caller, int(time.time()), policy),
+            "why_not": list(eligibility(found, caller, policy)) if found.state == "published" else [],
+        }
+
+    def events(self, task: str) -> Json:
+        """Its history, oldest first."""
+        snapshot = self._exchange.snapshot()
+        happenings = self._exchange.task_history(snapshot, snapshot.resolve(task))
+        return {"events": [present.event(happening) for happening in happenings]}
+
+    def queue(self) -> Json:
+        """The caller's ranked work."""
+        from taskrepo.worklist import worklist
+
+        caller = self._caller(self._exchange.snapshot())
+        lists = worklist(self._exchange, caller, int(time.time()))
+        names = ("to_do", "to_review", "to_answer", "ready")
+        found = {n: [{**present.brief(item.task), "why": item.why} for item in getattr(lists, n)] for n in names}
+        return {"summary": {name: len(items) for name, items in found.items()}, **found}
+
+    def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
+        """Create a task from a package."""
+        manifest = parse.manifest(load_yaml(package.manifest, "manifest"))
+        guard.check_package_paths((upload.path for upload in package.uploads), "file")
+        with self._staged(package.uploads, "task_attachment") as files:
+            made = self._exchange.create(
+                manifest, files, self._actor, via="cli", draft=draft, request_id=request_id
+            )
+        return self._answer(made)
+
+    def command(
+        self,
+        name: str,
+        task: str,
+        body: Json,
+        uploads: Sequence[Upload] = (),
+        *,
+        request_id: str | None = None,
+        if_match: str | None = None,
+    ) -> Json:
+        """Give a command."""
+        found = self._exchange.snapshot().resolve(task)
+        with self._staged(uploads, _KINDS.get(name, "event_file")) as files:
+            command = parse.task_command(name, found, body, files)
+            outcome = self._exchange.execute(
+                command, self._actor, via="cli", request_id=request_id, if_match=if_match
+            )
+        return self._answer(outcome)
+
+    def claim_next(self, *, request_id: str | None = None) -> Json:
+        """Claim the best eligible task."""
+        from taskrepo.worklist import claim_best
+
+        caller = self._caller(self._exchange.snapshot())
+        return self._answer(claim_best(self._exchange, caller, via="cli", request_id=request_id))
+
+    def heartbeat(self, task: str, execution: int) -> Json:
+        """Renew the lease."""
+        found = self._exchange.snapshot().resolve(task)
+        held = self._exchange.heartbeat(found, execution, self._actor)
+        return {"lease": present.lease(held.lease)}
+
+    @contextmanager
+    def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:
+        """A file's content as a stream."""
+        snapshot = self._exchange.snapshot()
+        found = snapshot.task(snapshot.resolve(task))
+        file = next((f for f in _files(snapshot, found, folder) if f.path == path), None)
+        if file is None:
+            raise Refused("unknown-file", f"{found.id} has no file {path[:200]}")
+        where = f"{folder}/{path}" if folder else path
+        with closing(self._exchange.open_file(snapshot, found.id, where, file)) as stream:
+            yield stream
+
+    def _caller(self, snapshot: Snapshot) -> Actor:
+        return snapshot.actor(self._actor)
+
+    def _answer(self, outcome: Outcome) -> Json:
+        snapshot = self._exchange.snapshot()
+        now = int(time.time())
+        return present.answer(outcome.task, outcome.commit, self._caller(snapshot), now, snapshot.policy)
+
+    @contextmanager
+    def _staged(self, uploads: Sequence[Upload], kind: FileKind) -> Iterator[tuple[File, ...]]:
+        staging, limit = self._exchange.staging, self._exchange.snapshot().policy.max_file_bytes
+        files: list[File] = []
+        try:
+            for upload in uploads:
+                with upload.open() as stream:
+                    name = upload.path.rpartition("/")[2]
+                    files.append(staging.receive(stream, path=upload.path, name=name, kind=kind, limit=limit))
+            yield tuple(files)
+        finally:
+            staging.release(*(file.sha256 for file in files))
+
+
+def _files(snapshot: Snapshot, task: Task, folder: str) -> tuple[File, ...]:
+    kind, _, number = folder.partition("/")
+    if kind == "submissions":
+        return snapshot.delivery(task, int(number)).files
+    return snapshot.remark(task.id, int(number)).content.files if kind == "discussion" else task.files
+
+
+def _query(given: Mapping[str, str]) -> Query:
+    """The listing's filters as a query. Raises `Invalid("bad-query")`."""
+    sort = given.get("sort", "-updated")
+    if sort not in get_args(Sort):
+        raise Invalid("bad-query", "sort", f"is one of {', '.join(get_args(Sort))}")
+    priority = _number(given["priority"], "priority", 5) if "priority" in given else None
+    states = tuple(filter(None, given.get("state", "").split(",")))
+    words = {name: given.get(name, "") for name in _LISTING}
+    return Query(**words, states=states, priority=priority, sort=cast(Sort, sort))
+
+
+def _number(text: str, where: str, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        raise Invalid("bad-query", where, f"is a whole number from 1 to {most}")
+    return int(text)

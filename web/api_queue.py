@@ -1,0 +1,108 @@
+"""The API's views across tasks: the caller's queue, the ledger as a feed, and the exchange's figures.
+
+* `POST /queue/claim` takes the best task the caller is eligible for, or says that there is none.
+* `GET /events` pages forward: `next` is the commit to ask after, `null` at the end.
+* Each answer is bounded, and says where it was cut.
+
+>>> ROUTES[0][:2]
+('GET', '/api/v1/queue')
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import bottle
+
+from taskrepo.exchange import Exchange
+from taskrepo.model import Task, iso
+from taskrepo.query import Query
+from taskrepo.schema import validate
+from taskrepo.statistics import throughput
+from taskrepo.web import present
+from taskrepo.web.api_feed import feed_of
+from taskrepo.web.api_request import answer, enter, json_body, request_id, respond, without_conditions
+from taskrepo.worklist import Item, claim_best, worklist
+
+MAX_LISTED: Final = 100
+MAX_FEED: Final = 500
+
+
+def show_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
+    """`GET /queue`: what the caller should do next, best first."""
+    caller = enter(exchange, request, "limit")
+    lists = worklist(exchange, caller.actor, int(time.time()), caller.number("limit", 50, MAX_LISTED))
+    shown = {
+        "to_do": _items(lists.to_do),
+        "to_review": _items(lists.to_review),
+        "to_answer": _items(lists.to_answer),
+        "ready": _items(lists.ready),
+    }
+    summary = {**{name: len(items) for name, items in shown.items()}, "states": exchange.counts()}
+    return respond({"summary": summary, **shown})
+
+
+def claim_from_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
+    """`POST /queue/claim`: the best task the caller can have becomes theirs."""
+    caller = enter(exchange, request)
+    without_conditions(request)
+    repeat = request_id(request)
+    validate("commands/claim", json_body(request), "claim")
+    return answer(caller, claim_best(exchange, caller.actor, via="api", request_id=repeat))
+
+
+def show_feed(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
+    """`GET /events`: the events after a commit, oldest first, or the latest ones."""
+    caller = enter(exchange, request, "after", "limit")
+    limit, feed = caller.number("limit", 100, MAX_FEED), feed_of(exchange)
+    after = caller.query.get("after")
+    commits = feed.latest(limit) if after is None else feed.after(after, limit + 1)
+    shown, more = commits[:limit], len(commits) > limit
+    events = [present.event(exchange.ledger.happening(commit)) for commit in shown]
+    return respond({"events": events, "next": shown[-1] if more else None})
+
+
+def show_stats(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
+    """`GET /stats`: counts by state, who has waited longest, and what the latest day and week brought."""
+    enter(exchange, request)
+    oldest = {
+        "published": _oldest(exchange, Query(states=("published",), sort="created"), _published_at),
+        "submitted": _oldest(exchange, Query(states=("submitted",), sort="updated"), _submitted_at),
+        "question": _oldest(exchange, Query(waiting=True, sort="updated"), _asked_at),
+    }
+    measured = throughput(exchange.store.history(exchange.snapshot().commit), int(time.time()))
+    counts = {span: dict(events) for span, events in measured.counts.items()}
+    rates = {**counts, "complete": measured.complete}
+    return respond({"counts": exchange.counts(), "oldest": oldest, "throughput": rates})
+
+
+def _items(items: tuple[Item, ...]) -> list[present.Json]:
+    return [{**present.brief(i.task), "why": i.why, "rank": rank} for rank, i in enumerate(items, 1)]
+
+
+def _oldest(exchange: Exchange, query: Query, since: Callable[[Task], int | None]) -> present.Json | None:
+    """The first task of the query and since when it has waited; `None` if there is none, or it just moved on."""
+    snapshot = exchange.snapshot()
+    task = next((t for t in map(snapshot.get, exchange.search(query, 1).ids) if t), None)
+    at = since(task) if task else None
+    return {"task": present.brief(task), "since": iso(at)} if task and at is not None else None
+
+
+def _published_at(task: Task) -> int | None:
+    return task.published_at
+
+
+def _submitted_at(task: Task) -> int | None:
+    return task.submissions[-1].at if task.submissions else None
+
+
+def _asked_at(task: Task) -> int | None:
+    return task.waiting.since if task.waiting else None
+
+
+ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
+    ("GET", f"{present.API}/queue", show_queue),
+    ("POST", f"{present.API}/queue/claim", claim_from_queue),
+    ("GET", f"{present.API}/events", show_feed),
+    ("GET", f"{present.API}/stats", show_stats),
+)

@@ -1,0 +1,112 @@
+"""The application: one literal route table over one exchange, behind the edge.
+
+* Whatever goes wrong under `/api/` is answered as a problem; elsewhere `pages.error_page` may dress it for people.
+* No path reaches a handler unless its bytes are UTF-8; no body reaches one beyond the limit of its kind.
+* Bottle only routes: its error pages, cookies and static files are not used.
+
+>>> app = make_app(exchange, base_url="https://tasks.example.org")                      # doctest: +SKIP
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import bottle
+
+from taskrepo.errors import REFUSALS, TaskrepoError
+from taskrepo.exchange import Exchange
+from taskrepo.web import api, present
+from taskrepo.web.api_request import MAX_JSON, content_type
+from taskrepo.web.edge import last_resort, limit_body, problem, secure_headers, status_of
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+_CODES: Final = {400: "bad-path", 404: "not-found", 405: "method-not-allowed"}
+_ROOM: Final = 64 << 20  # what the framing of a form may add to the files in it
+_PER_FILE: Final = 4096
+
+ErrorPage = Callable[[Exchange, Any, int, str, str], bottle.HTTPResponse]
+
+
+def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplication":
+    """The WSGI application of an exchange. `base_url` is where clients reach it, as far as is known."""
+    from taskrepo.web import login, pages
+
+    app = bottle.Bottle(catchall=False)
+    error_page: ErrorPage | None = getattr(pages, "error_page", None)
+
+    def call(handler: Any) -> Callable[..., bottle.HTTPResponse]:
+        def called(**parameters: str) -> bottle.HTTPResponse:
+            request = bottle.request
+            request.environ["taskrepo.base_url"] = base_url
+            return _called(exchange, error_page, request, lambda: handler(exchange, request, **parameters))
+
+        return called
+
+    for method, path, handler in (*api.ROUTES, *pages.ROUTES, *login.ROUTES):
+        app.route(path, method, call(handler))
+    app.add_hook("before_request", _check_path)
+    app.default_error_handler = lambda error: _framework_error(exchange, error_page, error)
+    return secure_headers(last_resort(limit_body(app, lambda environ: body_limit(exchange, environ))))
+
+
+def body_limit(exchange: Exchange, environ: "WSGIEnvironment") -> int:
+    """The most bytes a body may have: for JSON a constant, for what brings files what the policy allows a task."""
+    if content_type(_Request(environ)) == "application/json":
+        return MAX_JSON
+    policy = exchange.snapshot().policy
+    return policy.max_task_bytes + policy.max_files * _PER_FILE + _ROOM
+
+
+class _Request:
+    def __init__(self, environ: "WSGIEnvironment") -> None:
+        self.environ = environ
+
+
+def _called(
+    exchange: Exchange, error_page: ErrorPage | None, request: Any, work: Callable[[], bottle.HTTPResponse]
+) -> bottle.HTTPResponse:
+    try:
+        return work()
+    except TaskrepoError as error:
+        if error_page is None or _is_api(request.environ):
+            raise
+        return error_page(exchange, request, status_of(error), error.code, error.message)
+
+
+def _check_path() -> None:
+    """Bottle drops bytes of a path that are not UTF-8; such a path is refused instead."""
+    try:
+        bottle.request.environ["bottle.raw_path"].encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise bottle.HTTPError(400, "the path is not UTF-8") from None
+
+
+def _framework_error(exchange: Exchange, error_page: ErrorPage | None, error: Any) -> bottle.HTTPResponse:
+    """The answer to what Bottle itself refused: no such address, no such method, a malformed path."""
+    request, status = bottle.request, int(error.status_code)
+    allow = _allowed(error.get_header("Allow", ""))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
+        return bottle.HTTPResponse("", 204, {"Allow": ", ".join(allow)})
+    code = _CODES.get(status, "not-found")
+    detail = {"bad-path": "the path cannot be read"}.get(code) or REFUSALS[code]
+    if error_page is None or _is_api(request.environ):
+        line, headers, body = problem(status, code, detail, **({"allow": allow} if allow else {}))
+        return bottle.HTTPResponse(body, line, headers)
+    page = error_page(exchange, request, status, code, detail)
+    if allow:
+        page.set_header("Allow", ", ".join(allow))
+    return page
+
+
+def _allowed(field: str) -> list[str]:
+    """The methods of an `Allow` field, with those that go without saying."""
+    methods = {name.strip() for name in field.split(",") if name.strip()}
+    if not methods:
+        return []
+    return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()))
+
+
+def _is_api(environ: "WSGIEnvironment") -> bool:
+    return str(environ.get("PATH_INFO", "")).startswith(f"{present.API.rpartition('/')[0]}/")

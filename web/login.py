@@ -1,0 +1,142 @@
+"""Signing in and out: by password, or by a link that works once.
+
+* A sign-in ends the session that was there and begins a new one; nothing of the old one carries over.
+* A link is redeemed by POST only, so that what merely looks at links does not use them up.
+* An unknown actor, a wrong password and an actor without one get the same answer after the same time.
+* A suspended actor does not get in.
+
+>>> ROUTES[0]                                                                           # doctest: +SKIP
+('GET', '/login', <function show>)
+"""
+
+from typing import Final
+
+from bottle import HTTPResponse
+
+from taskrepo.accounts import PASSWORD_LENGTH
+from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.web.fields import NEW_PASSWORD, Field, problems
+from taskrepo.web.forms import Values, posted
+from taskrepo.web.visit import (
+    SESSION_SECONDS,
+    Handler,
+    Visit,
+    cookie,
+    cookie_name,
+    guest,
+    local_path,
+    page,
+    redirect,
+    refusal,
+    set_cookie,
+)
+
+FIELDS: Final = (
+    Field("actor", "Actor id", "line", True, most=39),
+    Field("password", "Password", "password", True, most=1000),
+)
+_OPTIONAL_PASSWORD: Final = Field(
+    "password", "Set a password (optional)", "password", hint="10 characters or more, to sign in with next time.", most=1000
+)
+
+
+@guest
+def show(visit: Visit) -> HTTPResponse:
+    """GET /login"""
+    return _form(visit, {"next": local_path(visit.request.query.get("next", "/"))})
+
+
+@guest
+def sign_in(visit: Visit) -> HTTPResponse:
+    """POST /login"""
+    with posted(visit) as form:
+        try:
+            form.check(visit)
+            actor = _by_password(visit, form.values)
+        except TaskrepoError as error:
+            return _form(visit, form.values, error)
+        return begin(visit, actor, form.values.get("next", "/"))
+
+
+@guest
+def show_link(visit: Visit, token: str) -> HTTPResponse:
+    """GET /login/link/<token>: only a button, which does it."""
+    return _link_form(visit)
+
+
+@guest
+def redeem(visit: Visit, token: str) -> HTTPResponse:
+    """POST /login/link/<token>, with a new password if one was typed."""
+    with posted(visit) as form:
+        try:
+            form.check(visit)
+            password = form.values.get("password", "")
+            if password and len(password) not in PASSWORD_LENGTH:
+                raise Invalid("bad-password", "password", "it needs 10 to 1,000 characters")
+            actor = _admitted(visit, visit.exchange.accounts.redeem_link(token, visit.now))
+            if password:
+                visit.exchange.accounts.set_password(actor, password, visit.now)
+        except TaskrepoError as error:
+            return _link_form(visit, error)
+        return begin(visit, actor, "/")
+
+
+@guest
+def sign_out(visit: Visit) -> HTTPResponse:
+    """POST /logout"""
+    with posted(visit) as form:
+        form.check(visit)
+        visit.exchange.accounts.close_session(_token(visit))
+        response = redirect(visit, "/login", "signed-out")
+        set_cookie(response, visit.request, "session", "", 0)
+        return response
+
+
+def begin(visit: Visit, actor: str, target: str, flash: str = "signed-in") -> HTTPResponse:
+    """A new session for the actor instead of the one that is there, and a redirect."""
+    accounts = visit.exchange.accounts
+    if old := _token(visit):
+        accounts.close_session(old)
+    token, _ = accounts.open_session(actor, visit.now, SESSION_SECONDS)
+    response = redirect(visit, target, flash)
+    set_cookie(response, visit.request, "session", token, SESSION_SECONDS)
+    return response
+
+
+def _by_password(visit: Visit, values: Values) -> str:
+    actor = values.get("actor", "").strip()
+    if not visit.exchange.accounts.check_password(actor, values.get("password", ""), visit.now):
+        raise Refused("wrong-password")
+    return _admitted(visit, actor)
+
+
+def _admitted(visit: Visit, actor: str) -> str:
+    if not visit.snapshot.actor(actor).active:
+        raise Refused("actor-suspended", f"{actor} has been suspended by an admin")
+    return actor
+
+
+def _token(visit: Visit) -> str:
+    return cookie(visit.request, cookie_name(visit.request, "session"))
+
+
+def _form(visit: Visit, values: Values, error: TaskrepoError | None = None) -> HTTPResponse:
+    kept = {name: value for name, value in values.items() if name != "password"}
+    wrong = problems(error, FIELDS) if error and error.code != "wrong-password" else {}
+    status = refusal(error) if error else 200
+    return page(visit, "login", status, fields=FIELDS, values=kept, error=error, errors=wrong)
+
+
+def _link_form(visit: Visit, error: TaskrepoError | None = None) -> HTTPResponse:
+    fields = (_OPTIONAL_PASSWORD,)
+    wrong = problems(error, (NEW_PASSWORD,)) if error else {}
+    return page(visit, "link", refusal(error) if error else 200, fields=fields, error=error, errors=wrong)
+
+
+ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/login", show),
+    ("POST", "/login", sign_in),
+    ("GET", "/login/link/<token>", show_link),
+    ("POST", "/login/link/<token>", redeem),
+    ("POST", "/logout", sign_out),
+)

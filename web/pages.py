@@ -1,0 +1,159 @@
+"""The pages: the list of tasks, downloads, help, and the table of all their routes.
+
+* Pages read through one snapshot and `present`, so they show what the API tells, no more and no less.
+* Everything but help and sign-in is for who is signed in.
+* A file that somebody uploaded is sent by `download` only.
+
+>>> ROUTES[0][:2]
+('GET', '/')
+"""
+
+from typing import Any, Final, cast
+from urllib.parse import urlencode
+
+from bottle import HTTPResponse
+
+from taskrepo.errors import Invalid, Refused
+from taskrepo.model import STATES, File, Task
+from taskrepo.package import entry_folder, submission_folder
+from taskrepo.query import Query, Sort
+from taskrepo.web import authoring, people, present, taskpage
+from taskrepo.web.assets import asset
+from taskrepo.web.download import send
+from taskrepo.web.visit import Handler, Visit, error_page, guest, member, page, redirect, refusal
+
+__all__ = ["ROUTES", "error_page"]
+
+_A_PAGE: Final = 50
+_LIVE: Final = tuple(state for state in STATES if state != "archived")
+MINE: Final = {"publisher": "I published", "assignee": "I work on", "reviewer": "I review"}
+SORTS: Final = {
+    "-updated": "last changed", "-created": "newest", "created": "oldest", "priority": "most urgent", "due": "due first",
+    "title": "title", "relevance": "best match",
+}  # fmt: skip
+
+
+@guest
+def home(visit: Visit) -> HTTPResponse:
+    """GET /"""
+    return redirect(visit, "/tasks")
+
+
+@guest
+def help_page(visit: Visit) -> HTTPResponse:
+    """GET /help"""
+    return page(visit, "help", base=people.base(visit), policy=visit.snapshot.policy)
+
+
+@member
+def tasks(visit: Visit) -> HTTPResponse:
+    """GET /tasks?q=&state=&mine=&sort=&cursor="""
+    asked = _asked(visit)
+    error, found, next_cursor, total = None, (), None, 0
+    try:
+        result = visit.exchange.search(
+            _query(visit, asked), _A_PAGE, visit.request.query.get("cursor") or None, reader=visit.actor.id
+        )
+        found, next_cursor, total = result.ids, result.next, result.total
+    except Invalid as invalid:
+        error = invalid
+    snapshot = visit.exchange.snapshot()
+    rows = [present.brief(task) for id in found if (task := snapshot.get(id))]
+    return page(
+        visit, "tasks", refusal(error) if error else 200, rows=rows, total=total, error=error, asked=asked, mine=MINE,
+        sorts=SORTS, counts=_counts(visit), states=STATES, address=_address,
+        next=_address({**asked, "cursor": next_cursor}) if next_cursor else "",
+        later=bool(visit.request.query.get("cursor")),
+    )  # fmt: skip
+
+
+@member
+def package_file(visit: Visit, id: str, path: str) -> HTTPResponse:
+    """GET /tasks/<id>/files/<path>"""
+    task = visit.snapshot.task(visit.snapshot.resolve(id))
+    return _download(visit, task, "", task.files, path)
+
+
+@member
+def submission_file(visit: Visit, id: str, number: str, path: str) -> HTTPResponse:
+    """GET /tasks/<id>/submissions/<number>/files/<path>"""
+    task = visit.snapshot.task(visit.snapshot.resolve(id))
+    told = visit.snapshot.delivery(task, _number(number, "unknown-submission"))
+    return _download(visit, task, f"{submission_folder(told.number)}/", told.files, path)
+
+
+@member
+def entry_file(visit: Visit, id: str, number: str, path: str) -> HTTPResponse:
+    """GET /tasks/<id>/discussion/<number>/files/<path>"""
+    task = visit.snapshot.task(visit.snapshot.resolve(id))
+    entry = _number(number, "unknown-file")
+    if not 1 <= entry <= task.discussion:
+        raise Refused("unknown-file")
+    files = visit.snapshot.remark(task.id, entry).content.files
+    return _download(visit, task, f"{entry_folder(entry)}/", files, path)
+
+
+def _asked(visit: Visit) -> dict[str, str]:
+    query = visit.request.query
+    return {name: query.get(name, "")[:600] for name in ("q", "state", "mine", "sort")}
+
+
+def _query(visit: Visit, asked: dict[str, str]) -> Query:
+    # The list leaves archived tasks out, unless the words themselves speak of states.
+    states = (asked["state"],) if asked["state"] else () if "state:" in asked["q"] or "is:" in asked["q"] else _LIVE
+    if asked["mine"] and asked["mine"] not in MINE:
+        raise Invalid("bad-query", "mine", f"is one of {', '.join(MINE)}")
+    people_asked = {asked["mine"]: visit.actor.id} if asked["mine"] else {}
+    return Query(asked["q"], states, sort=cast(Sort, asked["sort"] or "-updated"), **people_asked)
+
+
+def _counts(visit: Visit) -> dict[str, int]:
+    counts = visit.exchange.counts()
+    return {state: counts.get(state, 0) for state in STATES}
+
+
+def _address(asked: dict[str, Any]) -> str:
+    """The address of the list with these filters."""
+    named = {name: value for name, value in asked.items() if value}
+    return f"/tasks?{urlencode(named)}" if named else "/tasks"
+
+
+def _number(text: str, code: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 6):
+        raise Refused(code)
+    return int(text)
+
+
+def _download(visit: Visit, task: Task, folder: str, files: tuple[File, ...], path: str) -> HTTPResponse:
+    file = next((f for f in files if f.path == path), None)
+    if file is None:
+        raise Refused("unknown-file")
+    status, headers, chunks = send(
+        visit.request.environ,
+        name=file.name,
+        media_type=file.media_type,
+        size=file.size,
+        etag=file.sha256,
+        open=lambda: visit.exchange.open_file(visit.snapshot, task.id, folder + path, file),
+        inline=bool(visit.request.query.get("inline")),
+    )
+    response = HTTPResponse(chunks, status)
+    for name, value in headers:
+        response.add_header(name, value)
+    return response
+
+
+ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/", home),
+    ("GET", "/help", help_page),
+    ("GET", "/static/<name>", asset),
+    ("GET", "/tasks", tasks),
+    *authoring.ROUTES,
+    *people.ROUTES,
+    ("GET", "/tasks/<id>", taskpage.show),
+    ("POST", "/tasks/<id>/<command>", taskpage.act),
+    ("GET", "/tasks/<id>/files/<path:path>", package_file),
+    ("GET", "/tasks/<id>/submissions/<number>/files/<path:path>", submission_file),
+    ("GET", "/tasks/<id>/discussion/<number>/files/<path:path>", entry_file),
+)
+"""Every page: method, Bottle path, handler."""

@@ -1,0 +1,221 @@
+"""The page of a task: all that is known of it, and a form for each command its reader may give.
+
+* What is offered is what the rule book allows this reader now, and nothing else; the rest is refused with its reason.
+* A refused form comes back with what was typed, also when its command is no longer on offer.
+* The page has a bound: of long lists the newest are shown, with a link to more.
+
+>>> why_not(task, bob, policy)                                                          # doctest: +SKIP
+('alice holds it until 2026-11-21T04:06:00Z',)
+"""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Final
+
+from bottle import HTTPResponse
+
+from taskrepo import parse
+from taskrepo.commands import Command
+from taskrepo.errors import Refused, TaskrepoError
+from taskrepo.ledger import Delivery, Remark
+from taskrepo.lifecycle import allowed, eligibility
+from taskrepo.model import HELD, Actor, File, FileKind, Policy, Task, iso
+from taskrepo.package import submission_folder
+from taskrepo.schema import load
+from taskrepo.web import forms, present
+from taskrepo.web.fields import ACTIONS, problems
+from taskrepo.web.visit import Visit, member, page, redirect, refusal
+
+README: Final = "README.md"
+_FEW: Final = {"submissions": 5, "remarks": 50, "events": 50, "files": 100}
+_MANY: Final = {"submissions": 100, "remarks": 2000, "events": 1000, "files": 5000}
+_SHOWN_BYTES: Final = 20_000
+_GUARDED: Final = frozenset({"approve", "reject", "revise"})
+_TEXTS: Final = {"submit": {"result": "result.json"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A form that was refused: which command's, what was typed, and why."""
+
+    command: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    error: TaskrepoError | None = None
+
+    def typed(self, command: str) -> Mapping[str, str]:
+        """What was typed into the form of this command."""
+        return self.values if command == self.command else {}
+
+    def problems(self, command: str) -> Mapping[str, str]:
+        """What to say beside which field of this command's form."""
+        return problems(self.error, ACTIONS[command].fields) if self.error and command == self.command else {}
+
+    def lost(self, offered: tuple[str, ...]) -> list[str]:
+        """The texts whose form is not on the page any more."""
+        if self.command in offered or self.command not in ACTIONS:
+            return []
+        texts = (f.name for f in ACTIONS[self.command].fields if f.kind in ("line", "text"))
+        return list(filter(None, (self.values.get(name, "").strip() for name in texts)))
+
+
+@member
+def show(visit: Visit, id: str) -> HTTPResponse:
+    """GET /tasks/<id>, by the beginning of the id too."""
+    task = visit.snapshot.resolve(id)
+    return shown(visit, task, Attempt()) if task == id else redirect(visit, f"/tasks/{task}")
+
+
+@member
+def act(visit: Visit, id: str, command: str) -> HTTPResponse:
+    """POST /tasks/<id>/<command>"""
+    if command not in ACTIONS or command == "revise":
+        raise Refused("not-found")
+    task = visit.snapshot.resolve(id)
+    kind: FileKind = "submission_artifact" if command == "submit" else "event_file"
+    with forms.posted(visit, kind, _TEXTS.get(command, {})) as form:
+        try:
+            form.check(visit)
+            made = _command(visit, command, task, form)
+            give(visit, made, form)
+        except TaskrepoError as error:
+            return shown(replace(visit, snapshot=visit.exchange.snapshot()), task, Attempt(command, form.values, error))
+    return redirect(visit, f"/tasks/{task}", command)
+
+
+def give(visit: Visit, command: Command, form: forms.Posted) -> None:
+    """Have the exchange execute what a form asked for."""
+    if_match = form.values.get("if_match") or None
+    visit.exchange.execute(command, visit.actor.id, via="web", request_id=form.request_id, if_match=if_match)
+
+
+def request_id(attempt: Mapping[str, str], error: TaskrepoError | None) -> str:
+    """The idempotency key for a form: that of the refused one, so that sending it again is the same request."""
+    known = attempt.get("request_id", "")
+    spent = error is not None and error.code in ("idempotency-mismatch", "bad-request-id")
+    return secrets.token_hex(16) if spent or not known else known
+
+
+def why_not(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
+    """Every reason why the actor cannot claim the task now; none if they can."""
+    if task.state == "published":
+        return eligibility(task, actor, policy)
+    if task.holder and task.holder.actor == actor.id:
+        return ("you have claimed it already",)
+    if task.state in HELD and task.lease:
+        until = "its question is answered" if task.lease.paused_at is not None else iso(task.lease.until)
+        return (f"{task.assignee} holds it until {until}", *eligibility(task, actor, policy))
+    return (f"only a published task can be claimed; this one is {task.state}",)
+
+
+def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
+    """The page, with the form that was refused, if one was."""
+    snapshot, actor, policy = visit.snapshot, visit.actor, visit.snapshot.policy
+    task = visit.exchange.renewed(snapshot.task(task_id))
+    offered = tuple(c for c in ACTIONS if c in allowed(task, actor, visit.now, policy))
+    return page(
+        visit,
+        "task",
+        refusal(attempt.error) if attempt.error else 200,
+        task=local(present.full(task)),
+        offered=offered,
+        actions=ACTIONS,
+        attempt=attempt,
+        hidden=_hidden(visit, task, attempt),
+        reasons=why_not(task, actor, policy),
+        readme=_readme(visit, task),
+        **_parts(visit, task),
+    )
+
+
+def local(data: Any) -> Any:
+    """Plain data of `present` with the addresses of its files as the pages have them."""
+    if isinstance(data, dict):
+        return {k: v.removeprefix(present.API) if k == "href" else local(v) for k, v in data.items()}
+    return [local(item) for item in data] if isinstance(data, list) else data
+
+
+def _command(visit: Visit, command: str, task: str, form: forms.Posted) -> Command:
+    made = forms.submission_files(form, visit.exchange.staging) if command == "submit" else forms.entry_files(form)
+    return parse.task_command(command, task, forms.command_body(command, form.values), made)
+
+
+def _hidden(visit: Visit, task: Task, attempt: Attempt) -> dict[str, dict[str, str]]:
+    """For each command, what its form carries unseen."""
+    last = visit.snapshot.last(task.id)
+    known = load("commands")["$defs"]
+    hidden = {}
+    for command in ACTIONS:
+        carried = {"csrf": visit.csrf, "request_id": request_id(attempt.typed(command), attempt.error)}
+        if task.holder and "execution" in known[command]["properties"]:
+            carried["execution"] = str(task.holder.number)
+        if command in _GUARDED:
+            carried["if_match"] = last
+        hidden[command] = carried
+    return hidden
+
+
+def _parts(visit: Visit, task: Task) -> dict[str, Any]:
+    """The long lists of the page, and whether any is cut."""
+    most = _MANY if visit.request.query.get("all") else _FEW
+    remarks = range(max(1, task.discussion - most["remarks"] + 1), task.discussion + 1)
+    events = islice(visit.exchange.ledger.chain(visit.snapshot.last(task.id)), most["events"] + 1)
+    told = [present.event(event) for event in events]
+    return {
+        "submissions": list(_submissions(visit, task, most["submissions"])),
+        "remarks": [local(present.remark(task, _remark(visit, task, number))) for number in remarks],
+        "events": told[: most["events"]],
+        "most_files": most["files"],
+        "cut": most is _FEW and (
+            len(task.submissions) > most["submissions"] or task.discussion > most["remarks"]
+            or len(told) > most["events"] or len(task.files) > most["files"]
+        ),
+    }  # fmt: skip
+
+
+def _remark(visit: Visit, task: Task, number: int) -> Remark:
+    return visit.snapshot.remark(task.id, number)
+
+
+def _submissions(visit: Visit, task: Task, most: int) -> Iterator[dict[str, Any]]:
+    """The newest submissions, newest first."""
+    for made in list(reversed(task.submissions))[:most]:
+        told = visit.snapshot.delivery(task, made.number)
+        yield {
+            **present.submission(made),
+            "summary": told.summary,
+            "reason": told.reason,
+            "files": [_file(f, f"/tasks/{task.id}/{submission_folder(made.number)}/files/") for f in told.files],
+            "result": _result(visit, task, told),
+        }
+
+
+def _file(item: File, base: str) -> dict[str, Any]:
+    return present.file(item, base)
+
+
+def _result(visit: Visit, task: Task, told: Delivery) -> str:
+    """A small `result.json`, laid out for reading; else the empty string."""
+    found = next((f for f in told.files if f.path == "result.json"), None)
+    if found is None or found.lfs or found.size > _SHOWN_BYTES:
+        return ""
+    text = visit.snapshot.read(task.id, f"{submission_folder(told.number)}/result.json").decode("utf-8", "replace")
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _readme(visit: Visit, task: Task) -> str:
+    """The README's text, if it is small enough to show."""
+    return readme_text(visit, task, 5 * _SHOWN_BYTES)
+
+
+def readme_text(visit: Visit, task: Task, most: int) -> str:
+    """The text of README.md if there is one of at most `most` bytes, else the empty string."""
+    found = next((f for f in task.files if f.path == README), None)
+    if found is None or found.lfs or found.size > most:
+        return ""
+    return visit.snapshot.read(task.id, README).decode("utf-8", "replace")
