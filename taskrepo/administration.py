@@ -236,7 +236,7 @@ def list_keys(args: Namespace, terminal: Terminal) -> Answer:
     ]  # fmt: skip
     chosen = sorted(a for a in actors if args.actor in (None, a))
     public = [{"actor": a, **key} for a in chosen for key in present.actor(actors[a])["public_keys"]]
-    rows = [("api", k["actor"], k["name"], k["id"], k["revoked_at"] or "") for k in api]
+    rows = [("api", str(k["actor"]), str(k["name"]), str(k["id"]), k["revoked_at"] or "") for k in api]
     rows += [("ssh", k["actor"], k["name"], k["fingerprint"], k["retired_at"] or "") for k in public]
     table = Table(("kind", "actor", "name", "id", "ended"), rows, "There are no keys.")
     return Answer({"api_keys": api, "public_keys": public}, (table,))
@@ -332,7 +332,8 @@ def verify_history(args: Namespace, terminal: Terminal) -> Answer:
         },
     }  # fmt: skip
     if problem:
-        words = f"Commit {problem.commit}, the {problem.position}. of the history, is wrong: {problem.code}: {problem.message}"
+        place = f"Commit {problem.commit}, number {problem.position} of the history, is wrong"
+        words = f"{place}: {problem.code}: {problem.message}"
         return Answer(data, (words,), 1)
     words = f"{report.commits:,} commits and {report.tasks:,} tasks are as the rules make them, up to {report.head}."
     return Answer(data, (words, f"The exchange's founding key is {report.key_fingerprint}."))

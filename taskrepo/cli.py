@@ -221,7 +221,7 @@ def _common() -> dict[str, ArgumentParser]:
         parser.add_argument("--as", dest="actor_id", metavar="ACTOR", help="who you are, when working on a data folder")
     for parser in (plain, task):
         parser.add_argument("--url", metavar="URL", help="the server (default: TASKREPO_URL)")
-        parser.add_argument("--key", metavar="KEY", help="your API key (default: TASKREPO_KEY, which others cannot see)")
+        parser.add_argument("--key", metavar="KEY", help="your API key (default: TASKREPO_KEY, which is safer)")
     return {"plain": plain, "exchange": exchange, "task": task}
 
 

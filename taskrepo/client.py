@@ -176,7 +176,8 @@ class Client:
             finally:
                 response.release_conn()
 
-        return self._patiently(once, tries)
+        answer: Json = self._patiently(once, tries)
+        return answer
 
     def _answered(
         self,

@@ -35,7 +35,7 @@ _CONSTANTS: Final[Mapping[str, bool | None]] = {
 # What every YAML reader, old or new, takes for plain text.
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+(),;-]+)*")
 _RESERVED: Final = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "nan", "inf"])
-_ESCAPE_ONLY: Final = re.compile("[^\t\n -~\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_ESCAPE_ONLY: Final = re.compile("[^\t\n -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def load_yaml(data: bytes, where: str = "document", *, limit: int = MAX_BYTES) -> Any:

@@ -1,7 +1,7 @@
 """Folders on the caller's own disk: packages and submissions to send, and files to put down.
 
 * What is sent has checked paths that fit the layout, and is a regular file: no symbolic link is followed.
-* What is put down lands inside the folder asked for, whole or not at all, with the size and SHA-256 that were announced.
+* What is put down lands inside the folder asked for, whole or not at all, with the size and SHA-256 it should have.
 * A file that is there with other content is not replaced, unless told so.
 
 >>> pack(Path("examples/count-rows")).uploads[0].path                                   # doctest: +SKIP
@@ -146,7 +146,7 @@ def put_bytes(root: Path, path: str, data: bytes, *, replace: bool = False) -> P
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below, by its relative path; what macOS leaves about is left out. Raises `Invalid` for other things."""
+    """Every file below, by its relative path, save what macOS leaves about. Raises `Invalid` for other things."""
     count = 0
     for here, folders, names in os.walk(folder, onerror=_unreadable):
         folders.sort()

@@ -76,6 +76,8 @@ class Follower:
         """The actor's write is in the ledger: what they list next must show it."""
         with self._changed:
             self._owed[actor] = self._begun + 1
+            self._nudged = True
+            self._changed.notify_all()
 
     def wait_for(self, reader: str) -> None:
         """Return once the index shows the reader's last write, or after a few seconds at the latest."""

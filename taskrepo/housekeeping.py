@@ -24,7 +24,9 @@ SWEEP_EVERY: Final = 3600.0
 class Housekeeping:
     """The thread, running while the block is entered. Intervals in seconds."""
 
-    def __init__(self, exchange: Exchange, expire_every: float = EXPIRE_EVERY, sweep_every: float = SWEEP_EVERY) -> None:
+    def __init__(
+        self, exchange: Exchange, expire_every: float = EXPIRE_EVERY, sweep_every: float = SWEEP_EVERY
+    ) -> None:
         self._exchange = exchange
         self._expire_every, self._sweep_every = expire_every, sweep_every
         self._stop = Event()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import Final, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from taskrepo import guard, parse
 from taskrepo.config import Config
@@ -49,13 +49,17 @@ class OfflineDesk:
 
     def me(self) -> Json:
         """The caller, with workload and figures."""
-        from taskrepo.statistics import measured, workload
+        from taskrepo.statistics import MAX_TASKS, WORK, measured, workload
 
-        caller = self._caller(self._exchange.snapshot())
+        exchange = self._exchange
+        caller = self._caller(exchange.snapshot())
+        query = Query(assignee=caller.id, states=WORK, sort="priority")
+        held = filter(None, map(exchange.snapshot().get, exchange.search(query, MAX_TASKS, reader=caller.id).ids))
         return {
             "actor": present.actor(caller),
-            "workload": workload(self._exchange, caller.id),
-            "figures": asdict(measured(self._exchange, caller.id)),
+            "workload": {"counts": workload(exchange, caller.id), "held": [present.brief(task) for task in held]},
+            "figures": asdict(measured(exchange, caller.id)),
+            "key": None,
         }
 
     def listing(self, query: Mapping[str, str]) -> Json:
@@ -91,8 +95,12 @@ class OfflineDesk:
         caller = self._caller(self._exchange.snapshot())
         lists = worklist(self._exchange, caller, int(time.time()))
         names = ("to_do", "to_review", "to_answer", "ready")
-        found = {n: [{**present.brief(item.task), "why": item.why} for item in getattr(lists, n)] for n in names}
-        return {"summary": {name: len(items) for name, items in found.items()}, **found}
+        found = {
+            name: [{**present.brief(i.task), "why": i.why, "rank": n} for n, i in enumerate(getattr(lists, name), 1)]
+            for name in names
+        }
+        counts = {name: len(items) for name, items in found.items()}
+        return {"summary": {**counts, "states": self._exchange.counts()}, **found}
 
     def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
         """Create a task from a package."""
@@ -184,7 +192,7 @@ def _query(given: Mapping[str, str]) -> Query:
         raise Invalid("bad-query", "sort", f"is one of {', '.join(get_args(Sort))}")
     priority = _number(given["priority"], "priority", 5) if "priority" in given else None
     states = tuple(filter(None, given.get("state", "").split(",")))
-    words = {name: given.get(name, "") for name in _LISTING}
+    words: dict[str, Any] = {name: given.get(name, "") for name in _LISTING}
     return Query(**words, states=states, priority=priority, sort=cast(Sort, sort))
 
 

@@ -5,7 +5,7 @@
 * `ID` may be the beginning of an id everywhere.
 
 >>> command(parsed("claim 4k7q2m9x"), desk).parts[0]                                    # doctest: +SKIP
-'4k7q2m9x is claimed by bob: Count words'
+'4k7q2m9x is claimed, held by bob, execution 1, lease until 2026-11-21T04:06:26Z: Count words'
 """
 
 import sys
@@ -29,7 +29,11 @@ _STDIN_LIMIT: Final = 1 << 20
 
 def command(args: Namespace, desk: Desk) -> Answer:
     """Any command on a task that takes words, a number or files."""
-    body = {name: value for name in _FIELDS if (value := getattr(args, name, None)) is not None}
+    words = getattr(args, "words", None)
+    if words is not None and args.text is not None:
+        raise Invalid("usage", "", "give the text once: after the ID, or with -m")
+    given = {**vars(args), **({} if words is None else {"text": words})}
+    body = {name: given[name] for name in _FIELDS if given.get(name) is not None}
     uploads = folders.attachments(map(Path, getattr(args, "file", None) or ()))
     return _given(args, desk, {name: _from_stdin(value) for name, value in body.items()}, uploads)
 
@@ -137,8 +141,13 @@ def me(args: Namespace, desk: Desk) -> Answer:
     found = desk.me()
     actor = found["actor"]
     profile = ", ".join(f"{k} {_inline(v)}" for k, v in actor["capabilities"].items() if v)
-    rest = [f"{name}: {_inline(value)}" for name, value in found.items() if name != "actor"]
-    return Answer(found, (f"{actor['id']} ({actor['name']}), {actor['type']}; {profile}", *rest))
+    workload = found["workload"]
+    return Answer(found, (
+        f"{actor['id']} ({actor['name']}), {actor['type']}; {profile}",
+        f"Work: {_inline(workload['counts'])}",
+        f"Figures: {_inline(found['figures'])}",
+        *((_tasks(workload["held"]),) if workload["held"] else ()),
+    ))
 
 
 def why(args: Namespace, desk: Desk) -> Answer:
@@ -207,7 +216,7 @@ def _given(args: Namespace, desk: Desk, body: Json, uploads: tuple[Upload, ...])
 def _changed(answer: Json) -> Answer:
     """What a command's answer says: the task as it is now, and what the caller may do next."""
     task = answer["task"]
-    holder = f" by {task['assignee']}" if task["state"] in ("claimed", "running") else ""
+    holder = f", held by {task['assignee']}" if task["state"] in ("claimed", "running") else ""
     execution = f", execution {task['execution']}" if task["execution"] else ""
     until = f", lease until {task['lease']['until']}" if task["lease"] else ""
     then = ", ".join(action["command"] for action in answer["next_actions"])

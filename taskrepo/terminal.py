@@ -35,7 +35,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command came to: `data` for `--json`, `parts` (paragraphs and tables) for people. `code` is the exit code."""
+    """What a command came to: `data` for `--json`, `parts` (paragraphs and tables) for people, and the exit code."""
 
     data: Any
     parts: tuple[str | Table, ...] = ()
@@ -60,12 +60,11 @@ class Terminal:
 
     def show(self, answer: Answer) -> None:
         """Write an answer."""
-        if self.json:
+        if self.json and answer.data is not None:
             # Pure ASCII, so that no control character of a task's text reaches a terminal either.
             self.out.write(json.dumps(answer.data, indent=2) + "\n")
-        else:
-            for part in answer.parts:
-                self._show_part(part)
+        for part in () if self.json else answer.parts:
+            self._show_part(part)
         self.out.flush()
 
     def say(self, sentence: str) -> None:

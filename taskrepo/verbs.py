@@ -40,7 +40,7 @@ def _arg(*names: str, **settings: Any) -> Argument:
 
 
 _ID: Final = _arg("id", metavar="ID", help="the task's id, or the first characters of it (four or more)")
-_EXECUTION: Final = _arg("--execution", type=int, metavar="N", help="the execution you mean (default: your current one)")
+_EXECUTION: Final = _arg("--execution", type=int, metavar="N", help="your execution (default: the current one)")
 _FILES: Final = _arg("--file", action="append", metavar="FILE", help="attach a file; may be repeated")
 _ONCE: Final = (
     _arg("--if-match", metavar="COMMIT", help="only if this commit is still the task's latest"),
@@ -51,7 +51,13 @@ _FORCE: Final = _arg("--force", action="store_true", help="replace files that ar
 
 def _said(field: str, what: str, *, required: bool = True) -> Argument:
     text = f"{what} (- reads standard input)"
-    return _arg("-m", "--message", dest=field, metavar="TEXT", required=required, help=text)
+    return _arg("-m", "--message", f"--{field}", dest=field, metavar="TEXT", required=required, help=text)
+
+
+_TEXT: Final = (
+    _arg("words", nargs="?", metavar="TEXT", help="what you say (- reads standard input)"),
+    _arg("-m", "--message", dest="text", metavar="TEXT", help="the same, as an option"),
+)
 
 
 _READ: Final = "Look around"
@@ -88,7 +94,7 @@ _TASK_VERBS: Final = (
     Verb("me", _READ, "show who you are to the exchange", "taskrepo me", "remote:me"),
     Verb("why", _READ, "say why you can or cannot claim a task", "taskrepo why 4k7q", "remote:why", (_ID,)),
     Verb("new", _PUBLISH, "create a task from a package", "taskrepo new examples/count-rows", "remote:new", (
-        _arg("package", metavar="PACKAGE", help="a folder with manifest.yaml, README.md, input/ …, or a manifest alone"),
+        _arg("package", metavar="PACKAGE", help="a folder with manifest.yaml, input/ …, or a manifest alone"),
         _arg("--draft", action="store_true", help="do not publish it yet"),
         _ONCE[1],
     )),
@@ -100,10 +106,10 @@ _TASK_VERBS: Final = (
         *_ONCE,
     )),
     Verb("publish", _PUBLISH, "offer a draft as work", "taskrepo publish 4k7q", "remote:command", (_ID, *_ONCE)),
-    Verb("answer", _PUBLISH, "answer the executor's open question", 'taskrepo answer 4k7q -m "In euros."',
-         "remote:command", (_ID, _said("text", "the answer"), _FILES, *_ONCE)),
-    Verb("comment", _PUBLISH, "say something to everybody who reads the task", 'taskrepo comment 4k7q -m "Thanks!"',
-         "remote:command", (_ID, _said("text", "the comment"), _FILES, *_ONCE)),
+    Verb("answer", _PUBLISH, "answer the executor's open question", 'taskrepo answer 4k7q "In euros."',
+         "remote:command", (_ID, *_TEXT, _FILES, *_ONCE)),
+    Verb("comment", _PUBLISH, "say something to everybody who reads the task", 'taskrepo comment 4k7q "Thanks!"',
+         "remote:command", (_ID, *_TEXT, _FILES, *_ONCE)),
     Verb("claim", _WORK, "take a task", "taskrepo claim --next", "remote:claim", (
         _arg("id", nargs="?", metavar="ID", help="the task's id, or the first characters of it"),
         _arg("--next", action="store_true", help="the best one you are eligible for"),
@@ -117,8 +123,8 @@ _TASK_VERBS: Final = (
         _said("note", "a note of one line", required=False),
         _FILES, _EXECUTION, *_ONCE,
     )),
-    Verb("ask", _WORK, "ask a question; the lease stands still meanwhile", 'taskrepo ask 4k7q -m "Which currency?"',
-         "remote:command", (_ID, _said("text", "the question"), _FILES, _EXECUTION, *_ONCE)),
+    Verb("ask", _WORK, "ask a question; the lease stands still meanwhile", 'taskrepo ask 4k7q "Which currency?"',
+         "remote:command", (_ID, *_TEXT, _FILES, _EXECUTION, *_ONCE)),
     Verb("submit", _WORK, "deliver the work", "taskrepo submit 4k7q submission/", "remote:submit", (
         _ID,
         _arg("folder", nargs="?", metavar="FOLDER", help="with summary.md, result.json, artifacts/, logs/"),
@@ -194,7 +200,8 @@ _EXCHANGE_VERBS: Final = (
     )),
     Verb("actor list", _RUN, "list all actors", "taskrepo actor list", "administration:list_actors"),
     Verb("actor show", _RUN, "show an actor", "taskrepo actor show bob", "administration:show_actor", (_ACTOR,)),
-    Verb("actor change", _RUN, "change an actor's name, profile or grants", "taskrepo actor change bob --compute medium",
+    Verb("actor change", _RUN, "change an actor's name, profile or grants",
+         "taskrepo actor change bob --compute medium",
          "administration:change_actor", (
         _ACTOR, _NAME, *_PROFILE,
         _arg("--no-skills", action="store_true", help="remove all skills"),

@@ -8,11 +8,11 @@
 'claimed'
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from taskrepo.commands import Claim
 from taskrepo.errors import Refused
@@ -28,6 +28,7 @@ REPLAY_COMMITS: Final = 2000
 _CANDIDATES: Final = 20
 _ROUNDS: Final = 10
 _LOST: Final = frozenset({"already-claimed", "wrong-state", "not-eligible", "attempts-exhausted"})
+_listed: Final[WeakKeyDictionary[Exchange, str]] = WeakKeyDictionary()
 _LOCKS: Final = tuple(Lock() for _ in range(64))
 
 
@@ -49,8 +50,18 @@ class Worklist:
     ready: tuple[Item, ...]
 
 
+def catch_up(exchange: Exchange, reader: str) -> None:
+    """Wait until the searches of `reader` show what anybody had written before this call; if nothing is new, do not."""
+    head = exchange.store.head()
+    if head is not None and _listed.get(exchange) != head:
+        exchange.follower.wrote(reader, head)
+        exchange.follower.wait_for(reader)
+        _listed[exchange] = head
+
+
 def worklist(exchange: Exchange, actor: Actor, now: int, limit: int = 50) -> Worklist:
     """The lists of `actor` at `now` (Unix seconds), each of at most `limit` tasks."""
+    catch_up(exchange, actor.id)
     latency = measured(exchange, actor.id).median_seconds
 
     def chosen(fits: Callable[[Task], bool], why: Callable[[Task], str], *queries: Query) -> tuple[Item, ...]:
@@ -111,17 +122,18 @@ def claim_best(exchange: Exchange, actor: Actor, *, via: Door, request_id: str |
 
 
 def _claim(exchange: Exchange, actor: Actor, via: Door, request_id: str | None) -> Outcome:
+    catch_up(exchange, actor.id)
     latency = measured(exchange, actor.id).median_seconds
     for _ in range(_ROUNDS):
         candidates = ready(exchange, actor, _CANDIDATES, latency)
+        if not candidates:
+            break
         for task in candidates:
             try:
                 return exchange.execute(Claim(task.id), actor.id, via=via, request_id=request_id)
             except Refused as refused:
                 if refused.code not in _LOST:
                     raise
-        if not candidates:
-            break
     raise Refused("nothing-to-claim", f"no published task is open to {actor.id} just now")
 
 

@@ -24,6 +24,7 @@ from taskrepo.query import Query
 from taskrepo.statistics import WORK, measured, workload
 from taskrepo.web import present
 from taskrepo.web.api_request import Caller, enter, json_body, request_id, respond, without_conditions
+from taskrepo.worklist import catch_up
 
 MAX_ACTORS: Final = 500
 RECENT: Final = 20
@@ -51,8 +52,8 @@ def show_actor(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPRespo
     """`GET /actors/{actor}`: a profile with recent activity and current workload."""
     caller = enter(exchange, request)
     found = caller.snapshot.actor(actor)
-    recent = [present.brief(task) for task in _recent(exchange, caller, found.id)]
-    return respond({**_profile(exchange, caller, found), "recent": recent})
+    profile = _profile(exchange, caller, found)
+    return respond({**profile, "recent": [present.brief(task) for task in _recent(exchange, caller, found.id)]})
 
 
 def add_actor(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
@@ -138,6 +139,7 @@ def change_policy(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 
 
 def _profile(exchange: Exchange, caller: Caller, actor: Actor) -> present.Json:
+    catch_up(exchange, caller.actor.id)
     held = exchange.search(Query(assignee=actor.id, states=WORK, sort="priority"), _HELD, reader=caller.actor.id)
     tasks = filter(None, map(exchange.snapshot().get, held.ids))
     counts = {"counts": workload(exchange, actor.id), "held": [present.brief(task) for task in tasks]}

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from taskrepo import guard, parse
+from taskrepo.archives import read_archive
 from taskrepo.documents import MAX_BYTES, load_json, load_yaml
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
-from taskrepo.files import read_archive
 from taskrepo.model import File, FileKind, Manifest, Policy
 from taskrepo.schema import validate
 from taskrepo.web import intake

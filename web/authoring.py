@@ -14,9 +14,9 @@ from typing import Final
 from bottle import HTTPResponse
 
 from taskrepo import parse
+from taskrepo.archives import ArchiveKind, read_archive
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.exchange import Outcome
-from taskrepo.files import ArchiveKind, read_archive
 from taskrepo.model import Task
 from taskrepo.package import parse_manifest
 from taskrepo.web import forms

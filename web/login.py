@@ -13,7 +13,7 @@ from typing import Final
 
 from bottle import HTTPResponse
 
-from taskrepo.accounts import PASSWORD_LENGTH
+from taskrepo.credentials import PASSWORD_LENGTH
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.web.fields import NEW_PASSWORD, Field, problems
 from taskrepo.web.forms import Values, posted
@@ -43,7 +43,7 @@ _OPTIONAL_PASSWORD: Final = Field(
 @guest
 def show(visit: Visit) -> HTTPResponse:
     """GET /login"""
-    return _form(visit, {"next": local_path(visit.request.query.get("next", "/"))})
+    return _form(visit, {"next": local_path(visit.query("next") or "/")})
 
 
 @guest

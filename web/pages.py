@@ -42,7 +42,7 @@ def home(visit: Visit) -> HTTPResponse:
 @guest
 def help_page(visit: Visit) -> HTTPResponse:
     """GET /help"""
-    return page(visit, "help", base=people.base(visit), policy=visit.snapshot.policy)
+    return page(visit, "help", base=visit.base, policy=visit.snapshot.policy)
 
 
 @member
@@ -52,7 +52,7 @@ def tasks(visit: Visit) -> HTTPResponse:
     error, found, next_cursor, total = None, (), None, 0
     try:
         result = visit.exchange.search(
-            _query(visit, asked), _A_PAGE, visit.request.query.get("cursor") or None, reader=visit.actor.id
+            _query(visit, asked), _A_PAGE, visit.query("cursor") or None, reader=visit.actor.id
         )
         found, next_cursor, total = result.ids, result.next, result.total
     except Invalid as invalid:
@@ -63,7 +63,7 @@ def tasks(visit: Visit) -> HTTPResponse:
         visit, "tasks", refusal(error) if error else 200, rows=rows, total=total, error=error, asked=asked, mine=MINE,
         sorts=SORTS, counts=_counts(visit), states=STATES, address=_address,
         next=_address({**asked, "cursor": next_cursor}) if next_cursor else "",
-        later=bool(visit.request.query.get("cursor")),
+        later=bool(visit.query("cursor")),
     )  # fmt: skip
 
 
@@ -94,8 +94,7 @@ def entry_file(visit: Visit, id: str, number: str, path: str) -> HTTPResponse:
 
 
 def _asked(visit: Visit) -> dict[str, str]:
-    query = visit.request.query
-    return {name: query.get(name, "")[:600] for name in ("q", "state", "mine", "sort")}
+    return {name: visit.query(name)[:600] for name in ("q", "state", "mine", "sort")}
 
 
 def _query(visit: Visit, asked: dict[str, str]) -> Query:
@@ -135,7 +134,7 @@ def _download(visit: Visit, task: Task, folder: str, files: tuple[File, ...], pa
         size=file.size,
         etag=file.sha256,
         open=lambda: visit.exchange.open_file(visit.snapshot, task.id, folder + path, file),
-        inline=bool(visit.request.query.get("inline")),
+        inline=bool(visit.query("inline")),
     )
     response = HTTPResponse(chunks, status)
     for name, value in headers:

@@ -29,7 +29,7 @@ from taskrepo.web.fields import (
 )
 from taskrepo.web.forms import Values, actor_body, posted
 from taskrepo.web.login import begin
-from taskrepo.web.visit import Handler, Visit, is_secure, member, page, redirect, refusal
+from taskrepo.web.visit import Handler, Visit, member, page, redirect, refusal
 
 _A_PAGE: Final = 100
 _RECENT: Final = 10
@@ -82,7 +82,7 @@ def give_link(visit: Visit, id: str) -> HTTPResponse:
             token = visit.exchange.accounts.issue_link(_entrusted(visit, id), visit.now, LINK_SECONDS)
         except TaskrepoError as error:
             return _profile(visit, id, error, form.values)
-    return _profile(visit, id, link=f"{base(visit)}/login/link/{token}")
+    return _profile(visit, id, link=f"{visit.base}/login/link/{token}")
 
 
 @member
@@ -173,12 +173,6 @@ def set_password(visit: Visit) -> HTTPResponse:
     return begin(visit, actor, "/me", "password")
 
 
-def base(visit: Visit) -> str:
-    """The exchange's address as this browser knows it."""
-    scheme = "https" if is_secure(visit.request) else "http"
-    return f"{scheme}://{visit.request.environ.get('HTTP_HOST', 'localhost')}"
-
-
 def _add(visit: Visit, values: Values) -> None:
     command = parse.add_actor(actor_body(values))
     try:
@@ -218,7 +212,7 @@ def _set_active(visit: Visit, id: str, active: bool) -> HTTPResponse:
 
 
 def _directory(visit: Visit, values: Values, error: TaskrepoError | None = None) -> HTTPResponse:
-    after = visit.request.query.get("after", "")
+    after = visit.query("after")
     ids = sorted(id for id in visit.snapshot.directory.actors if id > after)
     actors = [present.actor(visit.snapshot.actor(id)) for id in ids[:_A_PAGE]]
     return page(

@@ -159,7 +159,7 @@ def _hidden(visit: Visit, task: Task, attempt: Attempt) -> dict[str, dict[str, s
 
 def _parts(visit: Visit, task: Task) -> dict[str, Any]:
     """The long lists of the page, and whether any is cut."""
-    most = _MANY if visit.request.query.get("all") else _FEW
+    most = _MANY if visit.query("all") else _FEW
     remarks = range(max(1, task.discussion - most["remarks"] + 1), task.discussion + 1)
     events = islice(visit.exchange.ledger.chain(visit.snapshot.last(task.id)), most["events"] + 1)
     told = [present.event(event) for event in events]

@@ -97,6 +97,17 @@ class Visit:
             raise Refused("unauthenticated", "You are signed out. Sign in in another tab, then send the form again.")
         return self.someone
 
+    def query(self, name: str) -> str:
+        """A parameter of the address, or the empty string."""
+        return str(self.request.query.getunicode(name, ""))
+
+    @property
+    def base(self) -> str:
+        """The exchange's address: as its operator gave it, else as this browser knows it."""
+        environ = self.request.environ
+        here = f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', 'localhost')}"
+        return str(environ.get("taskrepo.base_url") or here).rstrip("/")
+
 
 def arrive(exchange: Exchange, request: LocalRequest) -> Visit:
     """Who is there, by the session cookie."""

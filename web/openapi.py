@@ -1,0 +1,280 @@
+"""The OpenAPI 3.1 description of the API, made from the schemas that validate and a table of its calls.
+
+* Request bodies are the very schemas that judge them; answers are `schema/responses.json`.
+* The table names exactly the calls that `api.ROUTES` serves; a test compares the two, and every tested answer with it.
+* The document is made once and never changes while the program runs.
+
+>>> document()["openapi"]
+'3.1.0'
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from taskrepo.commands import TASK_COMMANDS
+from taskrepo.schema import load
+from taskrepo.web.present import API
+
+Json = dict[str, Any]
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+_FORM: Final = "multipart/form-data"
+_ARCHIVES: Final = ("application/zip", "application/gzip", "application/x-tar+gzip")
+_READ: Final = (400, 401, 404, 500, 503)
+_WRITE: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503)
+_TEXT: Final[Json] = {"type": "string"}
+_MEANINGS: Final[Mapping[int, str]] = {
+    200: "Done.", 201: "Made.", 206: "A part of the file.", 304: "Not changed since the version the request names.",
+    400: "The request is malformed; `where` names the part.", 401: "No valid key came with the request.",
+    403: "The caller may not do this.", 404: "There is no such thing.", 409: "The state of things does not allow it.",
+    412: "The task has changed since the version the request names.", 413: "The body or a file is too large.",
+    415: "The body is of the wrong content type.", 416: "The file has no such part.",
+    422: "Understood, but against a rule about content.", 429: "Too many requests, or too many keys.",
+    500: "The exchange failed; nothing was changed.", 503: "The exchange is busy; try again.",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation: what it does, what it answers with (the name of a schema), and what it takes."""
+
+    summary: str
+    answers: str = ""
+    status: int = 200
+    body: str = ""
+    form: bool = False
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
+_REPEAT: Final = ("Idempotency-Key",)
+_COMMAND: Final = ("Idempotency-Key", "If-Match")
+_WITH_FORM: Final = frozenset({"revise", "progress", "ask", "answer", "comment"})
+_LISTING: Final = ("q", "state", "publisher", "assignee", "reviewer", "label", "priority", "sort", "limit", "cursor")
+
+
+def _command(name: str) -> Call:
+    said = (TASK_COMMANDS[name].__doc__ or name).rstrip(".")
+    return Call(said, "CommandAnswer", body=_body_name(name), form=name in _WITH_FORM, headers=_COMMAND)
+
+
+def _body_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-")) + "Body"
+
+
+_SUBMIT: Final = Call(
+    "The executor delivers a summary, a result and files", "CommandAnswer",
+    body="SubmitBody", form=True, headers=_COMMAND,
+)  # fmt: skip
+CALLS: Final[Mapping[tuple[str, str], Call]] = {
+    ("get", "/openapi.json"): Call("This document"),
+    ("get", "/tasks"): Call("List tasks", "TaskList", query=_LISTING),
+    ("post", "/tasks"): Call(
+        "Publish a task, or keep it as a draft", "CommandAnswer", 201, "NewTask", True, ("state",), _REPEAT
+    ),
+    ("get", "/tasks/{task}"): Call("Everything about a task", "TaskDetail", headers=("If-None-Match",)),
+    ("get", "/tasks/{task}/events"): Call("A task's history", "History", query=("before", "limit")),
+    ("post", "/tasks/{task}/heartbeat"): Call("Renew the lease", "LeaseAnswer", body="HeartbeatBody"),
+    ("post", "/tasks/{task}/submissions"): _SUBMIT,
+    ("post", "/tasks/{task}/submit"): _SUBMIT,
+    **{
+        ("post", f"/tasks/{{task}}/{name}"): _command(name)
+        for name in TASK_COMMANDS
+        if name not in ("create", "expire", "submit")
+    },
+    ("get", "/tasks/{task}/files/{path}"): Call("Download a file of the package"),
+    ("put", "/tasks/{task}/files/{path}"): Call(
+        "Add or replace a file of a draft", "CommandAnswer", body="*", headers=_COMMAND
+    ),
+    ("get", "/tasks/{task}/submissions/{number}/files/{path}"): Call("Download a file of a submission"),
+    ("get", "/tasks/{task}/discussion/{number}/files/{path}"): Call("Download a file of a discussion entry"),
+    ("get", "/queue"): Call("What the caller should do next", "Queue", query=("limit",)),
+    ("post", "/queue/claim"): Call("Claim the best task", "CommandAnswer", body="ClaimBody", headers=_REPEAT),
+    ("get", "/events"): Call("The ledger as a feed", "Feed", query=("after", "limit")),
+    ("get", "/stats"): Call("The exchange's figures", "Stats"),
+    ("get", "/me"): Call("The calling actor", "Me"),
+    ("get", "/actors"): Call("The directory", "ActorList", query=("limit", "cursor")),
+    ("post", "/actors"): Call("Add an actor (admins)", "NewActor", 201, "AddActorBody"),
+    ("get", "/actors/{actor}"): Call("An actor's profile", "Profile"),
+    ("patch", "/actors/{actor}"): Call("Change an actor (admins)", "ActorAnswer", body="ChangeActorBody"),
+    ("get", "/actors/{actor}/api-keys"): Call("An actor's API keys", "ApiKeyList"),
+    ("post", "/actors/{actor}/api-keys"): Call("Make an API key", "NewApiKey", 201, "ApiKeyBody"),
+    ("delete", "/actors/{actor}/api-keys/{key}"): Call("Revoke an API key", "ApiKeyList"),
+    ("post", "/actors/{actor}/keys"): Call("Register an SSH public key", "ActorAnswer", 201, "AddKeyBody"),
+    ("delete", "/actors/{actor}/keys/{fingerprint}"): Call("Retire an SSH public key", "ActorAnswer"),
+    ("get", "/policy"): Call("Limits and defaults", "PolicyShown"),
+    ("patch", "/policy"): Call("Change the policy (admins)", "PolicyAnswer", body="SetPolicyBody"),
+}
+"""Every call of the API, by method and path below `/api/v1`."""
+
+_TAKES: Final[Mapping[str, Json]] = {
+    "HeartbeatBody": {
+        "type": "object",
+        "required": ["execution"],
+        "properties": {"execution": {"type": "integer", "minimum": 1, "maximum": 1000000}},
+        "additionalProperties": False,
+    },
+    "ApiKeyBody": {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 100}},
+        "additionalProperties": False,
+    },
+}
+
+
+@cache
+def document(base_url: str | None = None) -> Json:
+    """The whole description. `base_url` is where clients reach the exchange, if that is known."""
+    paths: dict[str, Json] = {}
+    for (method, path), call in CALLS.items():
+        paths.setdefault(API + path, {})[method] = _operation(method, path, call)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "taskrepo",
+            "version": "1",
+            "summary": "A task exchange: publish, claim, deliver and review work.",
+        },
+        "servers": [{"url": base_url or "/"}],
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
+            "responses": {"Problem": _content("Refused; `code` says why.", "Problem", PROBLEM)},
+        },
+    }
+
+
+def component(name: str) -> Json:
+    """A reference to a schema of the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+# ── operations ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _operation(method: str, path: str, call: Call) -> Json:
+    operation: Json = {
+        "operationId": _operation_id(method, path),
+        "summary": call.summary,
+        "parameters": [*_in_path(path), *_in_query(call), *_in_header(call)],
+        "responses": _responses(method, path, call),
+    }
+    if call.body:
+        operation["requestBody"] = _request_body(call)
+    if path == "/openapi.json":
+        operation["security"] = []
+    return operation
+
+
+def _operation_id(method: str, path: str) -> str:
+    return "-".join([method, *re.findall(r"[a-z]+", path)])
+
+
+def _in_path(path: str) -> list[Json]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": _PATH.get(name, _TEXT)}
+        for name in re.findall(r"\{([a-z]+)\}", path)
+    ]
+
+
+_PATH: Final[Mapping[str, Json]] = {
+    "task": {"type": "string", "description": "A task's id, or a beginning of it that fits no other task."},
+    "number": {"type": "string", "pattern": "^[0-9]{1,6}$"},
+}
+_QUERY: Final[Mapping[str, Json]] = {
+    "state": {"type": "string", "description": "One or more states, separated by commas."},
+    "limit": {"type": "integer", "minimum": 1},
+    "priority": {"type": "integer", "minimum": 1, "maximum": 5},
+    "sort": {
+        "type": "string",
+        "enum": ["-updated", "updated", "-created", "created", "priority", "due", "title", "relevance"],
+    },
+}
+
+
+def _in_query(call: Call) -> list[Json]:
+    return [{"name": name, "in": "query", "schema": _QUERY.get(name, _TEXT)} for name in call.query]
+
+
+def _in_header(call: Call) -> list[Json]:
+    return [{"name": name, "in": "header", "schema": _TEXT} for name in call.headers]
+
+
+def _request_body(call: Call) -> Json:
+    if call.body == "*":
+        return {"required": True, "content": {"*/*": {"schema": {}}}}
+    content: Json = {JSON: {"schema": component(call.body)}}
+    if call.form:
+        content[_FORM] = {"schema": {"type": "object", "description": "The same fields as text, and files."}}
+    if call.body == "NewTask":
+        content |= {kind: {"schema": {}} for kind in _ARCHIVES}
+    schema = _takes()[call.body]
+    return {"required": bool(schema.get("required") or schema.get("anyOf")), "content": content}
+
+
+def _responses(method: str, path: str, call: Call) -> Json:
+    refused = _READ if method == "get" else _WRITE
+    found: Json = {str(status): {"$ref": "#/components/responses/Problem"} for status in refused}
+    if path == "/openapi.json":
+        return {"200": _content(_MEANINGS[200], "", JSON), **found}
+    if not call.answers:
+        file = {"description": _MEANINGS[200], "content": {"*/*": {"schema": {}}}}
+        part = {**file, "description": _MEANINGS[206]}
+        bare = {str(status): {"description": _MEANINGS[status]} for status in (304, 416)}
+        return {"200": file, "206": part, **bare, "412": found["400"], **found}
+    answers = {str(call.status): _content(_MEANINGS[call.status], call.answers, JSON)}
+    if "If-None-Match" in call.headers:
+        answers["304"] = {"description": _MEANINGS[304]}
+    return {**answers, **found}
+
+
+def _content(said: str, name: str, kind: str) -> Json:
+    schema = component(name) if name else {"type": "object"}
+    return {"description": said, "content": {kind: {"schema": schema}}}
+
+
+# ── schemas ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def _takes() -> dict[str, Json]:
+    bodies = {_body_name(name): body for name, body in load("commands")["$defs"].items()}
+    wrapped = {"$ref": "#/$defs/CreateBody"}
+    return {**bodies, **_TAKES, "NewTask": {"anyOf": [wrapped, _flat_manifest()]}}
+
+
+def _flat_manifest() -> Json:
+    """A manifest's own members with `state` among them."""
+    manifest = load("manifest")
+    state = load("commands")["$defs"]["create"]["properties"]["state"]
+    return {**manifest, "title": "Manifest and state", "properties": {**manifest["properties"], "state": state}}
+
+
+def _schemas() -> dict[str, Json]:
+    documents = {"Manifest": load("manifest"), "Policy": load("policy"), "Problem": load("problem")}
+    return {name: _adapted(schema) for name, schema in {**documents, **load("responses")["$defs"], **_takes()}.items()}
+
+
+def _adapted(node: Any) -> Any:
+    """A schema as a component: references point into the document, and it has no identity of its own."""
+    if isinstance(node, list):
+        return [_adapted(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _pointed(value) if key == "$ref" else _adapted(value)
+        for key, value in node.items()
+        if not (key in ("$schema", "$id") and isinstance(value, str))
+    }
+
+
+def _pointed(reference: str) -> str:
+    name = reference.rpartition("/")[2]
+    return f"#/components/schemas/{name[:1].upper()}{name[1:]}"

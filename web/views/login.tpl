@@ -1,0 +1,12 @@
+% rebase("layout.tpl", title="Sign in")
+<div class="narrow">
+<h1>Sign in</h1>
+% include("refused.tpl", title="You are not signed in.")
+<form method="post" action="/login">
+  <input type="hidden" name="csrf" value="{{visit.csrf}}">
+  <input type="hidden" name="next" value="{{values.get("next", "/")}}">
+% include("fields.tpl", prefix="login")
+  <p class="buttons"><button class="primary">Sign in</button></p>
+</form>
+<p class="meta">No password yet? An admin can give you a sign-in link. Programs use API keys: see <a href="/help">help</a>.</p>
+</div>

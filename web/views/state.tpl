@@ -1,0 +1,1 @@
+<span class="state {{state}}">{{state}}</span>
