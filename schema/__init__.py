@@ -64,10 +64,10 @@ def _validator(name: str) -> Any:
 @cache
 def _registry() -> Registry[Any]:
     def refuse(uri: str) -> Resource[Any]:
-        raise NoSuchResource(ref=uri)
+        raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
 
     documents = ((name, Resource.from_contents(load(name), DRAFT202012)) for name in NAMES)
-    registry: Registry[Any] = Registry(retrieve=refuse)
+    registry: Registry[Any] = Registry(retrieve=refuse)  # type: ignore[call-arg]
     return registry.with_resources(documents)
 
 
@@ -126,7 +126,7 @@ def _sentence(error: ValidationError) -> str:
             return f"{_show(error.instance)} is not of the right form{_hint(error)}"
         case "uniqueItems":
             return "has an entry twice"
-    return error.message[:200]
+    return str(error.message)[:200]
 
 
 def _hint(error: ValidationError) -> str:

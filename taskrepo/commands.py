@@ -236,7 +236,7 @@ class AddActor(DirectoryCommand):
 
     type: ActorType
     label: str = ""
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = Capabilities()  # noqa: RUF009 — it is frozen, so all may share one
     grants: tuple[str, ...] = ()
     name: ClassVar[str] = "add-actor"
     event: ClassVar[str] = "actor-added"
@@ -285,4 +285,5 @@ class SetPolicy(DirectoryCommand):
 
 TASK_COMMANDS: Final[dict[str, type[Command]]] = {c.name: c for c in Command.__subclasses__()}
 DIRECTORY_COMMANDS: Final[dict[str, type[DirectoryCommand]]] = {c.name: c for c in DirectoryCommand.__subclasses__()}
-EVENTS: Final[dict[str, Any]] = {c.event: c for c in (*TASK_COMMANDS.values(), *DIRECTORY_COMMANDS.values())}
+_ALL: Final[tuple[Any, ...]] = (*TASK_COMMANDS.values(), *DIRECTORY_COMMANDS.values())
+EVENTS: Final[dict[str, Any]] = {c.event: c for c in _ALL}

@@ -123,7 +123,7 @@ def _check_new_key(directory: Directory, command: AddKey) -> None:
     if owner is not None:
         raise Refused("duplicate-key", f"the key {command.fingerprint} is registered for {owner}")
     if len(directory.actors[command.about].keys) >= MAX_KEYS:
-        raise Invalid("too-many-keys", "key", f"{command.about} has {MAX_KEYS} keys, which is the limit")
+        raise Refused("too-many-keys", f"{command.about} has {MAX_KEYS} keys, which is the limit", limit=MAX_KEYS)
 
 
 def _check_retired_key(actor: Actor, command: RetireKey) -> None:

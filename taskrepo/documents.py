@@ -206,7 +206,8 @@ def _text_event(text: str) -> Any:
 
 # ── reading JSON ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_STRUCTURE: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)  # linear also if a quote is never closed
+# Linear also if a quote is never closed.
+_STRUCTURE: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def _check_nesting(text: str, where: str) -> None:

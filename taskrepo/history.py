@@ -19,7 +19,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from taskrepo.commands import Command, Progress, Submit
 from taskrepo.errors import Invalid
@@ -58,7 +58,10 @@ _COMMIT: Final = re.compile(
     rb"\n(?P<message>.*)",
     re.DOTALL,
 )
-_PERSON: Final = re.compile(r"(?P<name>[^<>\x00-\x1f\x7f]+) <(?P<id>[a-z][a-z0-9-]{0,38})@taskrepo\.invalid> (?P<at>0|[1-9][0-9]{0,10}) \+0000")
+_PERSON: Final = re.compile(
+    r"(?P<name>[^<>\x00-\x1f\x7f]+) <(?P<id>[a-z][a-z0-9-]{0,38})@taskrepo\.invalid>"
+    r" (?P<at>0|[1-9][0-9]{0,10}) \+0000"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +185,8 @@ def read_message(message: bytes) -> Entry:
         match = None
     if match is None:
         raise Invalid("bad-message", "message", "is not of the ledger's grammar")
-    got = match.groupdict()
-    if got["event"] is None or got["actor"] is None or got["via"] is None or (got["task"] is None) == (got["record"] is None):
+    got: dict[str, Any] = match.groupdict()
+    if None in (got["event"], got["actor"], got["via"]) or (got["task"] is None) == (got["record"] is None):
         raise Invalid("bad-message", "message", "lacks a trailer: Task or Record, Event, Actor and Via are required")
     if (got["task"] or got["record"]) not in (got["subject"], record_path(got["subject"])):
         raise Invalid("bad-message", "message", "names one thing in its subject and another in its trailer")
@@ -198,7 +201,8 @@ def read_message(message: bytes) -> Entry:
 
 def write_payload(tree: str, parents: tuple[str, ...], author: Person, committer: Person, message: bytes) -> bytes:
     """The commit object without its signature: what gets signed."""
-    heads = [f"tree {tree}", *(f"parent {p}" for p in parents), f"author {author.line()}", f"committer {committer.line()}"]
+    people = f"author {author.line()}", f"committer {committer.line()}"
+    heads = [f"tree {tree}", *(f"parent {p}" for p in parents), *people]
     return ("\n".join(heads) + "\n\n").encode() + message
 
 

@@ -45,9 +45,8 @@ def typed_prefix(text: str, where: str = "id") -> str:
     """What a person typed, as a prefix of an id: any case, `i l o` read as `1 1 0`, four characters or more."""
     prefix = text.strip().lower().translate(_LOOKALIKES)
     if not _PREFIX.fullmatch(prefix):
-        raise Invalid(
-            "bad-id", where, f"{text[:40]!r} is not a task id, nor the start of one ({MIN_PREFIX} to {LENGTH} characters)"
-        )
+        allowed = f"{MIN_PREFIX} to {LENGTH} characters"
+        raise Invalid("bad-id", where, f"{text[:40]!r} is not a task id, nor the start of one ({allowed})")
     return prefix
 
 

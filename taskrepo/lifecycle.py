@@ -6,7 +6,8 @@
 * Exactly one actor holds a task. A later call of an attempt cites its number; a stale number is refused.
 * A lease ends by the event `expired` only, never by the clock alone: whoever submits before that event is in time.
 
->>> task = evolve(None, decide(None, Create("4k7q2m9x", Manifest("t", "d")), Actor("alice", "human", "Alice"), 9, Policy()))
+>>> alice = Actor("alice", "human", "Alice")
+>>> task = evolve(None, decide(None, Create("4k7q2m9x", Manifest("t", "d")), alice, 9, Policy()))
 >>> decide(task, Claim(task.id), Actor("bob", "agent", "Bob"), 10, Policy()).target
 'claimed'
 """

@@ -51,7 +51,8 @@ def _fit(manifest: Manifest, actor: Actor, latency: float | None) -> float:
 def _type_reason(manifest: Manifest, actor: Actor) -> list[str]:
     if actor.type in _ADMITS[manifest.executor_constraints]:
         return []
-    return [f"the task is {manifest.executor_constraints}, you are a {actor.type}"]
+    article = "an" if actor.type == "agent" else "a"
+    return [f"the task is {manifest.executor_constraints}, you are {article} {actor.type}"]
 
 
 def _tier_reasons(manifest: Manifest, actor: Actor) -> list[str]:

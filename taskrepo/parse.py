@@ -104,7 +104,7 @@ def changed_policy(policy: Policy, body: object) -> Policy:
     """The policy with what the body says. Raises `Invalid`."""
     validate("commands/set-policy", body, "policy")
     assert isinstance(body, dict)
-    data = {k: tuple(v) if isinstance(v, list) else v for k, v in body.items()}
+    data: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in body.items()}
     changed = replace(policy, **data)
     if changed.lease_seconds > changed.max_lease_seconds:
         raise Invalid("invalid-field", "policy.lease_seconds", "is more than max_lease_seconds")

@@ -48,7 +48,8 @@ def seconds(text: str, where: str) -> int:
         moment = datetime.fromisoformat(text.upper())
         at = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
-        raise Invalid("invalid-field", where, f"{text[:40]!r} is not a date and time like 2026-12-01T09:00:00Z") from None
+        message = f"{text[:40]!r} is not a date and time like 2026-12-01T09:00:00Z"
+        raise Invalid("invalid-field", where, message) from None
     if not 0 <= at < 253402300800:
         raise Invalid("invalid-field", where, f"{text[:40]!r} is out of range")
     return at

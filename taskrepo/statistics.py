@@ -1,6 +1,6 @@
 """Figures about actors and about the exchange, measured from records and from the ledger.
 
-* Every figure says what it was measured over, and that is bounded: an actor's latest tasks, the ledger's latest commits.
+* Every figure says what it was measured over, which is bounded: an actor's latest tasks, the ledger's latest commits.
 * Counting is pure; only `measured` and `workload` ask the exchange.
 
 >>> figures([], "bob").approval_rate is None
@@ -110,7 +110,7 @@ def measured(exchange: Exchange, actor: str) -> Figures:
 
 def workload(exchange: Exchange, actor: str) -> dict[str, int]:
     """How many tasks the actor has in each state of work, and how many wait for the actor's review."""
-    counts = {
+    counts: dict[str, int] = {
         state: exchange.search(Query(assignee=actor, states=(state,)), 1, reader=actor).total for state in WORK
     }
     to_review = exchange.search(Query(reviewer=actor, states=("submitted",)), 1, reader=actor).total

@@ -338,16 +338,14 @@ class Batch:
     def _write(self, root: str | None, changes: Mapping[str, Any]) -> str | None:
         entries = dict(self.tree(root)) if root else {}
         for name, change in changes.items():
+            new, mode = change, FILE_MODE
             if isinstance(change, dict):
-                mode, below = entries.get(name, (TREE_MODE, None))
-                change = self._write(below if mode == TREE_MODE else None, change)
-                entry = (TREE_MODE, change)
-            else:
-                entry = (FILE_MODE, change)
-            if change is None:
+                old, below = entries.get(name, (TREE_MODE, None))
+                new, mode = self._write(below if old == TREE_MODE else None, change), TREE_MODE
+            if new is None:
                 entries.pop(name, None)
             else:
-                entries[name] = entry
+                entries[name] = mode, new
         return self._add_tree(entries) if entries else None
 
     def _add_tree(self, entries: Tree) -> str:

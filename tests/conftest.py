@@ -54,5 +54,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         name = missing_program(report.longrepr[2])
         if name:
             report.outcome = "failed"
-            report.longrepr = f"this test needs {name}, which is missing here (Debian: apt-get install {PROGRAMS[name]})"
+            report.longrepr = f"this test needs {name}, which is missing (Debian: apt-get install {PROGRAMS[name]})"
     return report

@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
     if said:
         print("Coverage falls short:", *said, sep="\n  ", file=sys.stderr)
         return 1
-    print(f"Coverage: {total:.1f} % of lines and branches; {len(PURE)} pure modules wholly, each other over {FLOOR:g} %")
+    print(f"Coverage: {total:.1f} % of lines and branches; {len(PURE)} pure modules wholly, the rest over {FLOOR:g} %")
     return 0
 
 

@@ -1,6 +1,6 @@
 """The API's directory: who takes part, with which keys, under which policy.
 
-* Who may change what is the directory's rule book's to say; only API keys, which are not in the ledger, are judged here.
+* Who may change what is for the directory's rule book to say; only API keys, which no ledger holds, are judged here.
 * A secret is in the one answer that made it and nowhere else.
 * An actor who is deactivated loses every key and session at once.
 

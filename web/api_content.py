@@ -213,7 +213,7 @@ def _stage(
 
 
 def _placed(name: str, files: tuple[File, ...]) -> tuple[File, ...]:
-    """The files, once their paths are known to lie where the command's content belongs. Raises `Invalid("bad-path")`."""
+    """The files, once it is known that their paths are the command's to write. Raises `Invalid("bad-path")`."""
     paths = (file.path for file in files)
     if name in ("create", "revise"):
         guard.check_package_paths(paths, "file")

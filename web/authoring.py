@@ -17,6 +17,7 @@ from taskrepo import parse
 from taskrepo.archives import ArchiveKind, read_archive
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.exchange import Outcome
+from taskrepo.lifecycle import allowed
 from taskrepo.model import Task
 from taskrepo.package import parse_manifest
 from taskrepo.web import forms
@@ -52,6 +53,8 @@ def create(visit: Visit) -> HTTPResponse:
 def show_edit(visit: Visit, id: str) -> HTTPResponse:
     """GET /tasks/<id>/edit"""
     task = _own(visit, id)
+    if "revise" not in allowed(task, visit.actor, visit.now, visit.snapshot.policy):
+        raise Refused("wrong-state", f"only a draft or published task can be edited; this one is {task.state}")
     values = {**forms.manifest_values(task.manifest), "readme": readme_text(visit, task, _README_BYTES)}
     return _edit_form(visit, task, {**values, "if_match": visit.snapshot.last(task.id)})
 

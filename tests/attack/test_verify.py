@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.attack.forge import Forgery, dated, git, honest, rotate, said
 
 from taskrepo import history, lifecycle, package
 from taskrepo.commands import Approve, Cancel, Claim, Command, Submit
@@ -20,6 +19,7 @@ from taskrepo.ledger import Ledger
 from taskrepo.signing import Signer
 from taskrepo.store import format_tree
 from taskrepo.verify import Problem, verify
+from tests.attack.forge import Forgery, dated, git, honest, rotate, said
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import urllib3
-from tests.contract.cells import ACTORS, Body, path_to
 
 from taskrepo import parse
 from taskrepo.commands import ChangeActor
@@ -23,6 +22,7 @@ from taskrepo.exchange import Exchange, found
 from taskrepo.model import File
 from taskrepo.web.app import make_app
 from taskrepo.web.server import serve
+from tests.contract.cells import ACTORS, Body, path_to
 
 
 class Door(Protocol):

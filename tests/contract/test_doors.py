@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from tests.contract.cells import ACTORS, CELLS, COMMANDS, CREATE_CELLS, ROLES, STATES, WAITING_CELLS, Cell
 from tests.contract.doors import CommandLineDoor, Door, ExchangeDoor, HttpDoor, Place, serving
 

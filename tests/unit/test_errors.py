@@ -31,7 +31,8 @@ def test_invalid_says_where() -> None:
     """Malformed bytes are reported by the place, if there is one."""
     assert str(Invalid("bad-id", "task", "is empty", limit=8)) == "bad-id: task: is empty"
     assert str(Invalid("bad-id", "", "is empty")) == "bad-id: is empty"
-    assert (Invalid("bad-id", "task", "x").where, Invalid("bad-id", "task", "x", limit=8).details) == ("task", {"limit": 8})
+    assert Invalid("bad-id", "task", "x").where == "task"
+    assert Invalid("bad-id", "task", "x", limit=8).details == {"limit": 8}
 
 
 def test_the_codes_cannot_be_changed() -> None:

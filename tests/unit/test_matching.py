@@ -19,7 +19,7 @@ def _actor(**capabilities: object) -> Actor:
     return Actor("bob", "agent", "Bob", Capabilities(**capabilities))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("wanted", "kind"), product(get_args(Constraint), get_args(ActorType)))
+@pytest.mark.parametrize(("wanted", "kind"), [*product(get_args(Constraint), get_args(ActorType))])
 def test_types(wanted: Constraint, kind: ActorType) -> None:
     """A task for humans admits humans only, one for agents also services, and any other everybody."""
     reasons = shortfalls(Manifest("t", "d", executor_constraints=wanted), Actor("bob", kind, "Bob"))
@@ -27,7 +27,7 @@ def test_types(wanted: Constraint, kind: ActorType) -> None:
     assert all(kind in reason for reason in reasons)
 
 
-@pytest.mark.parametrize(("wanted", "has"), product(("low", "medium", "high"), repeat=2))
+@pytest.mark.parametrize(("wanted", "has"), [*product(("low", "medium", "high"), repeat=2)])
 def test_reasoning(wanted: Tier, has: Tier) -> None:
     """A reasoning tier satisfies its own and every weaker one."""
     order = ["low", "medium", "high"]
@@ -35,7 +35,7 @@ def test_reasoning(wanted: Tier, has: Tier) -> None:
     assert (not reasons) == (order.index(has) >= order.index(wanted))
 
 
-@pytest.mark.parametrize(("wanted", "has"), product(("none", "read_only", "interactive"), repeat=2))
+@pytest.mark.parametrize(("wanted", "has"), [*product(("none", "read_only", "interactive"), repeat=2)])
 def test_browser(wanted: Browser, has: Browser) -> None:
     """A browser satisfies its own kind and every weaker one."""
     order = ["none", "read_only", "interactive"]
@@ -43,7 +43,7 @@ def test_browser(wanted: Browser, has: Browser) -> None:
     assert (not reasons) == (order.index(has) >= order.index(wanted))
 
 
-@pytest.mark.parametrize(("wanted", "has"), product(("tiny", "small", "medium"), repeat=2))
+@pytest.mark.parametrize(("wanted", "has"), [*product(("tiny", "small", "medium"), repeat=2)])
 def test_compute(wanted: Compute, has: Compute) -> None:
     """A machine satisfies its own size and every smaller one."""
     order = ["tiny", "small", "medium"]
@@ -55,7 +55,7 @@ def test_every_reason_is_named() -> None:
     """All requirements not met are named, each with what is asked and what there is."""
     demanding = Manifest("t", "d", "human_only", "high", "interactive", "medium")
     assert shortfalls(demanding, _actor(reasoning_tier="low", compute="tiny")) == (
-        "the task is human_only, you are a agent",
+        "the task is human_only, you are an agent",
         "reasoning_tier is high, yours is low",
         "browser_requirement is interactive, yours is none",
         "compute_requirement is medium, yours is tiny",

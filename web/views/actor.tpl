@@ -20,7 +20,7 @@
 % include("secret.tpl", title=f"A sign-in link for {actor['id']}. It works once, for 24 hours.", secret=link)
 % end
 <div class="columns">
-<aside>
+<aside class="first">
 <section class="card" aria-labelledby="facts">
 <h2 id="facts">Profile</h2>
 <dl class="facts">

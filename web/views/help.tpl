@@ -44,7 +44,7 @@ git log --first-parent --show-signature
 git fsck --strict</pre>
 <p><code>taskrepo verify .</code> goes further: it decides every step again by the rules, from the first commit on, without asking any server.</p>
 <h2>Limits</h2>
-<dl class="facts">
+<dl class="words">
   <dt>One file</dt><dd>{{size(policy.max_file_bytes)}}</dd>
   <dt>All files of a task</dt><dd>{{size(policy.max_task_bytes)}}, {{policy.max_files}} files</dd>
   <dt>Lease, unless the task says otherwise</dt><dd>{{span(policy.lease_seconds)}}</dd>

@@ -1,5 +1,6 @@
 % rebase("layout.tpl", title="New task")
 <h1>New task</h1>
+<p class="meta">Is it a package already? <a href="#package">Upload it</a>.</p>
 % package_tried = values.get("form") == "package"
 % include("refused.tpl", title="The task was not created.", files=not package_tried)
 <form method="post" action="/tasks/new" enctype="multipart/form-data" class="wide">

@@ -25,7 +25,7 @@
 % end
 % end
 <div class="columns">
-<aside>
+<aside class="first" aria-label="What to do, and by whom">
 <section class="card" aria-labelledby="do">
 <h2 id="do">What you can do</h2>
 % steps = [c for c in offered if c not in ("comment", "revise")]
@@ -94,28 +94,11 @@ until {{!when(task["lease"]["until"], now)}}\\
 % elif run and run["note"]:
   <dt>Progress</dt><dd>{{run["note"]}}</dd>
 % end
-  <dt>Priority</dt><dd>{{task["priority"]}}</dd>
 % if task["due_at"]:
   <dt>Due</dt><dd>{{!when(task["due_at"], now)}}</dd>
 % end
-  <dt>Who may do it</dt><dd>{{words(manifest.get("executor_constraints", "human_or_agent"))}}</dd>
-  <dt>Reasoning</dt><dd>{{manifest.get("reasoning_tier", "low")}}</dd>
-  <dt>Browser</dt><dd>{{words(manifest.get("browser_requirement", "none"))}}</dd>
-  <dt>Compute</dt><dd>{{manifest.get("compute_requirement", "tiny")}}</dd>
-  <dt>Preference</dt><dd>{{manifest.get("speed_priority", "balanced")}}</dd>
-% if "max_attempts" in manifest:
-  <dt>Attempts</dt><dd>{{len(task["executions"])}} of {{manifest["max_attempts"]}}</dd>
-% end
-  <dt>Version</dt><dd>{{task["version"]}}</dd>
-  <dt>Created</dt><dd>{{!when(task["created_at"], now)}}</dd>
-  <dt>Updated</dt><dd>{{!when(task["updated_at"], now)}}</dd>
 % if task["reason"]:
   <dt>Reason</dt><dd>{{task["reason"]}}</dd>
-% end
-% for name, label in (("external_id", "External id"), ("origin", "Origin"), ("source_name", "Source"), ("source_url", "Source address")):
-% if manifest.get(name):
-  <dt>{{label}}</dt><dd>{{manifest[name]}}</dd>
-% end
 % end
 </dl>
 </section>
@@ -255,4 +238,28 @@ until {{!when(task["lease"]["until"], now)}}\\
 <p><a href="/tasks/{{task["id"]}}?all=1">Show everything</a></p>
 % end
 </div>
+<aside class="last" aria-label="Terms">
+<section class="card" aria-labelledby="terms">
+<h2 id="terms">Terms</h2>
+<dl class="facts">
+  <dt>Priority</dt><dd>{{task["priority"]}}</dd>
+  <dt>Who may do it</dt><dd>{{words(manifest.get("executor_constraints", "human_or_agent"))}}</dd>
+  <dt>Reasoning</dt><dd>{{manifest.get("reasoning_tier", "low")}}</dd>
+  <dt>Browser</dt><dd>{{words(manifest.get("browser_requirement", "none"))}}</dd>
+  <dt>Compute</dt><dd>{{manifest.get("compute_requirement", "tiny")}}</dd>
+  <dt>Preference</dt><dd>{{manifest.get("speed_priority", "balanced")}}</dd>
+% if "max_attempts" in manifest:
+  <dt>Attempts</dt><dd>{{len(task["executions"])}} of {{manifest["max_attempts"]}}</dd>
+% end
+  <dt>Version</dt><dd>{{task["version"]}}</dd>
+  <dt>Created</dt><dd>{{!when(task["created_at"], now)}}</dd>
+  <dt>Updated</dt><dd>{{!when(task["updated_at"], now)}}</dd>
+% for name, label in (("external_id", "External id"), ("origin", "Origin"), ("source_name", "Source"), ("source_url", "Source address")):
+% if manifest.get(name):
+  <dt>{{label}}</dt><dd>{{manifest[name]}}</dd>
+% end
+% end
+</dl>
+</section>
+</aside>
 </div>

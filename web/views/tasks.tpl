@@ -65,14 +65,14 @@
 % end
 </td>
     <td data-label="Publisher"><a href="/actors/{{row["publisher"]}}">{{row["publisher"]}}</a></td>
-    <td data-label="Assignee">\\
+    <td data-label="Assignee"{{!'' if row["assignee"] else ' class="none"'}}>\\
 % if row["assignee"]:
 <a href="/actors/{{row["assignee"]}}">{{row["assignee"]}}</a>\\
 % else:
 –\\
 % end
 </td>
-    <td data-label="Due">{{!when(row["due_at"], now, short=True)}}</td>
+    <td data-label="Due"{{!'' if row["due_at"] else ' class="none"'}}>{{!when(row["due_at"], now, short=True)}}</td>
     <td data-label="Updated">{{!when(row["updated_at"], now, short=True)}}</td>
   </tr>
 % end

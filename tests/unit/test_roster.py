@@ -1,0 +1,89 @@
+"""The directory's files."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from taskrepo import roster
+from taskrepo.directory import EXCHANGE_ACTOR, Directory
+from taskrepo.errors import Invalid
+from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, PublicKey, Stamp
+
+STAMP = Stamp("founded", EXCHANGE, 9)
+KEY = PublicKey("ledger", "ssh-ed25519 AAAA", "SHA256:x", 9)
+BOB = Actor(
+    "bob", "agent", 'B "ob": #1', Capabilities("high", "interactive", "medium", ("sql", "näht")), ("admin",), False,
+    (KEY, PublicKey("old", "ssh-ed25519 BBBB", "SHA256:y", 3, 1_800_000_000)), 3, STAMP,
+)  # fmt: skip
+THE_EXCHANGE = replace(EXCHANGE_ACTOR, keys=(KEY,), created_at=9, updated=STAMP)
+DIRECTORY = Directory({EXCHANGE: THE_EXCHANGE, "bob": BOB}, Policy(self_review=True, updated=STAMP))
+
+
+def test_the_first_commit_writes_everything() -> None:
+    """A new directory is one file for each actor, the policy, and the signers."""
+    assert sorted(roster.render(None, DIRECTORY)) == [
+        "actors/bob.yaml", "actors/exchange.yaml", "allowed_signers", "policy.yaml",
+    ]  # fmt: skip
+
+
+def test_reading_back() -> None:
+    """Actors and the policy are read back as they were."""
+    writes = roster.render(None, DIRECTORY)
+    assert roster.read_actor(writes[roster.actor_path("bob")]) == BOB
+    assert roster.read_actor(writes["actors/exchange.yaml"]) == DIRECTORY.actors[EXCHANGE]
+    assert roster.read_policy(writes["policy.yaml"]) == DIRECTORY.policy
+
+
+def test_only_differences_are_written() -> None:
+    """An unchanged directory writes nothing; a changed name one file; a key also the signers; the policy its own."""
+    bob, changed = BOB, DIRECTORY.actors
+    assert roster.render(DIRECTORY, DIRECTORY) == {}
+    renamed = replace(DIRECTORY, actors={**changed, "bob": replace(bob, name="Bob")})
+    assert list(roster.render(DIRECTORY, renamed)) == ["actors/bob.yaml"]
+    keyless = replace(DIRECTORY, actors={**changed, "bob": replace(bob, keys=())})
+    assert list(roster.render(DIRECTORY, keyless)) == ["actors/bob.yaml", "allowed_signers"]
+    assert list(roster.render(DIRECTORY, replace(DIRECTORY, policy=Policy(updated=STAMP)))) == ["policy.yaml"]
+
+
+def test_signers() -> None:
+    """Each key is a line by actor; a retired one ends one second after the commit that retired it."""
+    assert roster.render(None, DIRECTORY)["allowed_signers"].decode().splitlines() == [
+        'bob@taskrepo.invalid namespaces="git" ssh-ed25519 AAAA',
+        'bob@taskrepo.invalid namespaces="git",valid-before="20270115080001Z" ssh-ed25519 BBBB',
+        'exchange@taskrepo.invalid namespaces="git" ssh-ed25519 AAAA',
+    ]
+
+
+def test_ssh_keygen_reads_the_signers(tmp_path: Path) -> None:
+    """Stock ssh-keygen finds the principal of a key in the file."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "k"], check=True)
+    kind, body = (tmp_path / "k.pub").read_text().split()[:2]
+    owner = replace(BOB, keys=(PublicKey("k", f"{kind} {body}", "f", 1),))
+    signers = roster.render(None, replace(DIRECTORY, actors={"bob": owner}))["allowed_signers"]
+    (tmp_path / "signers").write_bytes(signers)
+    (tmp_path / "m").write_bytes(b"message")
+    sign = ["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", tmp_path / "k", tmp_path / "m"]
+    subprocess.run(sign, check=True, capture_output=True)
+    find = ["ssh-keygen", "-Y", "find-principals", "-f", tmp_path / "signers", "-s", tmp_path / "m.sig"]
+    assert subprocess.run(find, check=True, capture_output=True).stdout == b"bob@taskrepo.invalid\n"
+
+
+@pytest.mark.parametrize(
+    "actor", [replace(BOB, name=""), replace(BOB, name="x" * 81), replace(BOB, name="a\nb"), replace(BOB, id="Bob")]
+)
+def test_what_could_not_be_read_is_not_written(actor: Actor) -> None:
+    """An actor whose record no reader would accept is refused before anything is written."""
+    with pytest.raises(Invalid) as caught:
+        roster.render(None, replace(DIRECTORY, actors={"bob": actor}))
+    assert caught.value.code == "invalid-field"
+
+
+@pytest.mark.parametrize("read", [roster.read_actor, roster.read_policy])
+@pytest.mark.parametrize("data", [b"", b"[]", b"colour: red", b"\xff", b"name: 5", b"id: bob\nid: eve"])
+def test_malformed_files(read: object, data: bytes) -> None:
+    """Bytes that are not of the schema are refused."""
+    assert callable(read)
+    with pytest.raises(Invalid):
+        read(data)
