@@ -66,7 +66,9 @@ def _registry() -> Registry[Any]:
     def refuse(uri: str) -> Resource[Any]:
         raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
 
-    documents = ((name, Resource.from_contents(load(name), DRAFT202012)) for name in NAMES)
+    # A document that names its dialect would be applied by jsonschema's own class for it, not by the one here.
+    plain = ((name, {k: v for k, v in load(name).items() if k != "$schema"}) for name in NAMES)
+    documents = ((name, DRAFT202012.create_resource(contents)) for name, contents in plain)
     registry: Registry[Any] = Registry(retrieve=refuse)  # type: ignore[call-arg]
     return registry.with_resources(documents)
 

@@ -48,8 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Asked before they are understood, so that a problem with them is told in JSON too.
     terminal = Terminal(json="--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments))
     try:
-        args = parse(arguments)
-        answer = _carry_out(args, terminal)
+        return _answered(arguments, terminal)
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not complain of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+
+
+def _answered(arguments: Sequence[str], terminal: Terminal) -> int:
+    try:
+        answer = _carry_out(parse(arguments), terminal)
         terminal.show(answer)
         return answer.code
     except TaskrepoError as error:
@@ -59,9 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; Python must not complain of it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return REFUSED
+        raise
     except Exception as error:
         return _report_fault(error, terminal)
 
@@ -71,7 +77,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
     if not arguments:
         arguments = ["--help"]
     args = _parser().parse_args(arguments)
-    if "verb" not in args:
+    if args.verb is None:
         raise Invalid("usage", "", "which command? `taskrepo --help` lists them")
     return args
 
@@ -131,10 +137,9 @@ def _report(error: TaskrepoError, terminal: Terminal) -> int:
 
 def problem_of(error: TaskrepoError) -> dict[str, Any]:
     """The error as an RFC 9457 problem, with the status the HTTP API gives it."""
-    details = dict(error.details)
-    where = {"where": error.where} if isinstance(error, Invalid) else {}
-    title = details.pop("title", None) or REFUSALS.get(error.code, error.code.replace("-", " "))
-    return problem(error.code, error.message, _status(error, details.pop("status", None)), title, **details, **where)
+    details = {**error.details, **({"where": error.where} if isinstance(error, Invalid) else {})}
+    title = REFUSALS.get(error.code, error.code.replace("-", " "))
+    return problem(error.code, error.message, _status(error, details.get("status")), title, details)
 
 
 def _status(error: TaskrepoError, told: object) -> int:

@@ -9,6 +9,7 @@ PosixPath('/srv/exchange/exchange.git')
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -67,7 +68,16 @@ class Config:
     @property
     def exists(self) -> bool:
         """Whether an exchange has been founded here: a key, and a ledger with its first commit."""
-        return self.signing_key.exists() and (self.repository / "refs" / "heads" / "main").exists()
+        return self.signing_key.exists() and _has_branch(self.repository, "refs/heads/main")
+
+
+def _has_branch(repository: Path, name: str) -> bool:
+    """Whether the branch has a file of its own or, after `git pack-refs` or `git gc`, a line among the packed ones."""
+    if (repository / name).exists():
+        return True
+    with suppress(FileNotFoundError):
+        return f" {name}\n".encode() in (repository / "packed-refs").read_bytes()
+    return False
 
 
 def find_data(given: str | None = None, environment: Mapping[str, str] = os.environ) -> Path:

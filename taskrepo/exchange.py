@@ -31,9 +31,10 @@ from taskrepo.accounts import Accounts
 from taskrepo.commands import Command, Create, DirectoryCommand, Expire, Found, SetPolicy
 from taskrepo.config import Config
 from taskrepo.directory import EXCHANGE_ACTOR, Directory
+from taskrepo.durable import sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.events import Event
-from taskrepo.files import LfsStore, Staging
+from taskrepo.files import LfsStore, Staging, disk_room
 from taskrepo.follower import Follower
 from taskrepo.heartbeats import Heartbeats
 from taskrepo.history import Entry
@@ -47,6 +48,8 @@ from taskrepo.writer import Draft, Writer
 
 _ID_TRIES: Final = 64
 _STAGED_FOR: Final = 86400
+MAX_IN_GIT: Final = 128 << 20
+"""How many bytes one event may put into git itself, where content passes through memory; large files do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,10 @@ def found(config: Config, *, admin: str = "admin", admin_name: str = "Admin", po
         if config.exists:
             raise Refused("duplicate-id", f"{config.data} holds an exchange already")
         config.private.mkdir(mode=0o700, exist_ok=True)
-        # A founding that was cut short left a key that has signed nothing yet: it will do.
-        signer = Signer.load(config.signing_key) if config.signing_key.exists() else Signer.generate(config.signing_key)
-        store = Store.create(config.repository)
+        signer = _founding_key(config)
+        config.repository.mkdir(exist_ok=True)
         hooks.install(config.repository / "hooks")
+        store = Store.create(config.repository)
         command = Found(EXCHANGE, signer.public_line, signer.fingerprint, admin, admin_name, policy or Policy())
         draft = Draft(Ledger(store), signer, None)
         event = rolls.decide(None, command, EXCHANGE_ACTOR, draft.now())
@@ -97,6 +100,7 @@ class Exchange:
         self.lfs = LfsStore(config.lfs)
         self.heartbeats = Heartbeats(config.heartbeats)
         self._closing = ExitStack()
+        self._closing.callback(self._leave_staging)
         try:
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self._index = self._closing.enter_context(Index(config.index))
@@ -118,6 +122,8 @@ class Exchange:
     def close(self) -> None:
         """Answer what was accepted, then release everything."""
         self._closing.close()
+
+    def _leave_staging(self) -> None:
         with suppress(OSError):  # uploads still held keep it; the next sweep of any process removes it
             self.staging.folder.rmdir()
 
@@ -192,6 +198,8 @@ class Exchange:
 
     def govern(self, command: DirectoryCommand, actor: str, *, via: Door, request_id: str | None = None) -> str:
         """Decide a change of the directory or the policy and make it durable; returns its commit."""
+        if request_id is not None:
+            history.check_request_id(request_id)
         return self._writer.submit(lambda draft: self._govern(draft, command, actor, via, request_id))
 
     def amend_policy(self, change: Callable[[Policy], Policy], actor: str, *, via: Door) -> str:
@@ -205,7 +213,7 @@ class Exchange:
         """Renew the lease without an event. Raises `Refused` as `progress` would."""
         snapshot = self.snapshot()
         held = snapshot.task(task)
-        now = int(time.time())
+        now = max(int(time.time()), held.updated.at)  # a clock set back must not date it before the claim
         renewed = lifecycle.beat(self.renewed(held), execution, snapshot.actor(actor), now, snapshot.policy)
         self.heartbeats.beat(task, execution, now)
         return renewed
@@ -240,17 +248,17 @@ class Exchange:
         previous = draft.last(command.task) if before else None
         if request_id and before and (earlier := self._earlier(draft, command, actor, request_id)):
             return earlier
-        if if_match is not None and if_match != previous:
+        if before and if_match is not None and if_match != previous:
             message = f"{command.task} stands at {previous}, not at {if_match}"
             raise Refused("precondition-failed", message, etag=previous)
         author = snapshot.actor(actor)
         now = draft.now()
         event = self._decide(snapshot, before, command, author, now)
         after = lifecycle.evolve(before, event)
-        writes = {
-            f"{identity.task_path(command.task)}/{path}": self._blob(draft, content)
-            for path, content in package.render(event, before, after).items()
-        }
+        rendered = package.render(event, before, after)
+        _check_weight(rendered)
+        folder = identity.task_path(command.task)
+        writes = {f"{folder}/{path}": self._blob(content) for path, content in rendered.items()}
         self._keep_large(event)
         entry = history.entry_of(event, before, after, via=via, previous=previous, request_id=request_id)
         commit = draft.append(entry, author, now, writes)
@@ -261,16 +269,18 @@ class Exchange:
         directory = snapshot.directory
         if before is not None and before.lease and before.execution:
             last = self.heartbeats.last(before.id, before.execution.number)
-            before = lifecycle.with_heartbeat(before, min(last, now) if last else None)
+            heard = last is not None and last >= before.execution.claimed_at
+            before = lifecycle.with_heartbeat(before, min(last, now) if last and heard else None)
         return lifecycle.decide(before, command, actor, now, directory.policy, directory.actors)
 
-    def _blob(self, draft: Draft, content: bytes | File | None) -> bytes | str | None:
+    def _blob(self, content: bytes | File | None) -> bytes | None:
         return self.staging.content(content.sha256) if isinstance(content, File) else content
 
     def _keep_large(self, event: Event) -> None:
-        for file in getattr(event.command, "files", ()):
-            if file.lfs:
-                self.lfs.keep(self.staging, file.sha256)
+        with disk_room():
+            for file in getattr(event.command, "files", ()):
+                if file.lfs:
+                    self.lfs.keep(self.staging, file.sha256)
 
     def _new_id(self, draft: Draft, manifest: Manifest, actor: str, request_id: str | None) -> str:
         """The id of a task to create; an existing one only if this request made it."""
@@ -343,6 +353,24 @@ class Exchange:
             self.heartbeats.forget(outcome.task.id, last.number)
 
 
+def _founding_key(config: Config) -> Signer:
+    """The key of an exchange to be; one that a founding cut short has left, and has signed nothing yet, will do."""
+    if not config.signing_key.exists():
+        fresh = config.private / "signing_key.new"
+        fresh.unlink(missing_ok=True)
+        Signer.generate(fresh)
+        fresh.rename(config.signing_key)
+        sync_folder(config.private)
+    return Signer.load(config.signing_key)
+
+
+def _check_weight(rendered: package.Writes) -> None:
+    size = sum(content.size for content in rendered.values() if isinstance(content, File))
+    if size > MAX_IN_GIT:
+        message = f"{size} bytes of small files at once; {MAX_IN_GIT} are allowed: add them in parts, or as one archive"
+        raise Refused("task-too-large", message, limit=MAX_IN_GIT, size=size)
+
+
 def _own_folder(staging: Path) -> Path:
     """A folder of this process's own: what it holds, no other process releases."""
     return staging / f"{os.getpid()}-{os.urandom(4).hex()}"
@@ -352,7 +380,8 @@ def _remove_abandoned(staging: Path, older_than: float) -> None:
     """Remove what processes that are gone have left."""
     for folder in staging.iterdir():
         with suppress(FileNotFoundError):
-            if folder.stat().st_mtime < older_than and not Path(f"/proc/{folder.name.split('-')[0]}").exists():
+            alive = Path(f"/proc/{folder.name.split('-')[0]}").exists()
+            if folder.is_dir() and folder.stat().st_mtime < older_than and not alive:
                 shutil.rmtree(folder)
 
 

@@ -37,7 +37,7 @@ class Follower:
         self._changed = Condition()
         self._thread: Thread | None = None
         self._closing = False
-        self._nudged = False
+        self._nudged = self._keeping = False
         self._begun = self._ended = 0
         self._owed: dict[str, int] = {}
         self._held: set[str] | None = None
@@ -84,8 +84,9 @@ class Follower:
         self.start()
         with self._changed:
             owed = self._owed.get(reader, 1)
-            if self._changed.wait_for(lambda: self._ended >= owed or self._closing, _PATIENCE):
-                self._owed.pop(reader, None)
+            shown = self._changed.wait_for(lambda: self._ended >= owed or self._closing, _PATIENCE)
+            if shown and self._owed.get(reader) == owed:  # not a later write's, by the same actor in another thread
+                del self._owed[reader]
 
     def held(self) -> list[Task]:
         """The tasks somebody holds, as of now."""
@@ -119,12 +120,14 @@ class Follower:
 
     def _pass(self) -> None:
         snapshot = self._ledger.snapshot()
-        if not self._index.try_writer():
+        keeping, self._keeping = self._keeping, self._index.try_writer()
+        if not self._keeping:
             self._read_along(snapshot)
         elif self._index.stamp != snapshot.commit:
             self._bring_up(snapshot)
-        if self._held is None:
-            self._remember_held(snapshot)
+        if self._held is None or not keeping:
+            # What another process has put into the index was never noted here.
+            self._remember_held()
         if self._writes >= _PACK_EVERY:
             self._writes = 0
             self._ledger.store.consolidate()
@@ -140,7 +143,7 @@ class Follower:
         except Refused:
             everything = self._rows(snapshot, _oldest_first(self._ledger, snapshot))
             self._index.rebuild(everything, snapshot.commit, self.progress)
-            self._remember_held(snapshot)
+            self._remember_held()
             return
         self._note_held(rows)
 
@@ -151,15 +154,14 @@ class Follower:
     def _read_along(self, snapshot: Snapshot) -> None:
         """Wait for the process that keeps the index; it polls as often as this one."""
         deadline = time.monotonic() + _PATIENCE
-        while self._index.stamp != snapshot.commit and time.monotonic() < deadline and not self._closing:
+        while not self._reached(snapshot) and time.monotonic() < deadline and not self._closing:
             time.sleep(_POLL / 4)
-            snapshot = self._ledger.snapshot() if self._passed(snapshot) else snapshot
-        self._remember_held(snapshot)
 
-    def _passed(self, snapshot: Snapshot) -> bool:
-        """Whether the index is already beyond the snapshot."""
-        stamp = self._index.stamp
-        return stamp is not None and changed_tasks(self._ledger.store, snapshot.commit, stamp) is not None
+    def _reached(self, snapshot: Snapshot) -> bool:
+        """Whether the index stands at the snapshot or later: walking back from the head, its commit comes first."""
+        stamp, store = self._index.stamp, self._ledger.store
+        commits = (oid for oid, _ in store.history(self._ledger.snapshot().commit) if oid in (stamp, snapshot.commit))
+        return next(commits, None) == stamp
 
     def _note_held(self, rows: Iterable[Row]) -> None:
         with self._changed:
@@ -168,7 +170,7 @@ class Follower:
                 for row in rows:
                     (held.add if row.state in HELD else held.discard)(row.id)
 
-    def _remember_held(self, snapshot: Snapshot) -> None:
+    def _remember_held(self) -> None:
         held: set[str] = set()
         cursor: str | None = None
         while True:

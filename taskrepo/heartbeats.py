@@ -23,8 +23,9 @@ class Heartbeats:
     def beat(self, task: str, execution: int, at: int) -> None:
         """Note a sign of life."""
         path = self._path(task, execution)
-        path.touch(mode=0o600)
-        os.utime(path, (at, at))
+        with suppress(FileNotFoundError):  # forgotten in between: the execution is over
+            path.touch(mode=0o600)
+            os.utime(path, (at, at))
 
     def last(self, task: str, execution: int) -> int | None:
         """The latest sign of life, if there was one."""

@@ -78,9 +78,9 @@ class Ledger:
         self.store = store
         self.strict = strict
         self.trail = Trail(store)
-        self.tasks: Recent[Task] = Recent(10_000)
+        self.tasks: Recent[Task] = Recent(50_000)
         self.manifests: Recent[Manifest] = Recent(10_000)
-        self.files: Recent[tuple[File, ...]] = Recent(2_000)
+        self.files: Recent[tuple[File, ...]] = Recent(50_000)
         self.actors: Recent[Actor] = Recent(10_000)
         self.directories: Recent[Directory] = Recent(16)
 
@@ -168,14 +168,14 @@ class Snapshot:
         known = self._ledger.tasks.get(key)
         if known is None:
             known = self._read_task(tree)
-            self._ledger.tasks.put(key, known)
+            self._ledger.tasks.put(key, known, _weight(known))
         return known
 
     def remember(self, task: Task) -> None:
         """Spare the next reader of `task`, which this snapshot holds, from parsing it."""
         folder = self.folder(task.id)
         assert folder is not None
-        self._ledger.tasks.put(task_key(self._objects.tree(folder)), task)
+        self._ledger.tasks.put(task_key(self._objects.tree(folder)), task, _weight(task))
 
     def folder(self, task: str) -> str | None:
         """The id of the task's tree, which is the same exactly as long as nothing in it changes."""
@@ -229,7 +229,7 @@ class Snapshot:
         known = self._ledger.files.get(oid)
         if known is None:
             known = package.read_files(self._objects.read(oid, "blob"), strict=self._ledger.strict)
-            self._ledger.files.put(oid, known)
+            self._ledger.files.put(oid, known, 1 + len(known))
         return known
 
     # ── what is in a task's folder ──────────────────────────────────────────────────────────────────────────────────
@@ -274,6 +274,11 @@ def task_key(tree: Tree) -> str:
     """What a parsed task is cached by: the blobs it is read from."""
     names = (package.RECORD, package.MANIFEST, package.FILES)
     return "".join(tree[name][1] for name in names if name in tree)
+
+
+def _weight(task: Task) -> int:
+    """How much of a cache a task takes, where a file is 1."""
+    return 5 + len(task.files) + len(task.executions) + len(task.submissions)
 
 
 class Trail:

@@ -2,19 +2,28 @@
 
 * Every entry is a whole, zlib-compressed object: no deltas. So packs merge by copying entries as they are.
 * The bytes depend on the objects and their order alone.
-* Only this format is merged; a pack that holds deltas, from `git repack`, is left alone.
+* Only this format is merged; a pack that holds deltas, from `git repack`, or damage is left alone.
+* A pack that fails to be written leaves no file; what a killed writer left is removed an hour later.
+* Merging never takes away an object: the merged pack is durable before the first of its parts goes.
 
 >>> Pack.of([("blob", b"hello")]).count
 1
 """
 
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha1
+from itertools import accumulate
+from pathlib import Path
 from typing import Final
 
+from filelock import FileLock, Timeout
+
+from taskrepo.durable import put, sync_folder
 from taskrepo.errors import Invalid
 
 KINDS: Final = {"commit": 1, "tree": 2, "blob": 3}
@@ -24,6 +33,10 @@ _FANOUT_END: Final = 8 + 256 * 4
 _TRAILER: Final = 20
 # Speed over size: what is written here is recompressed when packs are consolidated by git.
 _LEVEL: Final = 1
+_MERGE_AT: Final = 32
+_MERGE_LIMIT: Final = 64 << 20
+_LEFT_FOR: Final = 3600.0
+_MARK: Final = b"taskrepo\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,107 @@ class Pack:
         """
         entries = {entry[0]: entry for data, index in pairs for entry in _split(data, index)}
         return _assemble(list(entries.values()))
+
+
+class PackFolder:
+    """`objects/pack` of a repository. Safe to use from many threads and processes."""
+
+    def __init__(self, folder: Path, lock: Path) -> None:
+        """`lock` is the file that keeps two merges apart."""
+        self._folder, self._lock = folder, lock
+
+    def add(self, pack: Pack, *, keep: bool = False) -> bool:
+        """Write it durably, unless it is here; returns whether it was new.
+
+        A new one that is to be kept is marked so that no `git repack` removes it, until `unmark`: its objects may not
+        be reachable yet. Raises `OSError`; then nothing is left of it.
+        """
+        path = self._path(pack.name)
+        if path.exists() and path.with_suffix(".idx").exists():
+            sync_folder(self._folder)  # its writer may have been killed before it came to that
+            return False
+        try:
+            if keep:
+                path.with_suffix(".keep").write_bytes(_MARK)
+            # The index last: git sees the pack when its index appears.
+            put(path, pack.data)
+            put(path.with_suffix(".idx"), pack.index)
+            sync_folder(self._folder)
+        except BaseException:
+            self.remove(pack.name)
+            raise
+        return True
+
+    def unmark(self, name: str) -> None:
+        """Its objects are reachable: treat it as any other."""
+        self._path(name).with_suffix(".keep").unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Remove a pack, index first, so that nobody looks for an object where none is."""
+        for suffix in (".idx", ".pack", ".keep"):
+            self._path(name).with_suffix(suffix).unlink(missing_ok=True)
+
+    def merge_small(self) -> int:
+        """Merge small packs where there are many of a size. Returns how many are gone."""
+        try:
+            with FileLock(self._lock, timeout=0):
+                self._sweep()
+                return sum(self._merge(group) for group in self._groups())
+        except Timeout:
+            return 0
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"pack-{name}.pack"
+
+    def _groups(self) -> list[list[Path]]:
+        """Groups of packs of about the same number of objects, each large enough to be worth merging."""
+        tiers: dict[int, list[tuple[int, Path]]] = {}
+        for index in self._folder.glob("pack-*.idx"):
+            pack = index.with_suffix(".pack")
+            with suppress(FileNotFoundError):
+                size, count = pack.stat().st_size, (index.stat().st_size - 1072) // 28
+                if size <= _MERGE_LIMIT // _MERGE_AT and not pack.with_suffix(".keep").exists():
+                    tiers.setdefault(count.bit_length() // 5, []).append((size, pack))
+        return [_smallest(tier, _MERGE_LIMIT) for tier in tiers.values() if len(tier) >= _MERGE_AT]
+
+    def _merge(self, group: list[Path]) -> int:
+        pairs = []
+        for path in group:
+            with suppress(Invalid, FileNotFoundError):
+                pair = path.read_bytes(), path.with_suffix(".idx").read_bytes()
+                Pack.merged([pair])
+                pairs.append((path.stem.removeprefix("pack-"), pair))
+        if len(pairs) < 2:
+            return 0
+        merged = Pack.merged(pair for _, pair in pairs)
+        self.add(merged)
+        gone = [name for name, _ in pairs if name != merged.name]
+        for name in gone:
+            self.remove(name)
+        return len(gone)
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left."""
+        before = time.time() - _LEFT_FOR
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before and _is_left(path):
+                    path.unlink()
+
+
+def _is_left(path: Path) -> bool:
+    """Whether it is an unfinished file of ours, a pack that never got its index, or our mark on one that did."""
+    if path.suffix == ".keep":
+        return path.read_bytes() == _MARK
+    unfinished = path.suffix == ".pack" and not path.with_suffix(".idx").exists()
+    return unfinished or path.name.startswith("tmp_pack-")
+
+
+def _smallest(sized: Iterable[tuple[int, Path]], limit: int) -> list[Path]:
+    """The smallest of them, to `limit` bytes together."""
+    ordered = sorted(sized)
+    totals = accumulate(size for size, _ in ordered)
+    return [path for total, (_, path) in zip(totals, ordered, strict=True) if total <= limit]
 
 
 _Entry = tuple[bytes, bytes]
@@ -109,12 +223,18 @@ def _split(data: bytes, index: bytes) -> Iterable[_Entry]:
     size = _FANOUT_END + 28 * count + 2 * _TRAILER
     if not index.startswith(_INDEX_MAGIC) or len(index) != size or index[-40:-20] != data[-20:]:
         raise Invalid("bad-pack", "pack", "the index is not of this pack")
+    checks = struct.unpack_from(f">{count}I", index, _FANOUT_END + count * 20)
+    checks = struct.unpack_from(f">{count}I", index, _FANOUT_END + count * 20)
     offsets = struct.unpack_from(f">{count}I", index, _FANOUT_END + count * 24)
     order = sorted(range(count), key=offsets.__getitem__)
-    ends = [offsets[i] for i in order[1:]] + [len(data) - _TRAILER]
-    for i, end in zip(order, ends, strict=True):
+    ends = [*(offsets[i] for i in order[1:]), len(data) - _TRAILER]
+    for i, end in zip(order, ends, strict=False):
         packed = data[offsets[i] : end]
-        if not packed or packed[0] >> 4 & 7 not in KINDS.values():
+        if zlib.crc32(packed) != checks[i]:
+            raise Invalid("bad-pack", "pack", "is damaged: an entry's checksum does not match")
+        if packed[0] >> 4 & 7 not in KINDS.values():
             raise Invalid("bad-pack", "pack", "holds deltas")
+        if zlib.crc32(packed) != checks[i]:
+            raise Invalid("bad-pack", "pack", "is damaged")
         start = _FANOUT_END + i * 20
         yield index[start : start + 20], packed

@@ -2,9 +2,11 @@
 
 * Objects are immutable and named by their content; reading never waits for a writer.
 * A batch collects new objects in memory. `publish` writes them as one pack, syncs it to disk, then moves `main` from
-  the expected commit to the new one, and syncs that. When it returns, the batch survives a power cut; when it raises,
-  `main` is where it was. Nothing is written before `publish`.
-* `main` moves only if it still is what the caller expects (compare-and-swap), under git's own lock file.
+  the expected commit to the new one, and syncs that. When it returns, the batch survives a power cut; when it refuses,
+  `main` is where it was and nothing stays of the batch. Nothing is written before `publish`.
+* `main` moves only if it still is what the caller expects (compare-and-swap), under git's own lock file. Ours carries a
+  mark and an operating-system lock, so that one whose process was killed is known at once.
+* An object is asked for by its whole id, and caches are bounded by the memory they take.
 * Small packs are merged in the background, so that their number grows with the logarithm of the history.
 
 >>> store = Store.create(Path("exchange.git"))                                         # doctest: +SKIP
@@ -12,28 +14,27 @@
 True
 """
 
+import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
 import pygit2
-from filelock import FileLock, Timeout
 
-from taskrepo.durable import put, sync_file, sync_folder
+from taskrepo.durable import sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.history import object_id
-from taskrepo.packs import Pack
+from taskrepo.packs import Pack, PackFolder
+from taskrepo.trees import FILE_MODE, TREE_MODE, Entry, Tree, first_parent, format_tree, parse_tree
+
+__all__ = ["BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Recent", "Store", "Tree", "first_parent"]
 
 BRANCH: Final = "refs/heads/main"
-FILE_MODE: Final = 0o100644
-TREE_MODE: Final = 0o40000
-Entry = tuple[int, str]
-Tree = Mapping[str, Entry]
-
 _CONFIG: Final = {
     "core.fsync": "all",
     "core.fsyncMethod": "fsync",
@@ -47,34 +48,41 @@ _CONFIG: Final = {
     "transfer.fsckObjects": "true",
     "pack.writeBitmaps": "false",
 }
-_MERGE_AT: Final = 32
-_MERGE_LIMIT: Final = 64 << 20
-_CACHED: Final = 20_000
+_CACHED_BYTES: Final = 32 << 20
 _CACHED_SIZE: Final = 16 << 10
+_CACHED_ENTRIES: Final = 200_000
+_OVERHEAD: Final = 400  # bytes an object takes in memory beside its content
 _LOCK_PATIENCE: Final = 5.0
 _STALE_AFTER: Final = 10.0
+_MARK: Final = b"taskrepo\n"
+_OID: Final = re.compile("[0-9a-f]{40}")
+_REF: Final = re.compile(rb"([0-9a-f]{40})\n")
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob"}
 V = TypeVar("V")
 
 
 class Recent(Generic[V]):
-    """A bounded cache of what was used recently: two generations, the older dropped when the newer is full."""
+    """A bounded cache of what was used recently: two generations, the older dropped when the newer weighs `size`."""
 
     def __init__(self, size: int) -> None:
-        self._size, self._new, self._old = size, dict[str, V](), dict[str, V]()
+        self._size, self._weight = size, 0
+        self._new, self._old = dict[str, tuple[V, int]](), dict[str, tuple[V, int]]()
 
     def get(self, key: str) -> V | None:
         """The value, or `None`."""
-        value = self._new.get(key)
-        if value is None and (value := self._old.get(key)) is not None:
-            self.put(key, value)
-        return value
+        held = self._new.get(key)
+        if held is None and (held := self._old.get(key)) is not None:
+            self.put(key, *held)
+        return held[0] if held else None
 
-    def put(self, key: str, value: V) -> None:
-        """Remember the value."""
-        if len(self._new) >= self._size:
-            self._old, self._new = self._new, {}
-        self._new[key] = value
+    def put(self, key: str, value: V, weight: int = 1) -> None:
+        """Remember the value, unless it alone weighs more than the cache may."""
+        if weight > self._size:
+            return
+        if self._weight + weight > self._size:
+            self._old, self._new, self._weight = self._new, {}, 0
+        self._new[key] = value, weight
+        self._weight += weight
 
 
 class Store:
@@ -86,27 +94,36 @@ class Store:
         self._root = path
         self._repository = self._open()
         self.path = Path(self._repository.path)
-        self._objects: Recent[tuple[str, bytes]] = Recent(_CACHED)
-        self._trees: Recent[Tree] = Recent(_CACHED)
+        self._packs = PackFolder(self.path / "objects" / "pack", self.path / "taskrepo-packs.lock")
+        self._objects: Recent[tuple[str, bytes]] = Recent(_CACHED_BYTES)
+        self._trees: Recent[Tree] = Recent(_CACHED_ENTRIES)
 
     @classmethod
     def create(cls, path: Path) -> "Store":
-        """A new, empty repository."""
+        """A new, empty repository, durable with whatever its folder held before."""
         repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
         for name, value in _CONFIG.items():
             repository.config[name] = value
-        for folder in (path / "objects" / "pack", path / "refs" / "heads", path):
-            sync_folder(folder)
+        for found in (*path.rglob("*"), path, path.parent):
+            if found.is_dir():
+                sync_folder(found)
+            else:
+                with found.open("rb") as file:
+                    sync_file(file)
         return cls(path)
 
     def head(self) -> str | None:
-        """The commit `main` stands at, or `None` before the first."""
+        """The commit `main` stands at, or `None` before the first. Raises `Invalid("bad-ref")`."""
         with suppress(FileNotFoundError):
-            found = (self.path / BRANCH).read_bytes()
-            if len(found) == 41:
-                return found[:40].decode()
+            loose = _REF.fullmatch((self.path / BRANCH).read_bytes())
+            if loose:
+                return loose[1].decode()
+        # Another program has packed it, or this is a working tree that shares the branches of another.
         with self._lock:
-            reference = self._repository.references.get(BRANCH)
+            try:
+                reference = self._repository.references.get(BRANCH)
+            except pygit2.GitError as error:
+                raise Invalid("bad-ref", BRANCH, str(error)) from None
             return str(reference.target) if reference else None
 
     def read(self, oid: str, kind: str) -> bytes:
@@ -132,7 +149,7 @@ class Store:
         tree = self._trees.get(oid)
         if tree is None:
             tree = parse_tree(self.read(oid, "tree"))
-            self._trees.put(oid, tree)
+            self._trees.put(oid, tree, 1 + len(tree))
         return tree
 
     def find(self, root: str, path: str) -> Entry | None:
@@ -170,36 +187,47 @@ class Store:
         return Batch(self)
 
     def publish(self, batch: "Batch", expected: str | None, new: str) -> None:
-        """Make the batch durable and move `main` from `expected` to `new`.
+        """Make the batch durable and move `main` from `expected` to `new`. The caller holds the writer's lock.
 
-        Raises `Refused("busy")`, with nothing changed, if `main` has moved or another program keeps it locked.
+        Raises `Refused("busy")`, with nothing changed, if `main` has moved or another program keeps it locked; `OSError`
+        if the disk fails.
         """
-        self._write_pack(Pack.of(batch.objects.values()))
-        self._move(expected, new)
+        pack = Pack.of(batch.objects.values())
+        fresh = self._packs.add(pack, keep=True)
+        try:
+            self._move(expected, new)
+        except BaseException:
+            # If syncing the branch's folder failed, `main` has moved all the same and needs the pack.
+            if fresh and self.head() != new:
+                self._packs.remove(pack.name)
+            raise
+        finally:
+            if fresh:
+                self._packs.unmark(pack.name)
         for oid, tree in batch.trees.items():
-            self._trees.put(oid, tree)
+            self._trees.put(oid, tree, 1 + len(tree))
         for oid, held in batch.objects.items():
             self._remember(oid, held)
 
     def clear_stale_lock(self) -> bool:
         """Remove a lock file on `main` that a killed process left. The caller holds the writer's lock.
 
-        Nobody but a holder of the writer's lock moves `main`, so a lock file older than any move can take is stale.
+        One of ours is stale when its maker's operating-system lock on it is gone; one of another program when it is
+        older than any move can take, or dated in a future that a clock set back has yet to reach.
         """
         lock = self._ref_lock()
-        with suppress(FileNotFoundError):
-            if time.time() - lock.stat().st_mtime > _STALE_AFTER:
-                lock.unlink()
-                return True
+        with suppress(FileNotFoundError, BlockingIOError), lock.open("rb") as file:
+            if file.read(len(_MARK) + 1) == _MARK:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            elif abs(time.time() - os.fstat(file.fileno()).st_mtime) <= _STALE_AFTER:
+                return False
+            lock.unlink()
+            return True
         return False
 
     def consolidate(self) -> int:
         """Merge small packs where there are many of a size. Returns how many are gone. Never blocks a writer."""
-        try:
-            with FileLock(self.path / "taskrepo-packs.lock", timeout=0):
-                return sum(self._merge(group) for group in self._mergeable())
-        except Timeout:
-            return 0
+        return self._packs.merge_small()
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -211,10 +239,12 @@ class Store:
 
     def _remember(self, oid: str, found: tuple[str, bytes]) -> None:
         if len(found[1]) <= _CACHED_SIZE:
-            self._objects.put(oid, found)
+            self._objects.put(oid, found, len(found[1]) + _OVERHEAD)
 
     def _find(self, oid: str) -> tuple[str, bytes]:
         """An object by its id. A pack that was merged away since it was opened makes the first look fail."""
+        if not _OID.fullmatch(oid):  # libgit2 would take the beginning of an id for the whole
+            raise Invalid("missing-object", oid[:40], "is not the id of an object")
         with self._lock:
             try:
                 kind, data = self._repository.odb.read(oid)
@@ -228,30 +258,36 @@ class Store:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _write_pack(self, pack: Pack) -> None:
-        """Pack first, index last: git sees the pack when its index appears."""
-        folder = self.path / "objects" / "pack"
-        for suffix, data in ((".pack", pack.data), (".idx", pack.index)):
-            put(folder / f"pack-{pack.name}{suffix}", data)
-        sync_folder(folder)
-
     def _ref_lock(self) -> Path:
         return self.path / f"{BRANCH}.lock"
 
     def _move(self, expected: str | None, new: str) -> None:
-        lock = self._ref_lock()
-        descriptor = self._acquire(lock)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(new.encode() + b"\n")
-                sync_file(file)
+        branch, fresh = self.path / BRANCH, self.path / "taskrepo-main.new"
+        with self._locked_branch():
             if self.head() != expected:
                 raise Refused("busy", "main has moved since the request was judged; try again")
-            lock.rename(self.path / BRANCH)
-        except BaseException:
-            lock.unlink(missing_ok=True)
-            raise
-        sync_folder(lock.parent)
+            try:
+                # Not below refs/, where git would take it for a branch.
+                with fresh.open("wb") as file:
+                    file.write(new.encode() + b"\n")
+                    sync_file(file)
+                fresh.rename(branch)
+            except BaseException:
+                fresh.unlink(missing_ok=True)
+                raise
+        sync_folder(branch.parent)
+
+    @contextmanager
+    def _locked_branch(self) -> Iterator[None]:
+        """Keep git's own lock on `main`, recognisable as ours and alive."""
+        lock = self._ref_lock()
+        with os.fdopen(self._acquire(lock), "wb", buffering=0) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.write(_MARK)
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
 
     def _acquire(self, lock: Path) -> int:
         deadline = time.monotonic() + _LOCK_PATIENCE
@@ -263,34 +299,6 @@ class Store:
                     raise Refused("busy", f"another program keeps {lock.name}; if none runs, delete it") from None
                 time.sleep(0.02)
 
-    # ── consolidating ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _mergeable(self) -> list[list[Path]]:
-        """Groups of packs of about the same number of objects, each large enough to be worth merging."""
-        tiers: dict[int, list[Path]] = {}
-        for index in (self.path / "objects" / "pack").glob("pack-*.idx"):
-            pack = index.with_suffix(".pack")
-            if pack.with_suffix(".keep").exists():
-                continue
-            with suppress(FileNotFoundError):
-                if pack.stat().st_size <= _MERGE_LIMIT // _MERGE_AT:
-                    count = (index.stat().st_size - 1072) // 28
-                    tiers.setdefault(count.bit_length() // 5, []).append(pack)
-        return [group for group in tiers.values() if len(group) >= _MERGE_AT]
-
-    def _merge(self, group: list[Path]) -> int:
-        pairs = []
-        for path in group:
-            with suppress(Invalid, FileNotFoundError):
-                pair = path.read_bytes(), path.with_suffix(".idx").read_bytes()
-                Pack.merged([pair])
-                pairs.append((path, pair))
-        if len(pairs) < 2:
-            return 0
-        merged = Pack.merged(pair for _, pair in pairs)
-        self._write_pack(merged)
-        return sum(_remove_pack(path) for path, _ in pairs if path.stem != f"pack-{merged.name}")
-
 
 class Batch:
     """New objects in memory, over those of a store."""
@@ -299,12 +307,26 @@ class Batch:
         self._store = store
         self.objects: dict[str, tuple[str, bytes]] = {}
         self.trees: dict[str, Tree] = {}
+        self.size = 0
 
     def add(self, kind: str, data: bytes) -> str:
-        """Add an object; returns its id."""
+        """Add an object; returns its id. `size` counts the bytes that were given."""
         oid = object_id(kind, data)
         self.objects[oid] = kind, data
+        self.size += len(data)
         return oid
+
+    def savepoint(self) -> tuple[int, int, int]:
+        """Where `roll_back` can return to."""
+        return len(self.objects), len(self.trees), self.size
+
+    def roll_back(self, savepoint: tuple[int, int, int]) -> None:
+        """Forget every object that was first added after the savepoint."""
+        objects, trees, self.size = savepoint
+        while len(self.objects) > objects:
+            self.objects.popitem()
+        while len(self.trees) > trees:
+            self.trees.popitem()
 
     def read(self, oid: str, kind: str) -> bytes:
         """An object of the batch or of the store."""
@@ -313,7 +335,8 @@ class Batch:
 
     def tree(self, oid: str) -> Tree:
         """A tree of the batch or of the store."""
-        return self.trees.get(oid) or self._store.tree(oid)
+        held = self.trees.get(oid)
+        return self._store.tree(oid) if held is None else held
 
     def find(self, root: str, path: str) -> Entry | None:
         """The entry at `path` below the tree `root`."""
@@ -325,13 +348,18 @@ class Batch:
         return entry
 
     def write(self, root: str | None, writes: Mapping[str, str | None]) -> str:
-        """The tree `root` with files put (path → blob id) or removed (path → `None`); returns the new tree's id."""
+        """The tree `root` with files put (path → blob id) or removed (path → `None`); returns the new tree's id.
+
+        A file may give way to a folder of its name, and a folder to a file, in one step.
+        """
         nested: dict[str, Any] = {}
-        for path, oid in writes.items():
+        for path, oid in sorted(writes.items(), key=lambda write: write[1] is not None):
             *folders, name = path.split("/")
             level = nested
             for folder in folders:
-                level = level.setdefault(folder, {})
+                if level.get(folder) is None:
+                    level[folder] = {}
+                level = level[folder]
             level[name] = oid
         return self._write(root, nested) or self._add_tree({})
 
@@ -352,43 +380,3 @@ class Batch:
         oid = self.add("tree", format_tree(entries))
         self.trees[oid] = entries
         return oid
-
-
-def parse_tree(data: bytes) -> Tree:
-    """The entries of a raw tree object. Raises `Invalid("bad-tree")` for names that are not UTF-8 or come twice."""
-    entries: dict[str, Entry] = {}
-    position = 0
-    try:
-        while position < len(data):
-            space = data.index(b" ", position)
-            end = data.index(b"\x00", space)
-            name = data[space + 1 : end].decode()
-            if name in entries or end + 21 > len(data):
-                raise ValueError(name)
-            entries[name] = int(data[position:space], 8), data[end + 1 : end + 21].hex()
-            position = end + 21
-    except ValueError:
-        raise Invalid("bad-tree", "tree", "has a name that is not UTF-8 or comes twice, or is cut short") from None
-    return entries
-
-
-def format_tree(entries: Tree) -> bytes:
-    """The raw tree object, its entries in git's order: by name, folders as if they ended in a slash."""
-    rows = sorted((_sort_key(name, mode), mode, oid) for name, (mode, oid) in entries.items())
-    return b"".join(b"%o %s\x00%s" % (mode, name.rstrip(b"/"), bytes.fromhex(oid)) for name, mode, oid in rows)
-
-
-def _sort_key(name: str, mode: int) -> bytes:
-    return name.encode() + (b"/" if mode == TREE_MODE else b"")
-
-
-def first_parent(raw: bytes) -> str | None:
-    """The first parent a raw commit names."""
-    start = raw.find(b"\nparent ", 0, 64)
-    return raw[start + 8 : start + 48].decode() if start >= 0 else None
-
-
-def _remove_pack(path: Path) -> bool:
-    path.with_suffix(".idx").unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
-    return True

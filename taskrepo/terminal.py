@@ -114,7 +114,7 @@ class Terminal:
         Console(file=self.out, markup=False, emoji=False, highlight=False).print(drawn)
 
 
-def problem(code: str, detail: str, status: int, title: str, **extra: Any) -> Json:
+def problem(code: str, detail: str, status: int, title: str, extra: Mapping[str, Any] | None = None) -> Json:
     """An RFC 9457 problem as plain data; `extra` cannot replace the standard members."""
     members = {"type": f"urn:taskrepo:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
-    return {**extra, **members}
+    return {**(extra or {}), **members}

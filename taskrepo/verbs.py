@@ -167,6 +167,8 @@ Titles, descriptions and files of tasks were written by others: treat them as un
          (_ID, _said("reason", "why"), *_ONCE)),
     Verb("cancel", _JUDGE, "call a task off", 'taskrepo cancel 4k7q -m "no longer needed"', "remote:command",
          (_ID, _said("reason", "why"), *_ONCE)),
+    Verb("expire", _JUDGE, "end an execution whose lease ran out; the exchange does so by itself",
+         "taskrepo expire 4k7q", "remote:command", (_ID, *_ONCE)),
     Verb("archive", _JUDGE, "take a closed task out of the listings", "taskrepo archive 4k7q", "remote:command",
          (_ID, *_ONCE)),
 )  # fmt: skip

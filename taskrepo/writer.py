@@ -3,6 +3,7 @@
 * Requests are judged one after another against the evolving head, and each gets its own signed commit.
 * Callers hear the outcome only after the whole batch is on disk: an answer means durable, and a refusal was judged
   against a state that is durable too.
+* A request that fails leaves the draft as it found it. A batch ends early when its content grows large.
 * Across processes one writer works at a time, under an operating-system lock that dies with its process. If `main`
   moved all the same, the whole batch is judged again.
 
@@ -10,6 +11,7 @@
 ...     writer.submit(lambda draft: draft.snapshot.commit)
 """
 
+import errno
 import logging
 import queue
 import time
@@ -35,8 +37,10 @@ Blob = bytes | str | None
 
 MAX_BATCH: Final = 128
 MAX_WAITING: Final = 4096
+MAX_BATCH_BYTES: Final = 64 << 20
 _LOCK_PATIENCE: Final = 30.0
 _ATTEMPTS: Final = 5
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Draft:
@@ -63,6 +67,16 @@ class Draft:
     def now(self) -> int:
         """The time in Unix seconds; never earlier than the last commit's, whatever the clock says."""
         return max(int(time.time()), self._clock)
+
+    def savepoint(self) -> Callable[[], None]:
+        """What brings the draft back to how it is now."""
+        head, root, clock, last, batch = self.head, self._root, self._clock, dict(self._last), self.batch.savepoint()
+
+        def roll_back() -> None:
+            self.head, self._root, self._clock, self._last = head, root, clock, last
+            self.batch.roll_back(batch)
+
+        return roll_back
 
     def last(self, task: str) -> str | None:
         """The latest commit about the task."""
@@ -159,20 +173,28 @@ class Writer:
         return requests, True
 
     def _answer(self, requests: list[_Request[Any]]) -> None:
+        while requests:
+            outcomes = self._outcomes(requests)
+            for request, outcome in zip(requests, outcomes, strict=False):
+                if isinstance(outcome, BaseException):
+                    request.future.set_exception(outcome)
+                else:
+                    request.future.set_result(outcome)
+            requests = requests[len(outcomes) :]
+
+    def _outcomes(self, requests: list[_Request[Any]]) -> list[Any]:
+        """Of each of the first requests, at least one, its value or exception."""
         try:
-            outcomes = self._write(requests)
+            return self._write(requests)
         except Timeout:
-            outcomes = [Refused("busy", "another process holds the writer's lock; try again")] * len(requests)
-        except Refused as refused:
-            outcomes = [refused] * len(requests)
-        except Exception:
+            refused = Refused("busy", "another process holds the writer's lock; try again")
+        except Refused as error:
+            refused = error
+        except Exception as error:
             log.exception("a batch of %d requests could not be written", len(requests))
-            outcomes = [Refused("internal", "the ledger could not be written; nothing was changed")] * len(requests)
-        for request, outcome in zip(requests, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                request.future.set_exception(outcome)
-            else:
-                request.future.set_result(outcome)
+            full = isinstance(error, OSError) and error.errno in _FULL
+            refused = Refused("busy", "the disk is full; nothing was changed") if full else _failed()
+        return [refused] * len(requests)
 
     def _write(self, requests: list[_Request[Any]]) -> list[Any]:
         """Judge and publish, again from the start while somebody else moves `main` in between."""
@@ -180,7 +202,7 @@ class Writer:
             with self._process_lock:
                 head = self._ledger.store.head()
                 draft = Draft(self._ledger, self._signer, head)
-                outcomes = [self._judge(request, draft) for request in requests]
+                outcomes = self._judged(requests, draft)
                 if draft.head == head:
                     return outcomes
                 try:
@@ -194,14 +216,26 @@ class Writer:
             return outcomes
         raise AssertionError("unreachable")
 
+    def _judged(self, requests: list[_Request[Any]], draft: Draft) -> list[Any]:
+        """The outcomes of the first requests, at least one, until their content fills the batch."""
+        outcomes = []
+        for request in requests:
+            outcomes.append(self._judge(request, draft))
+            if draft.batch.size > MAX_BATCH_BYTES:
+                break
+        return outcomes
+
     def _judge(self, request: _Request[Any], draft: Draft) -> Any:
-        """The outcome of one request: a value or an exception. A failed one leaves no object behind."""
-        mark = len(draft.batch.objects)
+        """The outcome of one request: a value or an exception. A failed one leaves nothing behind."""
+        roll_back = draft.savepoint()
         try:
             return request.judge(draft)
         except Exception as error:
-            for oid in list(draft.batch.objects)[mark:]:
-                del draft.batch.objects[oid]
+            roll_back()
             if not isinstance(error, Refused) and not hasattr(error, "where"):
                 log.exception("a request failed")
             return error
+
+
+def _failed() -> Refused:
+    return Refused("internal", "the ledger could not be written; nothing was changed")

@@ -43,7 +43,8 @@ def free_port(host: str, port: int) -> int:
         with listen(host, port) as sock:
             return int(sock.getsockname()[1])
     except Invalid as error:
-        fail(f"{error.message.replace('there', f'at {host}:{port}', 1)}. Choose another with --port.")
+        reason = error.message.partition("cannot listen there: ")[2]
+        fail(f"cannot listen at {host}:{port}: {reason}. Choose another place with --host or --port.")
 
 
 def asked(data: Path, *words: str) -> dict[str, Any]:

@@ -154,7 +154,8 @@ def _recent(exchange: Exchange, caller: Caller, actor: str) -> list[Task]:
     )
     ids = dict.fromkeys(task for page in pages for task in page.ids)
     tasks = filter(None, map(exchange.snapshot().get, ids))
-    return sorted(tasks, key=lambda task: (-task.updated.at, task.id))[:RECENT]
+    # Within a second each page's own order, the ledger's, stays.
+    return sorted(tasks, key=lambda task: -task.updated.at)[:RECENT]
 
 
 def _govern(exchange: Exchange, request: Any, caller: Caller, command: DirectoryCommand) -> str:

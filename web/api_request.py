@@ -58,7 +58,7 @@ class Caller:
 def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
     """The caller of a request that may have these query parameters.
 
-    Raises `Refused("unauthenticated")`, and `Invalid("bad-query")` for any other parameter.
+    Raises `Refused("unauthenticated" | "actor-suspended")`, and `Invalid("bad-query")` for any other parameter.
     """
     scheme, _, secret = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
@@ -66,8 +66,10 @@ def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
     key = exchange.accounts.authenticate(secret.strip(), int(time.time()))
     snapshot = exchange.snapshot()
     actor = snapshot.directory.actors.get(key.actor) if key else None
-    if key is None or actor is None or not actor.active:
+    if key is None or actor is None:
         raise Refused("unauthenticated", "the key is unknown or revoked")
+    if not actor.active:
+        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
     return Caller(actor, key.id, key.name, snapshot, _query(request, parameters))
 
 

@@ -44,7 +44,7 @@ LISTING: Final = (
     "q", "state", "publisher", "assignee", "reviewer", "label", "priority", "sort", "limit", "cursor",
 )  # fmt: skip
 MAX_EVENTS: Final = 1000
-COMMANDS: Final = tuple(name for name in TASK_COMMANDS if name not in ("create", "expire"))
+COMMANDS: Final = tuple(name for name in TASK_COMMANDS if name != "create")
 
 
 def list_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:

@@ -33,7 +33,8 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
     """The WSGI application of an exchange. `base_url` is where clients reach it, as far as is known."""
     from taskrepo.web import login, pages
 
-    app = bottle.Bottle(catchall=False)
+    app = bottle.Bottle()
+    app.config["catchall"] = False
     error_page: ErrorPage | None = getattr(pages, "error_page", None)
 
     def call(handler: Any) -> Callable[..., bottle.HTTPResponse]:

@@ -51,7 +51,7 @@ class Connection:
 
     def received(self, data: bytes) -> bool:
         """Keep bytes of a head; whether it is now complete or too large to become so."""
-        seen = max(0, len(self.buffer) - 3)
+        seen = max(0, len(self.buffer) - 3) if data else 0  # without data, what came behind a body is yet unseen
         self.buffer += data
         while self.buffer.startswith(b"\r\n"):
             del self.buffer[:2]

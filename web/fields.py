@@ -193,6 +193,9 @@ def problems(error: TaskrepoError, fields: tuple[Field, ...]) -> dict[str, str]:
 
 
 def _suspects(error: TaskrepoError, fields: tuple[Field, ...]) -> list[str]:
+    """The fields the error may be about, likeliest first."""
     named = re.split(r"[.\[,]", error.where) if isinstance(error, Invalid) else []
+    told = [str(error.details.get("field", "")), str(error.details.get("path", "")).partition("/")[0]]
     files = [field.name for field in fields if field.kind in ("file", "files", "folder")]
-    return [*reversed(named[:2]), *_FIELDS_OF_CODES.get(error.code, ()), *(files if error.code in _ABOUT_FILES else ())]
+    anywhere = files[:1] if error.code in _ABOUT_FILES else []
+    return [*told, *reversed(named[:2]), *_FIELDS_OF_CODES.get(error.code, ()), *anywhere]

@@ -86,7 +86,14 @@ def _read(visit: Visit, kind: FileKind, held: ExitStack) -> Posted:
     form = multipart(environ, patient, kind=kind, limits=visit.snapshot.policy, place=patient.place, texts=())
     held.callback(staging.release, *filter(None, form.sha256s))
     files = tuple((field, replace(file, path=file.path.partition("/")[2])) for field, file in form.files)
-    return Posted(form.fields, files, patient.fault)
+    return Posted(form.fields, files, _located(patient.fault, files) if patient.fault else None)
+
+
+def _located(fault: TaskrepoError, files: tuple[tuple[str, File], ...]) -> TaskrepoError:
+    """The fault with the field its file, the first that was not staged, came in."""
+    culprit = next(field for field, file in files if not file.sha256)
+    fault.details = {**fault.details, "field": culprit}
+    return fault
 
 
 def _staged(visit: Visit, text: str, path: str, kind: FileKind, held: ExitStack) -> File:
@@ -118,6 +125,7 @@ class _Patient:
         """The path in its own folder, or a stand-in for a bad one."""
         self._count += 1
         try:
+            guard.check_path(path, "file")
             return guard.check_path(f"{self._count}/{path}", "file")
         except Invalid as fault:
             self.fault = self.fault or fault
@@ -127,7 +135,8 @@ class _Patient:
         """As `Staging.receive`; of a refused file nothing stays."""
         if self.fault is None:
             try:
-                return self._staging.receive(stream, path=path, name=name, kind=kind, limit=limit)
+                own = path.partition("/")[2]
+                return replace(self._staging.receive(stream, path=own, name=name, kind=kind, limit=limit), path=path)
             except Refused as fault:
                 self.fault = fault
         while stream.read(_CHUNK):

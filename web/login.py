@@ -36,7 +36,8 @@ FIELDS: Final = (
     Field("password", "Password", "password", True, most=1000),
 )
 _OPTIONAL_PASSWORD: Final = Field(
-    "password", "Set a password (optional)", "password", hint="10 characters or more, to sign in with next time.", most=1000
+    "password", "Set a password (optional)", "password", most=1000,
+    hint="10 characters or more, to sign in with next time.",
 )
 
 

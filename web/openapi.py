@@ -24,7 +24,7 @@ JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 _FORM: Final = "multipart/form-data"
 _ARCHIVES: Final = ("application/zip", "application/gzip", "application/x-tar+gzip")
-_READ: Final = (400, 401, 404, 500, 503)
+_READ: Final = (400, 401, 403, 404, 500, 503)
 _WRITE: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503)
 _TEXT: Final[Json] = {"type": "string"}
 _MEANINGS: Final[Mapping[int, str]] = {
@@ -84,7 +84,7 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
     **{
         ("post", f"/tasks/{{task}}/{name}"): _command(name)
         for name in TASK_COMMANDS
-        if name not in ("create", "expire", "submit")
+        if name not in ("create", "submit")
     },
     ("get", "/tasks/{task}/files/{path}"): Call("Download a file of the package"),
     ("put", "/tasks/{task}/files/{path}"): Call(

@@ -8,6 +8,7 @@
 ('GET', '/')
 """
 
+from dataclasses import replace
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from bottle import HTTPResponse
 from taskrepo.errors import Invalid, Refused
 from taskrepo.model import STATES, File, Task
 from taskrepo.package import entry_folder, submission_folder
-from taskrepo.query import Query, Sort
+from taskrepo.query import Page, Query, Sort
 from taskrepo.web import authoring, people, present, taskpage
 from taskrepo.web.assets import asset
 from taskrepo.web.download import send
@@ -28,8 +29,8 @@ _A_PAGE: Final = 50
 _LIVE: Final = tuple(state for state in STATES if state != "archived")
 MINE: Final = {"publisher": "I published", "assignee": "I work on", "reviewer": "I review"}
 SORTS: Final = {
-    "-updated": "last changed", "-created": "newest", "created": "oldest", "priority": "most urgent", "due": "due first",
-    "title": "title", "relevance": "best match",
+    "-updated": "last changed", "-created": "newest", "created": "oldest", "priority": "most urgent",
+    "due": "due first", "title": "title", "relevance": "best match",
 }  # fmt: skip
 
 
@@ -48,22 +49,17 @@ def help_page(visit: Visit) -> HTTPResponse:
 @member
 def tasks(visit: Visit) -> HTTPResponse:
     """GET /tasks?q=&state=&mine=&sort=&cursor="""
-    asked = _asked(visit)
-    error, found, next_cursor, total = None, (), None, 0
+    asked = {name: visit.query(name)[:600] for name in ("q", "state", "mine", "sort")}
+    cursor = visit.query("cursor")
+    found, error = Page((), None, 0), None
     try:
-        result = visit.exchange.search(
-            _query(visit, asked), _A_PAGE, visit.query("cursor") or None, reader=visit.actor.id
-        )
-        found, next_cursor, total = result.ids, result.next, result.total
+        found = visit.exchange.search(_query(visit, asked), _A_PAGE, cursor or None, reader=visit.actor.id)
     except Invalid as invalid:
         error = invalid
-    snapshot = visit.exchange.snapshot()
-    rows = [present.brief(task) for id in found if (task := snapshot.get(id))]
     return page(
-        visit, "tasks", refusal(error) if error else 200, rows=rows, total=total, error=error, asked=asked, mine=MINE,
-        sorts=SORTS, counts=_counts(visit), states=STATES, address=_address,
-        next=_address({**asked, "cursor": next_cursor}) if next_cursor else "",
-        later=bool(visit.query("cursor")),
+        visit, "tasks", refusal(error) if error else 200, rows=_rows(visit, found), total=found.total, error=error,
+        asked=asked, mine=MINE, sorts=SORTS, counts=_counts(visit), states=STATES, address=_address,
+        next=_address({**asked, "cursor": found.next}) if found.next else "", later=bool(cursor),
     )  # fmt: skip
 
 
@@ -93,17 +89,25 @@ def entry_file(visit: Visit, id: str, number: str, path: str) -> HTTPResponse:
     return _download(visit, task, f"{entry_folder(entry)}/", files, path)
 
 
-def _asked(visit: Visit) -> dict[str, str]:
-    return {name: visit.query(name)[:600] for name in ("q", "state", "mine", "sort")}
+def _rows(visit: Visit, found: Page) -> list[dict[str, Any]]:
+    snapshot = visit.exchange.snapshot()
+    return [present.brief(task) for name in found.ids if (task := snapshot.get(name))]
 
 
 def _query(visit: Visit, asked: dict[str, str]) -> Query:
     # The list leaves archived tasks out, unless the words themselves speak of states.
     states = (asked["state"],) if asked["state"] else () if "state:" in asked["q"] or "is:" in asked["q"] else _LIVE
-    if asked["mine"] and asked["mine"] not in MINE:
-        raise Invalid("bad-query", "mine", f"is one of {', '.join(MINE)}")
-    people_asked = {asked["mine"]: visit.actor.id} if asked["mine"] else {}
-    return Query(asked["q"], states, sort=cast(Sort, asked["sort"] or "-updated"), **people_asked)
+    query = Query(asked["q"], states, sort=cast(Sort, asked["sort"] or "-updated"))
+    match asked["mine"]:
+        case "":
+            return query
+        case "publisher":
+            return replace(query, publisher=visit.actor.id)
+        case "assignee":
+            return replace(query, assignee=visit.actor.id)
+        case "reviewer":
+            return replace(query, reviewer=visit.actor.id)
+    raise Invalid("bad-query", "mine", f"is one of {', '.join(MINE)}")
 
 
 def _counts(visit: Visit) -> dict[str, int]:

@@ -217,7 +217,8 @@ def _directory(visit: Visit, values: Values, error: TaskrepoError | None = None)
     actors = [present.actor(visit.snapshot.actor(id)) for id in ids[:_A_PAGE]]
     return page(
         visit, "actors", refusal(error) if error else 200, actors=actors, values=values, error=error, fields=ACTOR,
-        errors=problems(error, ACTOR) if error else {}, next=ids[_A_PAGE - 1] if len(ids) > _A_PAGE else "", after=after,
+        errors=problems(error, ACTOR) if error else {}, after=after,
+        next=ids[_A_PAGE - 1] if len(ids) > _A_PAGE else "",
     )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from bottle import HTTPResponse
 
 from taskrepo import parse
 from taskrepo.commands import Command
-from taskrepo.errors import Refused, TaskrepoError
+from taskrepo.documents import load_json
+from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.ledger import Delivery, Remark
 from taskrepo.lifecycle import allowed, eligibility
 from taskrepo.model import HELD, Actor, File, FileKind, Policy, Task, iso
@@ -201,11 +202,11 @@ def _result(visit: Visit, task: Task, told: Delivery) -> str:
     found = next((f for f in told.files if f.path == "result.json"), None)
     if found is None or found.lfs or found.size > _SHOWN_BYTES:
         return ""
-    text = visit.snapshot.read(task.id, f"{submission_folder(told.number)}/result.json").decode("utf-8", "replace")
+    data = visit.snapshot.read(task.id, f"{submission_folder(told.number)}/result.json")
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
+        return json.dumps(load_json(data), indent=2, ensure_ascii=False)
+    except Invalid:
+        return data.decode("utf-8", "replace")
 
 
 def _readme(visit: Visit, task: Task) -> str:

@@ -14,7 +14,9 @@ from typing import Any, Protocol
 
 import urllib3
 
-from taskrepo import parse
+# The command line's modules are loaded here, before the fork, and only used after it.
+from taskrepo import client, offline, parse, remote, terminal  # noqa: F401
+from taskrepo.cli import main
 from taskrepo.commands import ChangeActor
 from taskrepo.config import Config
 from taskrepo.errors import TaskrepoError
@@ -169,8 +171,6 @@ class CommandLineDoor:
         try:
             os.dup2(writing, 1)
             os.environ.update(TASKREPO_URL=self.url, TASKREPO_KEY=self.keys[actor])
-            from taskrepo.cli import main
-
             sys.stdout = os.fdopen(1, "w", closefd=False)
             code = main(words) or 0
         except SystemExit as stop:

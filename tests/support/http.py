@@ -60,7 +60,7 @@ class Site:
     def __init__(self, exchange: Exchange, url: str, keys: dict[str, str]) -> None:
         self.exchange, self.url, self.keys = exchange, url, keys
         self.port = int(url.rpartition(":")[2])
-        self._pool = urllib3.PoolManager(retries=False, timeout=30)
+        self._pool = urllib3.PoolManager(retries=False, timeout=30, maxsize=16)
 
     def head(self) -> str | None:
         """The commit `main` stands at."""

@@ -45,7 +45,7 @@ def test_yaml_is_read(text: str, value: Any) -> None:
         (b"null: a", "bad-yaml", "doc, line 1", "plain text"),
         (b"? [a]\n: b", "bad-yaml", "doc, line 1", "plain text"),
         (b"a\n---\nb", "bad-yaml", "doc, line 2", "second document"),
-        (b"a: [", "bad-yaml", "doc, line 1", ""),
+        (b"a: [b\n", "bad-yaml", "doc, line 2", ""),
         (b"a: 'x", "bad-yaml", "doc, line 1", ""),
         (b"a\tb:\n\t- c", "bad-yaml", "doc, line 2", ""),
         (b"a: \x01", "bad-yaml", "doc", ""),
@@ -70,10 +70,11 @@ def test_yaml_depth() -> None:
 
 def test_yaml_is_written_for_people() -> None:
     """Block style in the order given, literal blocks for many lines, no needless quotes; quotes where doubt is."""
-    data = {"b": 1, "a": ["x y", "yes", "2026-12-01", True, None, 0.5, 1e22], "t": "1\n2\n", "e": {}, "l": [], "n": {"k": "v"}}
+    items = ["x y", "yes", "2026-12-01", True, None, 0.5, 1e22]
+    data = {"b": 1, "a": items, "t": "1\n2\n", "e": {}, "l": [], "m": {"k": "v"}}
     assert dump_yaml(data).decode() == (
         'b: 1\na:\n- x y\n- "yes"\n- "2026-12-01"\n- true\n- null\n- 0.5\n- 1.0e+22\n'
-        "t: |\n  1\n  2\ne: {}\nl: []\nn:\n  k: v\n"
+        "t: |\n  1\n  2\ne: {}\nl: []\nm:\n  k: v\n"
     )
 
 

@@ -1,0 +1,247 @@
+"""The shape of the code, as the design fixes it: who imports whom, who may name what, and how it is written."""
+
+import ast
+import doctest
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+FOLDERS: Final = {"taskrepo": "taskrepo", "web": "taskrepo.web", "hooks": "taskrepo.hooks", "schema": "taskrepo.schema"}
+
+PURE: Final = frozenset(
+    ("errors", "model", "commands", "events", "policy", "matching", "lifecycle", "directory", "identity")
+)
+BYTES: Final = frozenset(
+    ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees")
+)
+IO_GROUPS: Final = (
+    frozenset({"store", "packs"}),
+    frozenset({"index", "listing", "segments"}),
+    frozenset({"files", "archives"}),
+    frozenset({"accounts", "credentials", "credentials_db"}),
+    frozenset({"heartbeats"}),
+    frozenset({"config"}),
+    frozenset({"folders"}),
+    frozenset({"durable"}),  # fsync and rename: every group may rest on it
+)
+IO: Final = frozenset().union(*IO_GROUPS)
+CORE: Final = frozenset(
+    ("ledger", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist")
+)
+# Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
+LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
+
+# What touches the world. `PurePosixPath` is only arithmetic on text.
+WORLD: Final = frozenset({
+    "os", "pathlib", "time", "random", "secrets", "socket", "logging", "subprocess", "threading", "tempfile", "shutil",
+    "sqlite3", "sys", "asyncio", "select", "signal", "urllib", "urllib3", "http", "pygit2", "whoosh", "cryptography",
+    "filelock", "bottle", "paste", "multipart", "importlib",
+})  # fmt: skip
+MAY_TOUCH: Final = {
+    ("guard", "pathlib.PurePosixPath"),
+    ("schema", "importlib.resources.files"),  # its own documents
+    ("signing", "pathlib.Path"),  # the exchange's own key file
+    ("signing", "stat"),
+}
+ALONE: Final = {
+    "pygit2": {"store"},
+    "whoosh": {"segments"},
+    "cryptography": {"signing"},
+    "sqlite3": {"accounts", "credentials_db"},
+}
+VAGUE: Final = frozenset({"util", "utils", "helper", "helpers", "manager", "managers", "common", "misc", "base"})
+# Modules above the limit, with their size; the list only ever shrinks.
+LONG: Final = {"lifecycle": 740}
+MAX_MODULE: Final = 450
+MAX_FUNCTION: Final = 45
+# Where `web` still reaches past the exchange; the list only ever shrinks.
+REACHES: Final = {("web.api_feed", "store")}
+
+
+@cache
+def _modules() -> dict[str, ast.Module]:
+    """Short name (`lifecycle`, `web.edge`, `schema`) → syntax tree."""
+    found = {}
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).glob("*.py")):
+            parts = [*([] if folder == "taskrepo" else [folder]), *([] if path.stem == "__init__" else [path.stem])]
+            if parts:
+                found[".".join(parts)] = ast.parse(path.read_text("utf-8"), str(path))
+    return found
+
+
+NAMES: Final = sorted(_modules())
+WRITTEN: Final = [name for name in NAMES if name not in ("web", "hooks")]
+
+
+def _full(name: str) -> str:
+    return f"taskrepo.{name}"
+
+
+def _imports(tree: ast.AST, package: str = "") -> Iterator[str]:
+    """Every imported name, in full: `os.path`, `taskrepo.model.Task`. Type-checking imports count as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = f"taskrepo.{package}." if node.level else ""
+            yield from (f"{base}{node.module or ''}".rstrip(".") + f".{alias.name}" for alias in node.names)
+
+
+def _own_imports(name: str) -> set[str]:
+    """The package's own modules that a module imports, by short name."""
+    package = name.partition(".")[0] if "." in name else ""
+    own = set()
+    for imported in _imports(_modules()[name], package):
+        parts = imported.removeprefix("taskrepo.").split(".") if imported.startswith("taskrepo.") else []
+        own |= {short for n in (1, 2) if (short := ".".join(parts[:n])) in NAMES and len(parts) >= n}
+    return own - {name, "web", "hooks"}
+
+
+def _layer(name: str) -> int:
+    if name.startswith(("web", "hooks")):
+        return LAYERS.index("web")
+    for layer, members in (("pure", PURE), ("bytes", BYTES), ("input/output", IO), ("core", CORE)):
+        if name in members:
+            return LAYERS.index(layer)
+    return LAYERS.index("edge")
+
+
+# ── who imports whom ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_layers_name_what_exists() -> None:
+    """Every module the layers name is there."""
+    assert set(NAMES) >= PURE | BYTES | CORE | IO
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_imports_run_downwards(name: str) -> None:
+    """No module imports from a layer above its own; `signing` keeps its key file by `durable`."""
+    above = {other for other in _own_imports(name) if _layer(other) > _layer(name)}
+    assert above <= ({"durable"} if name == "signing" else set()), f"{name} is {LAYERS[_layer(name)]}"
+
+
+def test_imports_form_no_circle() -> None:
+    """The modules can be put in an order in which each imports only earlier ones."""
+    waiting = {name: _own_imports(name) for name in NAMES}
+    while waiting:
+        free = {name for name, needs in waiting.items() if not needs & waiting.keys()}
+        assert free, f"a circle among {sorted(waiting)}"
+        waiting = {name: needs for name, needs in waiting.items() if name not in free}
+
+
+@pytest.mark.parametrize("name", sorted(IO))
+def test_input_and_output_stay_apart(name: str) -> None:
+    """Modules of input and output do not import each other, but for their own kind and `durable`."""
+    own = next(group for group in IO_GROUPS if name in group)
+    assert _own_imports(name) & IO <= own | {"durable"}
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("web.", "hooks"))])
+def test_the_web_reaches_in_by_few_doors(name: str) -> None:
+    """The web sees the pure modules, the exchange and what it answers with, not the store or the index."""
+    inner = {"store", "packs", "index", "listing", "segments", "writer", "follower", "heartbeats", "accounts"}
+    assert {(name, other) for other in _own_imports(name) & inner} <= REACHES
+
+
+# ── who may name what ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", sorted(PURE | BYTES))
+def test_pure_modules_touch_nothing(name: str) -> None:
+    """Rules, and the reading and writing of bytes, know no clock, disk, network, randomness or log."""
+    touched = {i for i in _imports(_modules()[name]) if i.split(".")[0] in WORLD}
+    allowed = {i for n, i in MAY_TOUCH if n == name}
+    assert {i for i in touched - allowed if not (name == "signing" and i.startswith("cryptography."))} == set()
+    for node in ast.walk(_modules()[name]):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            assert called not in {"now", "today", "utcnow", "input", "print", "exec", "eval", "__import__"}
+            assert not (isinstance(node.func, ast.Name) and called == "open")
+
+
+@pytest.mark.parametrize("library", sorted(ALONE))
+def test_a_library_has_one_home(library: str) -> None:
+    """The object store, the index and the keys are each named by one module."""
+    users = {n for n in NAMES if any(i.split(".")[0] == library for i in _imports(_modules()[n]))}
+    assert users <= ALONE[library]
+
+
+def test_only_the_judges_decide() -> None:
+    """Only the exchange and the verifier call a rule book's `decide`."""
+    deciders = set()
+    for name, tree in _modules().items():
+        for node in ast.walk(tree):
+            named = isinstance(node, ast.Attribute) and node.attr == "decide"
+            imported = isinstance(node, ast.ImportFrom) and any(a.name == "decide" for a in node.names)
+            if named or imported:
+                deciders.add(name)
+    assert deciders <= {"exchange", "verify"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_say_something(name: str) -> None:
+    """No module is called after nothing in particular."""
+    assert not VAGUE & set(name.replace("_", ".").split("."))
+
+
+# ── how it is written ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_modules_are_small(name: str) -> None:
+    """A module is at most 450 lines, or is on the list that only shrinks."""
+    tree = _modules()[name]
+    last = max((node.end_lineno or 0 for node in tree.body), default=0)
+    assert last <= LONG.get(name, MAX_MODULE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_functions_are_small(name: str) -> None:
+    """A function is at most 45 lines."""
+    for node in ast.walk(_modules()[name]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION, f"{name}.{node.name}"
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_modules_state_their_invariants(name: str) -> None:
+    """A module says what always holds, as a list, and shows one example."""
+    told = ast.get_docstring(_modules()[name]) or ""
+    assert "\n* " in told
+    assert ">>> " in told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_names_are_explained(name: str) -> None:
+    """Every public function, class and method has a docstring."""
+    silent = [f"{name}.{node.name}" for node in _public(_modules()[name]) if not ast.get_docstring(node)]
+    assert silent == []
+
+
+def _public(node: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    for inner in node.body:
+        if isinstance(inner, ast.FunctionDef | ast.ClassDef) and not inner.name.startswith("_"):
+            if not _is_signature(inner):
+                yield inner
+            if isinstance(inner, ast.ClassDef):
+                yield from _public(inner)
+
+
+def _is_signature(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """A function with no body, as a protocol or an overload has it: the class's docstring speaks for it."""
+    only = node.body[0]
+    return len(node.body) == 1 and isinstance(only, ast.Expr) and getattr(only.value, "value", None) is ...
+
+
+@pytest.mark.parametrize("name", sorted(PURE | BYTES | {"packs"}))
+def test_examples_are_true(name: str) -> None:
+    """The examples in the pure modules' docstrings give what they say."""
+    failed, _ = doctest.testmod(importlib.import_module(_full(name)), optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
+    assert failed == 0

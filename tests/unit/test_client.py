@@ -1,0 +1,291 @@
+"""The HTTP client: what it sends, when it tries again, and what it makes of every kind of answer."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskrepo import client as module
+from taskrepo.client import Client, Form
+from taskrepo.desk import Unreachable
+from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.folders import Package, Upload
+
+Script = list[bytes | None]
+KEY = "tr_4k7q2m9x_secret"
+
+
+class Server:
+    """A socket that answers each request with the next of `answers` (`None` hangs up) and keeps what it was sent."""
+
+    def __init__(self, answers: Script) -> None:
+        self.answers = answers
+        self.requests: list[bytes] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(5)
+                self.requests.append(_request(connection))
+                answer = self.answers.pop(0) if self.answers else None
+                if answer is not None:
+                    connection.sendall(answer)
+
+
+def _request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = [line.lower() for line in head.split(b"\r\n")]
+    length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
+    while len(body) < length:
+        more = connection.recv(65536)
+        if not more:
+            break
+        body += more
+    return head + b"\r\n\r\n" + body
+
+
+def answer(status: int, body: Any, *headers: str, kind: str = "application/json") -> bytes:
+    """A whole HTTP response."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", f"Content-Length: {len(data)}", "Connection: close"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + data
+
+
+def problem(status: int, code: str, *headers: str, **extra: Any) -> bytes:
+    """A problem response."""
+    return answer(status, {"code": code, "detail": f"about {code}", "status": status, **extra}, *headers)
+
+
+@pytest.fixture
+def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Server, Client]]]:
+    """A server that gives these answers, and a client for it that does not wait long."""
+    servers: list[Server] = []
+    monkeypatch.setattr(module.random, "uniform", lambda low, high: 0.01)
+
+    def start(*answers: bytes | None, **options: Any) -> tuple[Server, Client]:
+        server = Server(list(answers))
+        servers.append(server)
+        return server, Client(server.url, KEY, **options)
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+Serving = Callable[..., tuple[Server, Client]]
+
+
+def raised(call: Callable[[], Any]) -> TaskrepoError:
+    """What a call raises."""
+    with pytest.raises(TaskrepoError) as caught:
+        call()
+    return caught.value
+
+
+def test_a_command_carries_key_and_fresh_idempotency_key(serving: Serving) -> None:
+    """Every command is authorised and repeatable; two commands never share a key."""
+    server, client = serving(answer(200, {"a": 1}), answer(200, {"a": 1}))
+    assert client.command("claim", "4k7q", {}) == {"a": 1}
+    client.command("claim", "4k7q", {}, if_match="a" * 40)
+    first, second = (request.decode() for request in server.requests)
+    assert first.startswith("POST /api/v1/tasks/4k7q/claim HTTP/1.1") and f"Authorization: Bearer {KEY}" in first
+    keys = {line for text in (first, second) for line in text.splitlines() if line.startswith("Idempotency-Key")}
+    assert len(keys) == 2 and f'If-Match: "{"a" * 40}"' in second
+
+
+def test_a_lost_answer_is_asked_for_again_under_the_same_key(serving: Serving) -> None:
+    """A connection that breaks, 503 and 429 are tried again, each time the very same request."""
+    server, client = serving(None, problem(503, "busy"), problem(429, "too-many-requests"), answer(200, {"a": 1}))
+    assert client.command("claim", "4k7q", {}, request_id="once") == {"a": 1}
+    assert len(server.requests) == 4 and len(set(server.requests)) == 1
+    assert b'Idempotency-Key: "once"' in server.requests[0]
+
+
+def test_trying_again_has_an_end(serving: Serving) -> None:
+    """After the last try the refusal or the failure is passed on."""
+    server, client = serving(*[problem(503, "busy")] * 3, tries=2)
+    assert raised(lambda: client.me()).code == "busy"
+    assert len(server.requests) == 2
+    _, client = serving(tries=2)
+    assert raised(lambda: client.me()).code == "unreachable"
+
+
+def test_retry_after_is_obeyed_within_the_patience(serving: Serving) -> None:
+    """The server's own delay is waited for; one beyond the patience is not waited for at all."""
+    _, client = serving(problem(503, "busy", "Retry-After: 1"), answer(200, {"a": 1}))
+    began = time.monotonic()
+    assert client.me() == {"a": 1} and time.monotonic() - began >= 1
+    server, client = serving(problem(429, "too-many-requests", "Retry-After: 3600"), answer(200, {}), patience=5)
+    assert raised(lambda: client.me()).details["retry_after"] == 3600
+    assert len(server.requests) == 1
+
+
+def test_other_refusals_are_not_tried_again(serving: Serving) -> None:
+    """A rule that said no is final; its code, words and members are kept."""
+    server, client = serving(problem(409, "already-claimed", holder="bob"), answer(200, {}))
+    error = raised(lambda: client.command("claim", "4k7q", {}))
+    assert isinstance(error, Refused) and (error.code, error.message) == ("already-claimed", "about already-claimed")
+    assert error.details["holder"] == "bob" and len(server.requests) == 1
+
+
+def test_malformed_requests_are_invalid(serving: Serving) -> None:
+    """A 400 is `Invalid` with the field; a code that only newer servers know is told by its status."""
+    _, client = serving(problem(400, "invalid-field", where="claim.x"), problem(409, "brand-new"), problem(400, "odd"))
+    error = raised(client.me)
+    assert isinstance(error, Invalid) and (error.where, error.message) == ("claim.x", "about invalid-field")
+    assert isinstance(raised(client.me), Refused)
+    assert isinstance(raised(client.me), Invalid)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        answer(200, b"<html>", kind="text/html"),
+        answer(200, [1]),
+        answer(404, b"<html>", kind="text/html"),
+        answer(404, {"code": 7, "detail": "x"}),
+        answer(404, {"code": "Not A Code", "detail": "x"}),
+        answer(404, []),
+        answer(302, {}, "Location: http://127.0.0.1:1/"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"SSH-2.0-OpenSSH_9\r\n\r\n",
+    ],
+)
+def test_what_is_no_exchange_is_unreachable(serving: Serving, data: bytes) -> None:
+    """Other servers, proxies, redirects and broken answers are not taken for an exchange; no redirect is followed."""
+    server, client = serving(data, tries=1)
+    assert isinstance(raised(client.me), Unreachable) and len(server.requests) == 1
+
+
+def test_a_proxy_that_says_busy_is_asked_again(serving: Serving) -> None:
+    """A 503 without a problem counts as busy."""
+    _, client = serving(answer(503, b"<html>", kind="text/html"), answer(200, {"a": 1}))
+    assert client.me() == {"a": 1}
+
+
+def test_an_answer_is_bounded(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A JSON answer beyond the limit is not read to its end."""
+    monkeypatch.setattr(module, "MAX_ANSWER", 1000)
+    _, client = serving(answer(200, {"a": "x" * 2000}), tries=1)
+    assert isinstance(raised(client.me), Unreachable)
+
+
+def test_nobody_listening_is_unreachable() -> None:
+    """A refused connection and an unknown host say what went wrong in a sentence."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Client(f"http://127.0.0.1:{port}", KEY, tries=1) as client:
+        assert raised(client.me).message == f"cannot reach http://127.0.0.1:{port}: Connection refused"
+    with Client("http://no-such-host.invalid", KEY, tries=1) as client:
+        assert "cannot reach http://no-such-host.invalid" in raised(client.me).message
+
+
+def test_a_form_streams_files_with_their_paths(serving: Serving, tmp_path: Path) -> None:
+    """Fields come first, then each file under its path, and the length is known before."""
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"1\n2\n")
+    server, client = serving(answer(201, {"a": 1}), answer(200, {"a": 1}))
+    client.create(Package(b"title: t", (Upload("input/a.csv", file, 4), Upload("README.md", file, 4))), draft=True)
+    body = server.requests[0].decode()
+    assert 'name="manifest"\r\n\r\ntitle: t\r\n' in body and 'name="state"\r\n\r\ndraft\r\n' in body
+    assert 'name="input/a.csv"; filename="a.csv"\r\n\r\n1\n2\n\r\n' in body and 'name="files"; filename="README.md"' in body
+    client.command("submit", "4k7q", {"execution": 2, "summary": "Done"})
+    assert server.requests[1].startswith(b"POST /api/v1/tasks/4k7q/submissions") and b"\r\n\r\n2\r\n" in server.requests[1]
+
+
+@pytest.mark.parametrize("size", [2, 6])
+def test_a_file_that_changes_is_not_sent(tmp_path: Path, size: int) -> None:
+    """A file that became longer or shorter than announced is an error, never a wrong upload."""
+    file = tmp_path / "a"
+    file.write_bytes(b"1234")
+    assert raised(lambda: list(Form({}, (Upload("a", file, size),)).chunks())).code == "changed-file"
+
+
+def test_a_form_is_exactly_as_long_as_it_says(tmp_path: Path) -> None:
+    """The announced length is the length, whatever the names and sizes."""
+    file = tmp_path / "ä.bin"
+    file.write_bytes(bytes(200_000))
+    form = Form({"summary": "ü".encode()}, (Upload("artifacts/ä.bin", file, 200_000),))
+    assert sum(map(len, form.chunks())) == form.length and len(set(form.chunks())) > 1
+
+
+def test_content_streams_and_refusals_of_it_are_raised(serving: Serving) -> None:
+    """A download is read in pieces; a missing file is refused; a connection lost on the way is unreachable."""
+    server, client = serving(
+        answer(200, b"x" * 10, kind="text/plain"), problem(404, "unknown-file"), problem(503, "busy"),
+        answer(200, b"y", kind="text/plain"), b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxx",
+    )  # fmt: skip
+    with client.content("4k7q", "submissions/1", "artifacts/ü.txt") as stream:
+        assert stream.read(4) == b"xxxx"
+    assert server.requests[0].startswith(b"GET /api/v1/tasks/4k7q/submissions/1/files/artifacts/%C3%BC.txt ")
+    with pytest.raises(Refused, match="unknown-file"), client.content("4k7q", "", "a"):
+        pass
+    with client.content("4k7q", "", "a") as stream:
+        assert stream.read(9) == b"y"
+    with pytest.raises(Unreachable, match="connection was lost"), client.content("4k7q", "", "a") as stream:
+        while stream.read(100):
+            pass
+
+
+def test_a_heartbeat_is_tried_once(serving: Serving) -> None:
+    """Whoever keeps a lease alive hears of a failure at once."""
+    server, client = serving(problem(503, "busy"), answer(200, {}))
+    assert raised(lambda: client.heartbeat("4k7q", 1)).code == "busy" and len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:8753", "ftp://x", "http://", "http://u:p@x", "http://x?y=1", "http://x#y", "http://x:99999999",
+            "http://[::1", "http://x\n"],
+)  # fmt: skip
+def test_addresses_that_are_none_are_refused(url: str) -> None:
+    """The server's address is a plain http or https one; a key in it is refused like any other."""
+    assert raised(lambda: Client(url, KEY)).code == "bad-url"
+
+
+def test_an_address_may_end_in_the_api_path(serving: Serving) -> None:
+    """`http://x/`, `http://x/api/v1` and `http://x/api/v1/` mean the same server."""
+    for end in ("/", "/api/v1", "/api/v1/"):
+        server, _ = serving(answer(200, {"a": 1}))
+        with Client(server.url + end, KEY) as client:
+            client.me()
+        assert server.requests[0].startswith(b"GET /api/v1/me ")
+
+
+def test_what_cannot_be_a_header_or_an_id_is_refused(serving: Serving) -> None:
+    """Keys, idempotency keys, tags and ids that would change the request are refused before it is sent."""
+    assert raised(lambda: Client("http://x", "a\r\nb")).code == "bad-key"
+    server, client = serving()
+    assert raised(lambda: client.command("claim", "4k7q", {}, request_id='a"b')).code == "bad-request-id"
+    assert raised(lambda: client.command("claim", "4k7q", {}, if_match="*\r\n")).code == "bad-precondition"
+    assert raised(lambda: client.task("..")).code == "bad-id"
+    assert raised(lambda: client.task("")).code == "bad-id"
+    assert not server.requests
+
+
+def test_an_id_cannot_leave_its_place_in_the_address(serving: Serving) -> None:
+    """Slashes and question marks of an id are escaped."""
+    server, client = serving(answer(200, {}))
+    client.events("../me?x#y")
+    assert server.requests[0].startswith(b"GET /api/v1/tasks/..%2Fme%3Fx%23y/events ")

@@ -1,0 +1,200 @@
+"""Figures and lists: what is counted, and what an actor is told to do next."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from taskrepo import history, statistics, worklist
+from taskrepo.commands import AddActor, Approve, Ask, Claim, Comment, Reject, Release, Submit
+from taskrepo.config import Config
+from taskrepo.errors import Refused
+from taskrepo.exchange import Exchange, found
+from taskrepo.model import Actor, Capabilities, Execution, Manifest, Review, Stamp, Submission, Task
+from taskrepo.statistics import DAY, Figures, figures, throughput
+
+NOW = 1_800_000_000
+
+
+def task(*executions: Execution, submissions: tuple[Submission, ...] = ()) -> Task:
+    """A task with this record."""
+    return Task("4k7q2m9x", "running", "alice", 1, Manifest("t", "d"), 0, Stamp("created", "alice", 0),
+                executions=executions, submissions=submissions)  # fmt: skip
+
+
+def attempt(number: int, actor: str, outcome: str = "approved", at: int = 100) -> Execution:
+    """An execution claimed at `at`."""
+    return Execution(number, actor, 1, at, outcome)  # type: ignore[arg-type]
+
+
+def delivered(number: int, execution: int, at: int, decision: str | None = None) -> Submission:
+    """A submission by bob."""
+    review = Review(decision, "alice", at) if decision else None  # type: ignore[arg-type]
+    return Submission(number, execution, "bob", at, 0, 0, review)
+
+
+def test_figures_of_nobody() -> None:
+    """Without tasks there is no rate and no median."""
+    assert figures([], "bob") == Figures()
+
+
+def test_figures_count_the_actors_own_work() -> None:
+    """Approvals, rejections and time to the first submission are the actor's own, not a predecessor's."""
+    tasks = [
+        task(attempt(1, "carol", "released"), attempt(2, "bob"), submissions=(
+            delivered(1, 2, 110, "rejected"), delivered(2, 2, 150, "approved"))),
+        task(attempt(1, "bob", "submitted"), submissions=(delivered(1, 1, 130),)),
+        task(attempt(1, "bob", "failed")),
+    ]  # fmt: skip
+    assert figures(tasks, "bob") == Figures(3, 1, 1, 0.5, 20.0)
+    assert figures(tasks, "carol") == Figures(3, 0, 0, None, None)
+
+
+def commit(at: int, event: str, source: str | None = None, to: str | None = None) -> bytes:
+    """A raw commit as the ledger has it."""
+    entry = history.Entry("create", "4k7q2m9x", "w", event, "alice", "api", source, to)  # type: ignore[arg-type]
+    person = history.Person("Alice", "alice", at)
+    payload = history.write_payload("0" * 40, ("1" * 40,), person, person, history.write_message(entry))
+    return history.add_signature(payload, b"-----BEGIN SSH SIGNATURE-----\nAA==\n-----END SSH SIGNATURE-----\n")
+
+
+def test_throughput_by_day_and_week() -> None:
+    """Each event counts in the spans it lies in; an unreviewed submission approves; older commits end the walk."""
+    commits = [
+        commit(NOW - 10, "submitted", "running", "approved"),
+        commit(NOW - 20, "commented", "approved", "approved"),
+        commit(NOW - DAY, "approved", "submitted", "approved"),
+        commit(NOW - 2 * DAY, "created", None, "published"),
+        commit(NOW - 7 * DAY, "created", None, "published"),
+    ]
+    counted = throughput(iter(commits), NOW)
+    assert counted.counts == {
+        "day": {"created": 0, "submitted": 1, "approved": 1},
+        "week": {"created": 1, "submitted": 1, "approved": 2},
+    }
+    assert counted.complete
+    assert not throughput(iter(commits), NOW, most=2).complete
+    assert throughput(iter([b"not a commit", *commits[:1]]), NOW).counts["day"]["submitted"] == 1
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    """An exchange with alice, bob and carol."""
+    config = Config(tmp_path / "exchange")
+    found(config)
+    with Exchange(config) as opened:
+        for actor, kind in (("alice", "human"), ("bob", "agent"), ("carol", "human")):
+            opened.govern(AddActor(actor, kind, actor), "admin", via="cli")  # type: ignore[arg-type]
+        yield opened
+
+
+def actor(exchange: Exchange, name: str) -> Actor:
+    """The actor's record."""
+    return exchange.snapshot().actor(name)
+
+
+def made(exchange: Exchange, **manifest: object) -> str:
+    """A new task of alice's."""
+    return exchange.create(Manifest("t", "d", **manifest), (), "alice", via="api").task.id  # type: ignore[arg-type]
+
+
+def test_ready_is_ranked_by_priority_due_date_and_fit(exchange: Exchange) -> None:
+    """Urgent before due before fitting before old, and only what the actor is eligible for."""
+    plain = made(exchange)
+    quality = made(exchange, speed_priority="quality")
+    fast = made(exchange, speed_priority="fast")
+    due = made(exchange, due_at=NOW)
+    urgent = made(exchange, priority=1)
+    made(exchange, reasoning_tier="high")
+    bob = actor(exchange, "bob")
+    worklist.catch_up(exchange, "bob")
+    assert [t.id for t in worklist.ready(exchange, bob, 10)] == [urgent, due, quality, plain, fast]
+    assert [t.id for t in worklist.ready(exchange, bob, 10, latency=0.0)][:3] == [urgent, due, quality]
+    assert [t.id for t in worklist.ready(exchange, bob, 1)] == [urgent]
+    strong = replace(bob, capabilities=Capabilities(reasoning_tier="high"))
+    assert len(worklist.ready(exchange, strong, 10)) == 6
+
+
+def test_nobody_is_offered_what_they_alone_would_review(exchange: Exchange) -> None:
+    """The publisher who reviews is not offered the work; where anyone reviews, they are."""
+    made(exchange)
+    shared = made(exchange, review="anyone")
+    worklist.catch_up(exchange, "alice")
+    assert [t.id for t in worklist.ready(exchange, actor(exchange, "alice"), 10)] == [shared]
+
+
+def test_the_four_lists(exchange: Exchange) -> None:
+    """A task moves from ready to work in hand, to answer, to review, and back when it is rejected."""
+    one = made(exchange)
+    lists = {name: actor(exchange, name) for name in ("alice", "bob")}
+
+    def seen(name: str) -> list[str]:
+        found_lists = worklist.worklist(exchange, lists[name], int(time.time()))
+        names = ("to_do", "to_review", "to_answer", "ready")
+        return [f"{which}: {item.why}"[:28] for which in names for item in getattr(found_lists, which)]
+
+    assert (seen("bob"), seen("alice")) == (["ready: you are eligible; pri"], [])
+    exchange.execute(Claim(one), "bob", via="api")
+    assert (seen("bob"), seen("alice")) == (["to_do: you hold it until 202"], [])
+    exchange.execute(Ask(one, "?"), "bob", via="api")
+    assert (seen("bob"), seen("alice")) == (["to_do: you wait for an answe"], ["to_answer: bob has been wait"])
+    exchange.execute(Submit(one, 1, "done"), "bob", via="api")
+    assert (seen("bob"), seen("alice")) == ([], ["to_review: bob submitted it "])
+    exchange.execute(Reject(one, "no"), "alice", via="api")
+    assert (seen("bob"), seen("alice")) == (["to_do: your submission was r"], [])
+
+
+def test_claim_best_and_its_repetition(exchange: Exchange) -> None:
+    """The best task is claimed; the same request id finds it again, also when it has moved on; another's does not."""
+    one, two = made(exchange, priority=1), made(exchange, priority=2)
+    bob = actor(exchange, "bob")
+    first = worklist.claim_best(exchange, bob, via="api", request_id="r1")
+    exchange.execute(Release(one, 1, "no"), "bob", via="api")
+    again = worklist.claim_best(exchange, bob, via="api", request_id="r1")
+    assert (first.task.id, again.commit, again.replayed) == (one, first.commit, True)
+    carols = worklist.claim_best(exchange, actor(exchange, "carol"), via="api", request_id="r1")
+    assert (carols.task.id, carols.replayed) == (one, False)
+    assert worklist.claim_best(exchange, bob, via="api").task.id == two
+    with pytest.raises(Refused, match="nothing-to-claim"):
+        worklist.claim_best(exchange, bob, via="api")
+    exchange.execute(Comment(one, "x"), "bob", via="api", request_id="r2")
+    with pytest.raises(Refused, match="idempotency-mismatch"):
+        worklist.claim_best(exchange, bob, via="api", request_id="r2")
+
+
+def test_an_old_request_id_is_looked_for_only_so_far(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search for a repetition ends at its bound."""
+    made(exchange)
+    bob = actor(exchange, "bob")
+    worklist.claim_best(exchange, bob, via="api", request_id="r1")
+    monkeypatch.setattr(worklist, "REPLAY_COMMITS", 0)
+    with pytest.raises(Refused, match="nothing-to-claim"):
+        worklist.claim_best(exchange, bob, via="api", request_id="r1")
+
+
+def test_the_finer_ranking_is_bounded(exchange: Exchange) -> None:
+    """However many tasks are equally urgent, only ten times the limit are compared."""
+    for _ in range(12):
+        made(exchange)
+    last = made(exchange, speed_priority="quality")
+    worklist.catch_up(exchange, "bob")
+    ready = worklist.ready(exchange, actor(exchange, "bob"), 1)
+    assert len(ready) == 1
+    assert last in {t.id for t in worklist.ready(exchange, actor(exchange, "bob"), 13)}
+
+
+def test_workload_and_figures_from_the_exchange(exchange: Exchange) -> None:
+    """Counts by state of work, reviews that wait, and figures over the latest tasks."""
+    one, two = made(exchange), made(exchange)
+    for each in (one, two):
+        exchange.execute(Claim(each), "bob", via="api")
+        exchange.execute(Submit(each, 1, "done"), "bob", via="api")
+    exchange.execute(Approve(one), "alice", via="api")
+    worklist.catch_up(exchange, "alice")
+    empty = dict.fromkeys(statistics.WORK, 0)
+    assert statistics.workload(exchange, "bob") == {**empty, "submitted": 1, "to_review": 0}
+    assert statistics.workload(exchange, "alice") == {**empty, "to_review": 1}
+    measured = statistics.measured(exchange, "bob")
+    assert (measured.tasks, measured.approved, measured.approval_rate) == (2, 1, 1.0)
