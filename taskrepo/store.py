@@ -32,7 +32,7 @@ from taskrepo.history import object_id
 from taskrepo.packs import Pack, PackFolder
 from taskrepo.trees import FILE_MODE, TREE_MODE, Entry, Tree, first_parent, format_tree, parse_tree
 
-__all__ = ["BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Recent", "Store", "Tree", "first_parent"]
+__all__ = ["BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Recent", "Store", "Tree", "first_parent", "format_tree"]
 
 BRANCH: Final = "refs/heads/main"
 _CONFIG: Final = {
@@ -189,8 +189,8 @@ class Store:
     def publish(self, batch: "Batch", expected: str | None, new: str) -> None:
         """Make the batch durable and move `main` from `expected` to `new`. The caller holds the writer's lock.
 
-        Raises `Refused("busy")`, with nothing changed, if `main` has moved or another program keeps it locked; `OSError`
-        if the disk fails.
+        Raises `Refused("busy")`, with nothing changed, if `main` has moved or another program keeps it locked, and
+        `OSError` if the disk fails.
         """
         pack = Pack.of(batch.objects.values())
         fresh = self._packs.add(pack, keep=True)

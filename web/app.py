@@ -1,6 +1,6 @@
 """The application: one literal route table over one exchange, behind the edge.
 
-* Whatever goes wrong under `/api/` is answered as a problem; elsewhere `pages.error_page` may dress it for people.
+* Whatever goes wrong under `/api/` is answered as a problem; elsewhere `pages.error_page` shows it to people.
 * No path reaches a handler unless its bytes are UTF-8; no body reaches one beyond the limit of its kind.
 * Bottle only routes: its error pages, cookies and static files are not used.
 
@@ -15,7 +15,7 @@ import bottle
 
 from taskrepo.errors import REFUSALS, TaskrepoError
 from taskrepo.exchange import Exchange
-from taskrepo.web import api, present
+from taskrepo.web import api, login, pages, present
 from taskrepo.web.api_request import MAX_JSON, content_type
 from taskrepo.web.edge import last_resort, limit_body, problem, secure_headers, status_of
 
@@ -26,29 +26,24 @@ _CODES: Final = {400: "bad-path", 404: "not-found", 405: "method-not-allowed"}
 _ROOM: Final = 64 << 20  # what the framing of a form may add to the files in it
 _PER_FILE: Final = 4096
 
-ErrorPage = Callable[[Exchange, Any, int, str, str], bottle.HTTPResponse]
-
 
 def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplication":
     """The WSGI application of an exchange. `base_url` is where clients reach it, as far as is known."""
-    from taskrepo.web import login, pages
-
     app = bottle.Bottle()
     app.config["catchall"] = False
-    error_page: ErrorPage | None = getattr(pages, "error_page", None)
 
     def call(handler: Any) -> Callable[..., bottle.HTTPResponse]:
         def called(**parameters: str) -> bottle.HTTPResponse:
             request = bottle.request
             request.environ["taskrepo.base_url"] = base_url
-            return _called(exchange, error_page, request, lambda: handler(exchange, request, **parameters))
+            return _called(exchange, request, lambda: handler(exchange, request, **parameters))
 
         return called
 
     for method, path, handler in (*api.ROUTES, *pages.ROUTES, *login.ROUTES):
         app.route(path, method, call(handler))
     app.add_hook("before_request", _check_path)
-    app.default_error_handler = lambda error: _framework_error(exchange, error_page, error)
+    app.default_error_handler = lambda error: _framework_error(exchange, error)
     return secure_headers(last_resort(limit_body(app, lambda environ: body_limit(exchange, environ))))
 
 
@@ -65,15 +60,13 @@ class _Request:
         self.environ = environ
 
 
-def _called(
-    exchange: Exchange, error_page: ErrorPage | None, request: Any, work: Callable[[], bottle.HTTPResponse]
-) -> bottle.HTTPResponse:
+def _called(exchange: Exchange, request: Any, work: Callable[[], bottle.HTTPResponse]) -> bottle.HTTPResponse:
     try:
         return work()
     except TaskrepoError as error:
-        if error_page is None or _is_api(request.environ):
+        if _is_api(request.environ):
             raise
-        return error_page(exchange, request, status_of(error), error.code, error.message)
+        return pages.error_page(exchange, request, status_of(error), error.code, error.message)
 
 
 def _check_path() -> None:
@@ -84,7 +77,7 @@ def _check_path() -> None:
         raise bottle.HTTPError(400, "the path is not UTF-8") from None
 
 
-def _framework_error(exchange: Exchange, error_page: ErrorPage | None, error: Any) -> bottle.HTTPResponse:
+def _framework_error(exchange: Exchange, error: Any) -> bottle.HTTPResponse:
     """The answer to what Bottle itself refused: no such address, no such method, a malformed path."""
     request, status = bottle.request, int(error.status_code)
     allow = _allowed(error.get_header("Allow", ""))
@@ -92,10 +85,10 @@ def _framework_error(exchange: Exchange, error_page: ErrorPage | None, error: An
         return bottle.HTTPResponse("", 204, {"Allow": ", ".join(allow)})
     code = _CODES.get(status, "not-found")
     detail = {"bad-path": "the path cannot be read"}.get(code) or REFUSALS[code]
-    if error_page is None or _is_api(request.environ):
+    if _is_api(request.environ):
         line, headers, body = problem(status, code, detail, **({"allow": allow} if allow else {}))
         return bottle.HTTPResponse(body, line, headers)
-    page = error_page(exchange, request, status, code, detail)
+    page = pages.error_page(exchange, request, status, code, detail)
     if allow:
         page.set_header("Allow", ", ".join(allow))
     return page

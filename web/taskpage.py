@@ -28,6 +28,7 @@ from taskrepo.package import submission_folder
 from taskrepo.schema import load
 from taskrepo.web import forms, present
 from taskrepo.web.fields import ACTIONS, problems
+from taskrepo.web.markdown import MAX_TEXT
 from taskrepo.web.visit import Visit, member, page, redirect, refusal
 
 README: Final = "README.md"
@@ -210,8 +211,8 @@ def _result(visit: Visit, task: Task, told: Delivery) -> str:
 
 
 def _readme(visit: Visit, task: Task) -> str:
-    """The README's text, if it is small enough to show."""
-    return readme_text(visit, task, 5 * _SHOWN_BYTES)
+    """The README's text, if it can be shown whole."""
+    return readme_text(visit, task, MAX_TEXT)
 
 
 def readme_text(visit: Visit, task: Task, most: int) -> str:

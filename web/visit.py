@@ -233,9 +233,7 @@ def page(visit: Visit, view: str, status: int = 200, **data: Any) -> HTTPRespons
     """The page of a view. `data` are its variables; escaping is the view's default."""
     code = cookie(visit.request, cookie_name(visit.request, "flash"))
     body = rendered(view, visit=visit, flash=FLASHES.get(code, ""), now=visit.now, **data)
-    response = HTTPResponse(body, status, {"Content-Type": "text/html; charset=utf-8"})
-    if status == 401:
-        response.set_header("WWW-Authenticate", 'Bearer realm="taskrepo"')
+    response = _html(body, status)
     if code:
         set_cookie(response, visit.request, "flash", "", 0)
     if visit.seed:
@@ -250,7 +248,14 @@ def error_page(exchange: Exchange, request: LocalRequest, status: int, code: str
         with suppress(TaskrepoError):
             visit = arrive(exchange, request)
     body = rendered("error", visit=visit, flash="", now=int(time.time()), status=status, code=code, detail=detail)
-    return HTTPResponse(body, status, {"Content-Type": "text/html; charset=utf-8"})
+    return _html(body, status)
+
+
+def _html(body: str, status: int) -> HTTPResponse:
+    response = HTTPResponse(body, status, {"Content-Type": "text/html; charset=utf-8"})
+    if status == 401:
+        response.set_header("WWW-Authenticate", 'Bearer realm="taskrepo"')
+    return response
 
 
 def refusal(error: TaskrepoError) -> int:

@@ -1,4 +1,4 @@
-"""What `verify` must catch, each forgery built step by step, mostly with the exchange's own key in the forger's hands."""
+"""What `verify` must catch: forgeries built step by step, mostly with the exchange's own key in hand."""
 
 import shutil
 import zlib
@@ -121,7 +121,7 @@ def test_an_inserted_commit_is_found(scene: Scene) -> None:
 
 def test_a_commit_signed_by_a_stranger_is_found(scene: Scene) -> None:
     """A lawful next event under a key of the forger's own is refused for the key."""
-    config, forgery, _, task = scene
+    _, forgery, _, task = scene
     stranger = Signer.of(b"7" * 32)
     forgery.rewrite(forgery.position(f"archive {task}"), lambda commit: commit, stranger)
     assert problem(forgery).code == "wrong-key"
@@ -197,7 +197,7 @@ def test_a_key_does_not_count_before_it_is_registered(scene: Scene, tmp_path: Pa
 
 def test_a_key_does_not_count_after_it_is_retired(scene: Scene, tmp_path: Path) -> None:
     """A commit on top of the ledger, signed by the exchange's retired key, is found."""
-    config, _, _, task = scene
+    config, _, _, _ = scene
     old, _ = rotate(config)
     forgery = Forgery.of(config, _fresh(tmp_path))
     last = forgery.commit(len(forgery.line))
@@ -222,7 +222,7 @@ def test_a_back_dated_commit_of_a_retired_key_is_found_though_git_calls_it_good(
 
 def test_a_second_signature_header_is_found_though_git_calls_it_good(scene: Scene, tmp_path: Path) -> None:
     """Git reads the first gpgsig and ignores a second; the ledger's grammar has exactly one."""
-    _, forgery, signer, _ = scene
+    _, forgery, _, _ = scene
     last = forgery.store.read(forgery.line[-1], "commit")
     head, signature, rest = last.partition(b"gpgsig ")
     block = rest[: rest.index(b"-----END SSH SIGNATURE-----\n") + len(b"-----END SSH SIGNATURE-----\n")]

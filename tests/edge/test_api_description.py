@@ -91,6 +91,22 @@ def test_paths_that_are_no_text(site: Site, path: str) -> None:
     assert answer.startswith(b"HTTP/1.1 400 ") and b'"bad-path"' in answer
 
 
+def test_errors_of_pages_are_pages(site: Site) -> None:
+    """Outside the API the framework's and the handlers' refusals are shown as HTML, with the same status."""
+
+    def asked(method: str, path: str) -> bytes:
+        return site.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+    for method, path, status in (
+        ("GET", "/nothing", b"404"), ("DELETE", "/help", b"405"), ("GET", "/%ff", b"400"),
+        ("GET", "/static/none.css", b"404"), ("OPTIONS", "/help", b"204"),
+    ):  # fmt: skip
+        answer = asked(method, path)
+        assert answer.startswith(b"HTTP/1.1 " + status), (path, answer[:200])
+        assert (b"<html" in answer) == (status != b"204")
+    assert b"Allow: GET, HEAD, OPTIONS" in asked("DELETE", "/help")
+
+
 def test_answers_carry_the_security_headers(site: Site) -> None:
     """Answers and refusals alike are not to be sniffed, framed or kept by caches."""
     for answer in (site.get("bob", "/me"), site.get("", "/me"), site.get("bob", "/nothing")):

@@ -103,7 +103,10 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(["me"]) == 130
 
 
-@pytest.mark.parametrize("words", [["list", "--limit", "x"], ["list", "-x"], ["actor"], ["fail", "4k7q"], ["--json"], ["actor", "sho"]])
+@pytest.mark.parametrize(
+    "words",
+    [["list", "--limit", "x"], ["list", "-x"], ["actor"], ["fail", "4k7q"], ["--json"], ["actor", "sho"]],
+)
 def test_usage_is_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Arguments that do not fit are refused in one sentence that names the way to the help."""
     assert cli.main(words) == 2

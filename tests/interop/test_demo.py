@@ -54,7 +54,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
         address = re.search(r"http://[^\s/]+", server.stdout.readline())
         assert address
         told = run(sys.executable, ROOT / "tools" / "demo.py", "--url", address[0], "--data", data)
-        run("git", "clone", "--quiet", data / "exchange.git", folder / "clone", environment={"GIT_LFS_SKIP_SMUDGE": "1"})
+        run("git", "clone", "--quiet", data / "exchange.git", folder / "clone")
         yield data, folder / "clone", told
     finally:
         server.terminate()

@@ -44,9 +44,9 @@ class Shell:
     def __call__(self, *words: str, stdin: bytes = b"") -> Said:
         """Run a command within this process."""
         out, err = io.StringIO(), io.StringIO()
-        with self._environment(), _standard_input(stdin), contextlib.redirect_stdout(out):
-            with contextlib.redirect_stderr(err):
-                code = main(words)
+        redirected = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+        with self._environment(), _standard_input(stdin), redirected[0], redirected[1]:
+            code = main(words)
         return Said(code, out.getvalue(), err.getvalue())
 
     def json(self, *words: str, stdin: bytes = b"") -> Any:
@@ -63,7 +63,8 @@ class Shell:
 
     def script(self, *words: str, stdin: bytes = b"", **more: str) -> Said:
         """Run the installed script in a process of its own."""
-        done = subprocess.run([SCRIPT, *words], input=stdin, capture_output=True, env=self.environment(**more), timeout=60)
+        environment = self.environment(**more)
+        done = subprocess.run([SCRIPT, *words], input=stdin, capture_output=True, env=environment, timeout=60)
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def started(self, *words: str, **more: str) -> "subprocess.Popen[bytes]":
@@ -78,9 +79,9 @@ class Shell:
 
     @contextlib.contextmanager
     def _environment(self) -> Iterator[None]:
-        before = dict(os.environ)
+        before, wanted = dict(os.environ), self.environment()
         os.environ.clear()
-        os.environ.update(self.environment())
+        os.environ.update(wanted)
         try:
             yield
         finally:

@@ -210,9 +210,11 @@ def test_a_form_streams_files_with_their_paths(serving: Serving, tmp_path: Path)
     client.create(Package(b"title: t", (Upload("input/a.csv", file, 4), Upload("README.md", file, 4))), draft=True)
     body = server.requests[0].decode()
     assert 'name="manifest"\r\n\r\ntitle: t\r\n' in body and 'name="state"\r\n\r\ndraft\r\n' in body
-    assert 'name="input/a.csv"; filename="a.csv"\r\n\r\n1\n2\n\r\n' in body and 'name="files"; filename="README.md"' in body
+    assert 'name="input/a.csv"; filename="a.csv"\r\n\r\n1\n2\n\r\n' in body
+    assert 'name="files"; filename="README.md"' in body
     client.command("submit", "4k7q", {"execution": 2, "summary": "Done"})
-    assert server.requests[1].startswith(b"POST /api/v1/tasks/4k7q/submissions") and b"\r\n\r\n2\r\n" in server.requests[1]
+    second = server.requests[1]
+    assert second.startswith(b"POST /api/v1/tasks/4k7q/submissions ") and b"\r\n\r\n2\r\n" in second
 
 
 @pytest.mark.parametrize("size", [2, 6])

@@ -56,7 +56,7 @@
 % if not steps and "revise" not in offered:
 <p class="meta">Nothing just now, but you can comment below.</p>
 % end
-% if "claim" not in offered and task["state"] != "archived" and reasons:
+% if reasons and task["state"] != "archived" and task["assignee"] != visit.actor.id:
 <details class="step"{{" open" if task["state"] == "published" else ""}}>
   <summary>Why can't I claim this?</summary>
   <ul>
