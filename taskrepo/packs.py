@@ -224,7 +224,6 @@ def _split(data: bytes, index: bytes) -> Iterable[_Entry]:
     if not index.startswith(_INDEX_MAGIC) or len(index) != size or index[-40:-20] != data[-20:]:
         raise Invalid("bad-pack", "pack", "the index is not of this pack")
     checks = struct.unpack_from(f">{count}I", index, _FANOUT_END + count * 20)
-    checks = struct.unpack_from(f">{count}I", index, _FANOUT_END + count * 20)
     offsets = struct.unpack_from(f">{count}I", index, _FANOUT_END + count * 24)
     order = sorted(range(count), key=offsets.__getitem__)
     ends = [*(offsets[i] for i in order[1:]), len(data) - _TRAILER]
@@ -232,9 +231,7 @@ def _split(data: bytes, index: bytes) -> Iterable[_Entry]:
         packed = data[offsets[i] : end]
         if zlib.crc32(packed) != checks[i]:
             raise Invalid("bad-pack", "pack", "is damaged: an entry's checksum does not match")
-        if packed[0] >> 4 & 7 not in KINDS.values():
+        if not packed or packed[0] >> 4 & 7 not in KINDS.values():
             raise Invalid("bad-pack", "pack", "holds deltas")
-        if zlib.crc32(packed) != checks[i]:
-            raise Invalid("bad-pack", "pack", "is damaged")
         start = _FANOUT_END + i * 20
         yield index[start : start + 20], packed

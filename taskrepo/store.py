@@ -32,7 +32,9 @@ from taskrepo.history import object_id
 from taskrepo.packs import Pack, PackFolder
 from taskrepo.trees import FILE_MODE, TREE_MODE, Entry, Tree, first_parent, format_tree, parse_tree
 
-__all__ = ["BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Recent", "Store", "Tree", "first_parent", "format_tree"]
+__all__ = [
+    "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Recent", "Store", "Tree", "first_parent", "format_tree",
+]  # fmt: skip
 
 BRANCH: Final = "refs/heads/main"
 _CONFIG: Final = {

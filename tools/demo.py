@@ -10,21 +10,21 @@ Run it on the machine of the exchange: it issues sign-in links and a key from th
 """
 
 import argparse
-import csv
-import io
 import json
-import math
-import statistics
 import sys
 import time
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
 
 import urllib3
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "data" / "examples"))
+
+from summarise import report, summarise
 
 from taskrepo.accounts import Accounts
 from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
@@ -98,13 +98,14 @@ class Story:
         agent.post(f"tasks/{task}/progress", {"execution": execution, "percent": 60, "note": note})
         self.tell(task)
         say("It submits a result, a log and a report that forgets to say which planet is densest")
-        agent.submit(task, execution, "Statistics of all four columns.", result, report(result, False), log)
+        incomplete = report(result, names_densest=False)
+        agent.submit(task, execution, "Statistics of all four columns.", result, incomplete, log)
         self.tell(task)
         say("Carol reads the submission and rejects it, with the reason")
         carol.act(task, "reject", {"reason": "The report must say in words which planet is densest."})
         say("The agent takes it up again and delivers anew; Carol approves")
         agent.post(f"tasks/{task}/rework", {"execution": execution})
-        agent.submit(task, execution, "The report names the densest planet now.", result, report(result, True), log)
+        agent.submit(task, execution, "The report names the densest planet now.", result, report(result), log)
         carol.act(task, "approve", {"reason": "Complete and readable."})
         alice.act(task, "archive", {})
         self.tell(task)
@@ -183,55 +184,6 @@ def say(text: str) -> None:
 
 
 # ── the work ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def summarise(table: bytes) -> tuple[dict[str, Any], str]:
-    """The statistics the package asks for, computed from the CSV file itself, and a log of the computation."""
-    rows = list(csv.DictReader(io.StringIO(table.decode())))
-    names = [name for name in rows[0] if all(is_number(row[name]) for row in rows)]
-    columns = {name: figures([float(row[name]) for row in rows]) for name in names}
-    density = {row["planet"]: 1e24 * float(row["mass_1e24_kg"]) / volume(float(row["diameter_km"])) for row in rows}
-    ranked = sorted(density, key=density.__getitem__, reverse=True)
-    log = [f"{len(rows)} rows; numeric columns: {', '.join(names)}"]
-    log += [f"{planet}: {density[planet]:.0f} kg/m3" for planet in ranked]
-    by_density = [{"planet": planet, "kg_per_m3": round(density[planet])} for planet in ranked]
-    return {"rows": len(rows), "columns": columns, "by_density": by_density}, "\n".join(log) + "\n"
-
-
-def figures(values: Sequence[float]) -> dict[str, float]:
-    """Count, extremes, mean, median and sample standard deviation."""
-    return {
-        "count": len(values),
-        "min": min(values),
-        "max": max(values),
-        "mean": round(statistics.fmean(values), 4),
-        "median": round(statistics.median(values), 4),
-        "stdev": round(statistics.stdev(values), 4),
-    }
-
-
-def volume(diameter_km: float) -> float:
-    """The volume of a sphere in cubic metres."""
-    return math.pi / 6 * (diameter_km * 1000) ** 3
-
-
-def is_number(text: str) -> bool:
-    """Whether a cell is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def report(result: Mapping[str, Any], names_densest: bool) -> str:
-    """The page for people."""
-    lines = ["# The planets in figures", "", "| column | mean | median | stdev |", "|---|---|---|---|"]
-    lines += [f"| {n} | {f['mean']} | {f['median']} | {f['stdev']} |" for n, f in result["columns"].items()]
-    if names_densest:
-        first = result["by_density"][0]
-        lines += ["", f"{first['planet']} is the densest planet, with {first['kg_per_m3']} kg/m³ on average."]
-    return "\n".join(lines) + "\n"
 
 
 def proofread(text: str) -> tuple[str, list[tuple[str, str]]]:

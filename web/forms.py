@@ -6,8 +6,8 @@
 * A problem is shown beside its field if it has one.
 * Nothing is decided here: bodies go through `parse`, and so through the same schemas as the API's.
 
->>> manifest_body({"title": "Count words", "description": "In `input/`.", "labels": "a, b", "priority": "2"})
-{'title': 'Count words', 'description': 'In `input/`.', 'labels': ['a', 'b'], 'priority': 2}
+>>> manifest_body({"title": "Count words", "description": "In `input/`.", "priority": "2", "labels": "a, b"})
+{'title': 'Count words', 'description': 'In `input/`.', 'priority': 2, 'labels': ['a', 'b']}
 """
 
 import io

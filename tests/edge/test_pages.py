@@ -781,7 +781,8 @@ def test_manifest_survives_its_form() -> None:
 
     manifest = Manifest(
         "t", "d\n\n- x", acceptance=(Criterion("a", "1"), Criterion("b")), labels=("x", "y"), due_at=1795226799,
-        deliverables=(Deliverable("d", "p", "text/csv", False), Deliverable("", "q"), Deliverable("w|v", "r"), Deliverable("plain")),
+        deliverables=(Deliverable("d", "p", "text/csv", False), Deliverable("", "q"), Deliverable("w|v", "r"),
+                      Deliverable("plain")),
         lease_seconds=60, max_attempts=2, external_id="e", source_context="kept", priority=5,
     )  # fmt: skip
     assert parse.manifest(manifest_body(manifest_values(manifest), manifest)) == manifest

@@ -167,7 +167,7 @@ HOSTILE_YAML = {
     "brackets": b"[" * 60_000,
     "dashes": b"- " * 30_000,
     "questions": b"? " * 30_000,
-    "a billion laughs": b"a: &a [x]\n" + b"".join(b"%c: &%c [*%c,*%c]\n" % (i, i, i - 1, i - 1) for i in range(98, 120)),
+    "a billion laughs": b"a: &a [x]\n" + b"".join(b"%c: &%c [*%c]\n" % (i, i, i - 1) for i in range(98, 120)),
     "keys": b"".join(b"k%d: 1\n" % i for i in range(6000)) + b"k1: 2\n",
     "a long plain text": b"a " * 30_000 + b": b",
     "quotes": b"'" * 60_001,

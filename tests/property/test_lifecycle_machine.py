@@ -307,7 +307,7 @@ def test_the_invariants_hold() -> None:
     """Under any commands the invariants hold, and each event can be read back from what it wrote."""
     HAPPENED.clear()
     profile = settings(max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(Lifecycle, settings=profile)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Lifecycle, settings=profile)
     assert len(HAPPENED) >= 10, "the sequences must get beyond the first steps to mean anything"
 
 

@@ -273,6 +273,15 @@ def test_a_manifest_of_a_person() -> None:
         package.parse_manifest(b"title: x\n\tdescription: d\n")
 
 
+def test_reading_without_the_schema() -> None:
+    """What the exchange wrote itself may be read without checking its shape once more, with the same result."""
+    event, after = _step(None, Create(ID, MANIFEST, (_file("input/a"),)), ALICE)
+    writes: dict[str, Any] = package.render(event, None, after)
+    files = package.read_files(writes["files.yaml"], strict=False)
+    manifest = package.read_manifest(writes["manifest.yaml"], strict=False)
+    assert package.read_record(writes["task.yaml"], manifest, files, strict=False) == after
+
+
 @pytest.mark.parametrize(
     "data",
     [

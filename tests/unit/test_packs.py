@@ -22,7 +22,8 @@ def _history() -> list[tuple[str, bytes]]:
 
 
 def _git(*args: Any, **options: Any) -> str:
-    return subprocess.run(["git", *args], check=True, capture_output=True, **options).stdout.decode()
+    told: bytes = subprocess.run(["git", *args], check=True, capture_output=True, **options).stdout
+    return told.decode()
 
 
 def _repository(folder: Path, *packs: Pack) -> Path:

@@ -64,9 +64,9 @@ def test_ssh_keygen_reads_the_signers(tmp_path: Path) -> None:
     signers = roster.render(None, replace(DIRECTORY, actors={"bob": owner}))["allowed_signers"]
     (tmp_path / "signers").write_bytes(signers)
     (tmp_path / "m").write_bytes(b"message")
-    sign = ["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", tmp_path / "k", tmp_path / "m"]
+    sign: list[str | Path] = ["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", tmp_path / "k", tmp_path / "m"]
     subprocess.run(sign, check=True, capture_output=True)
-    find = ["ssh-keygen", "-Y", "find-principals", "-f", tmp_path / "signers", "-s", tmp_path / "m.sig"]
+    find: list[str | Path] = ["ssh-keygen", "-Y", "find-principals", "-f", tmp_path / "signers", "-s", tmp_path / "m.sig"]
     assert subprocess.run(find, check=True, capture_output=True).stdout == b"bob@taskrepo.invalid\n"
 
 

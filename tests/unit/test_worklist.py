@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskrepo import history, statistics, worklist
-from taskrepo.commands import AddActor, Approve, Ask, Claim, Comment, Reject, Release, Submit
+from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Comment, Reject, Release, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange, found
@@ -172,6 +172,35 @@ def test_an_old_request_id_is_looked_for_only_so_far(exchange: Exchange, monkeyp
     monkeypatch.setattr(worklist, "REPLAY_COMMITS", 0)
     with pytest.raises(Refused, match="nothing-to-claim"):
         worklist.claim_best(exchange, bob, via="api", request_id="r1")
+
+
+def test_what_is_wrong_with_the_caller_is_told(exchange: Exchange) -> None:
+    """A refusal that is not about the task ends the search for another."""
+    made(exchange)
+    bob = actor(exchange, "bob")
+    exchange.govern(ChangeActor("bob", active=False), "admin", via="api")
+    with pytest.raises(Refused, match="actor-suspended"):
+        worklist.claim_best(exchange, bob, via="api")
+
+
+def test_a_search_looks_at_so_many_tasks_and_no_more(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is searched page by page up to its bound."""
+    for _ in range(3):
+        made(exchange)
+    monkeypatch.setattr(worklist, "MAX_LIMIT", 1)
+    monkeypatch.setattr(worklist, "SCAN", 2)
+    worklist.catch_up(exchange, "bob")
+    assert len(worklist.ready(exchange, actor(exchange, "bob"), 10)) == 2
+
+
+def test_a_search_that_only_loses_ends(exchange: Exchange) -> None:
+    """Where every claim is refused, because the caller can do less by now, there is nothing to claim."""
+    made(exchange, reasoning_tier="medium")
+    bob = actor(exchange, "bob")
+    weak = replace(bob.capabilities, reasoning_tier="low")
+    exchange.govern(ChangeActor("bob", capabilities=weak), "admin", via="api")
+    with pytest.raises(Refused, match="nothing-to-claim"):
+        worklist.claim_best(exchange, bob, via="api")
 
 
 def test_the_finer_ranking_is_bounded(exchange: Exchange) -> None:
