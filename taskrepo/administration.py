@@ -89,7 +89,7 @@ def serve(args: Namespace, terminal: Terminal) -> Answer:
         exchange.follower.start()
         with Housekeeping(exchange):
             serve_app(make_app(exchange), host, port, server=args.server, workers=args.workers, on_ready=ready)
-    return Answer(None, code=0)
+    return Answer(None)
 
 
 # ── actors ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ taskrepo: usage: 'frobnicate' is not a command; `taskrepo --help` lists them
 2
 """
 
+import errno
 import os
 import sys
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -31,6 +32,8 @@ MALFORMED: Final = 2
 UNREACHABLE: Final = 3
 FAULT: Final = 4
 INTERRUPTED: Final = 130
+# What the machine refuses, not what taskrepo did wrong.
+_SURROUNDINGS: Final = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS, errno.ENOSPC})
 _CODES: Final = {"unreachable": UNREACHABLE, "internal": FAULT}
 _ENVIRONMENT: Final = """\
 Environment:
@@ -69,6 +72,8 @@ def _answered(arguments: Sequence[str], terminal: Terminal) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _SURROUNDINGS and error.filename:
+            return _report(Invalid("unusable-file", str(error.filename), str(error.strerror)), terminal)
         return _report_fault(error, terminal)
 
 

@@ -79,8 +79,13 @@ class Client:
         return self._get(_task(task))
 
     def events(self, task: str) -> Json:
-        """Its history, oldest first."""
-        return self._get(f"{_task(task)}/events")
+        """Its whole history, oldest first, put together from as many answers as it takes."""
+        page = self._get(f"{_task(task)}/events")
+        events = page["events"]
+        while page.get("earlier"):
+            page = self._get(f"{_task(task)}/events?" + urlencode({"before": page["earlier"]}))
+            events = page["events"] + events
+        return {"events": events}
 
     def queue(self) -> Json:
         """The caller's ranked work."""

@@ -42,6 +42,8 @@ def claim(args: Namespace, desk: Desk) -> Answer:
     """Claim a task, or the best one there is."""
     if args.next == bool(args.id):
         raise Invalid("usage", "", "claim takes either a task's ID or --next")
+    if args.next and args.if_match:
+        raise Invalid("usage", "", "--if-match is for a task that is named by its ID")
     if args.next:
         return _changed(desk.claim_next(request_id=args.idempotency_key))
     return _given(args, desk, {}, ())

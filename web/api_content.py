@@ -54,7 +54,7 @@ class Package:
 @contextmanager
 def package_content(exchange: Exchange, request: Any, policy: Policy, state: str) -> Iterator[Package]:
     """The package in a JSON, multipart or archive body; `state` is what the query says, for an archive."""
-    kind = content_type(request)
+    kind = content_type(request.environ)
     with ExitStack() as held:
         if kind == FORM:
             yield _package_form(exchange, request, policy, held)
@@ -72,7 +72,7 @@ def command_content(
     with ExitStack() as held:
         body: Any
         files: tuple[File, ...] = ()
-        if name in WITH_FILES and content_type(request) == FORM:
+        if name in WITH_FILES and content_type(request.environ) == FORM:
             body, files = _command_form(exchange, request, policy, held, name)
         else:
             body = json_body(request, MAX_BYTES if name == "revise" else MAX_JSON)
@@ -117,7 +117,7 @@ def _package_form(exchange: Exchange, request: Any, policy: Policy, held: ExitSt
 
 def _package_archive(exchange: Exchange, request: Any, policy: Policy, held: ExitStack, state: str) -> Package:
     stream = intake.body(request.environ, policy.max_task_bytes + policy.max_files * intake.MAX_FIELD_NAME + MAX_JSON)
-    package = read_archive(stream, ARCHIVES[content_type(request)], exchange.staging, policy)
+    package = read_archive(stream, ARCHIVES[content_type(request.environ)], exchange.staging, policy)
     held.callback(exchange.staging.release, *(file.sha256 for file in package.files))
     return Package(manifest_text(package.manifest), package.files, _is_draft(state))
 
@@ -228,7 +228,7 @@ def stage_body(exchange: Exchange, held: ExitStack, request: Any, path: str, pol
     Raises `Invalid("bad-path" | "truncated-body")` and `Refused("too-large" | "file-too-large")`.
     """
     (checked,) = guard.check_package_paths((path,), "path")
-    if content_type(request) == FORM:
+    if content_type(request.environ) == FORM:
         raise Refused("unsupported-media-type", "this address takes the file itself, not a form")
     file = exchange.staging.receive(
         intake.body(request.environ, policy.max_file_bytes),

@@ -139,9 +139,9 @@ def request_id(request: Any) -> str | None:
 # ── bodies and answers ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def content_type(request: Any) -> str:
+def content_type(environ: Mapping[str, Any]) -> str:
     """The media type of the body, in lower case; empty if the request names none."""
-    return str(request.environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+    return str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
 
 
 def json_body(request: Any, limit: int = MAX_JSON) -> Any:
@@ -149,7 +149,7 @@ def json_body(request: Any, limit: int = MAX_JSON) -> Any:
 
     Raises `Refused("unsupported-media-type" | "too-large")` and what `load_json` raises.
     """
-    kind = content_type(request)
+    kind = content_type(request.environ)
     if kind not in ("", "application/json"):
         raise Refused("unsupported-media-type", f"this address takes application/json, not {kind[:60]}")
     data = intake.body(request.environ, limit).read()

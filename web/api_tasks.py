@@ -63,7 +63,7 @@ def list_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 
 def create_task(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`POST /tasks`: a new task from a manifest, a form or an archive."""
-    archive = content_type(request) in ARCHIVES
+    archive = content_type(request.environ) in ARCHIVES
     caller = enter(exchange, request, *(("state",) if archive else ()))
     without_conditions(request)
     repeat, state = request_id(request), caller.query.get("state", "published")

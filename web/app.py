@@ -49,15 +49,10 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
 
 def body_limit(exchange: Exchange, environ: "WSGIEnvironment") -> int:
     """The most bytes a body may have: for JSON a constant, for what brings files what the policy allows a task."""
-    if content_type(_Request(environ)) == "application/json":
+    if content_type(environ) == "application/json":
         return MAX_JSON
     policy = exchange.snapshot().policy
     return policy.max_task_bytes + policy.max_files * _PER_FILE + _ROOM
-
-
-class _Request:
-    def __init__(self, environ: "WSGIEnvironment") -> None:
-        self.environ = environ
 
 
 def _called(exchange: Exchange, request: Any, work: Callable[[], bottle.HTTPResponse]) -> bottle.HTTPResponse:

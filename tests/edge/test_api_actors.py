@@ -123,6 +123,17 @@ def test_refusals(site: Site) -> None:
     assert (site.head(), len(site.exchange.accounts.keys())) == (before[0], len(before[1]))
 
 
+def test_an_idempotency_key_the_ledger_cannot_hold(site: Site) -> None:
+    """Also in the directory a malformed key changes nothing; a repeated addition finds the id taken."""
+    before, keyed = site.head(), {"Idempotency-Key": "a b"}
+    body = {"id": "keyed", "type": "agent"}
+    assert site.post("admin", "/actors", body, headers=keyed).code == "bad-request-id"
+    assert site.head() == before
+    keyed = {"Idempotency-Key": "add-1"}
+    statuses = [site.post("admin", "/actors", body, headers=keyed).status for _ in range(2)]
+    assert statuses == [201, 409]
+
+
 def test_a_key_of_another_cannot_be_revoked_as_ones_own(site: Site) -> None:
     """The address must name the key's own actor."""
     (key,) = site.get("carol", "/actors/carol/api-keys").json["api_keys"]

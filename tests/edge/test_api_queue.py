@@ -163,7 +163,7 @@ def test_ids_are_found_only_where_they_begin() -> None:
     """Twenty bytes that straddle two remembered ids are not one of them."""
     first, second = bytes(range(20)), bytes(range(20, 40))
     straddling = (first + second)[10:30]
-    site.task(state="draft")
+    assert _find(bytearray(first + second), straddling) is None
     assert _find(bytearray(first + second + straddling), straddling) == 2
 
 
@@ -172,7 +172,7 @@ def test_stats_count_and_name_the_oldest(site: Site) -> None:
     nothing = site.get("bob", "/stats").json
     assert nothing["oldest"] == {"published": None, "submitted": None, "question": None}
     old, review, asked, automatic = site.task(), site.task(), site.task(), site.task(review="none")
-    assert site.task() != site.task(state="draft")
+    site.task(state="draft")
     for task in (review, automatic):
         done(site, task)
     site.post("bob", f"/tasks/{asked}/claim")

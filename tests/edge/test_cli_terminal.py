@@ -39,7 +39,8 @@ def test_text_keeps_its_letters_and_loses_what_steers() -> None:
 
 def test_tables_are_drawn_on_terminals_and_plain_on_pipes() -> None:
     """On a terminal there is style; with NO_COLOR, TERM=dumb or on a pipe there is no escape sequence."""
-    answer = Answer({}, ("Tasks:", Table(("id", "title"), [("4k7q", "[bold]x[/bold] :smile: " + HOSTILE)]), Table(("a",), [])))
+    rows = [("4k7q", "[bold]x[/bold] :smile: " + HOSTILE)]
+    answer = Answer({}, ("Tasks:", Table(("id", "title"), rows), Table(("a",), [])))
     screen = Screen()
     on(screen).show(answer)
     drawn = screen.getvalue()
@@ -84,7 +85,9 @@ def _fails(error: BaseException) -> Any:
     return carry_out
 
 
-def test_a_fault_is_exit_code_4_and_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_is_exit_code_4_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Anything unforeseen is told in one sentence, as a problem with --json, with its traceback only on request."""
     monkeypatch.setattr(cli, "_carry_out", _fails(ZeroDivisionError("oh\x1bno")))
     assert cli.main(["me"]) == 4
@@ -95,6 +98,13 @@ def test_a_fault_is_exit_code_4_and_says_so(monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setenv("TASKREPO_DEBUG", "1")
     assert cli.main(["me"]) == 4
     assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_what_the_machine_refuses_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A data folder that cannot be made is named, with exit code 2."""
+    (tmp_path / "file").write_text("")
+    assert cli.main(["init", "--data", str(tmp_path / "file" / "x")]) == 2
+    assert capsys.readouterr().err == f"taskrepo: unusable-file: {tmp_path / 'file' / 'x'}: Not a directory\n"
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -251,6 +251,13 @@ def test_content_streams_and_refusals_of_it_are_raised(serving: Serving) -> None
             pass
 
 
+def test_a_long_history_is_put_together(serving: Serving) -> None:
+    """A history that takes several answers is one, oldest first."""
+    server, client = serving(answer(200, {"events": [3], "earlier": "c3"}), answer(200, {"events": [1, 2]}))
+    assert client.events("4k7q") == {"events": [1, 2, 3]}
+    assert server.requests[1].startswith(b"GET /api/v1/tasks/4k7q/events?before=c3 ")
+
+
 def test_a_heartbeat_is_tried_once(serving: Serving) -> None:
     """Whoever keeps a lease alive hears of a failure at once."""
     server, client = serving(problem(503, "busy"), answer(200, {}))
@@ -288,6 +295,6 @@ def test_what_cannot_be_a_header_or_an_id_is_refused(serving: Serving) -> None:
 
 def test_an_id_cannot_leave_its_place_in_the_address(serving: Serving) -> None:
     """Slashes and question marks of an id are escaped."""
-    server, client = serving(answer(200, {}))
+    server, client = serving(answer(200, {"events": []}))
     client.events("../me?x#y")
     assert server.requests[0].startswith(b"GET /api/v1/tasks/..%2Fme%3Fx%23y/events ")

@@ -66,8 +66,8 @@ def test_ssh_keygen_reads_the_signers(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(b"message")
     sign: list[str | Path] = ["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", tmp_path / "k", tmp_path / "m"]
     subprocess.run(sign, check=True, capture_output=True)
-    find: list[str | Path] = ["ssh-keygen", "-Y", "find-principals", "-f", tmp_path / "signers", "-s", tmp_path / "m.sig"]
-    assert subprocess.run(find, check=True, capture_output=True).stdout == b"bob@taskrepo.invalid\n"
+    find: list[str | Path] = ["ssh-keygen", "-Y", "find-principals", "-s", tmp_path / "m.sig", "-f", "signers"]
+    assert subprocess.run(find, check=True, capture_output=True, cwd=tmp_path).stdout == b"bob@taskrepo.invalid\n"
 
 
 @pytest.mark.parametrize(

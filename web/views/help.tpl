@@ -36,7 +36,8 @@ curl -H "Authorization: Bearer $TASKREPO_KEY" -F execution=1 -F summary="Done." 
 curl -H "Authorization: Bearer $TASKREPO_KEY" -H "Content-Type: application/zip" \
   --data-binary @package.zip $TASKREPO_URL/api/v1/tasks</pre>
 <h2 id="check">Clone it and check it</h2>
-<pre>git clone {{base}}/exchange.git
+<p>The ledger is the repository <code>exchange.git</code> in the exchange's data folder, here called <code>DATA</code>. Whoever can read that folder, on its machine or over ssh (<code>host:DATA/exchange.git</code>), can clone it.</p>
+<pre>git clone DATA/exchange.git exchange
 cd exchange
 git log --first-parent --format='%h %ad %s' --date=iso
 git config gpg.ssh.allowedSignersFile "$PWD/allowed_signers"

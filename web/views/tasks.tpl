@@ -5,7 +5,7 @@
 </div>
 <nav class="tabs" aria-label="By state">
 % bare = {**asked, "state": ""}
-  <a href="{{address(bare)}}"{{!' aria-current="page"' if not asked["state"] else ''}}>all</a>
+  <a href="{{address(bare)}}"{{!' aria-current="page"' if not asked["state"] else ''}}>live</a>
 % for state in states:
 % if counts[state] or asked["state"] == state:
   <a href="{{address({**asked, "state": state})}}"{{!' aria-current="page"' if asked["state"] == state else ''}}>{{state}} <span class="count">{{counts[state]}}</span></a>
@@ -83,6 +83,11 @@
 <div class="empty">
   <p><strong>No task matches.</strong></p>
   <p>Use fewer words, or <a href="/tasks">show all tasks</a>.</p>
+</div>
+% elif counts["archived"]:
+<div class="empty">
+  <p><strong>No task is live.</strong></p>
+  <p><a href="/tasks/new">Publish a new one</a>, or look at <a href="/tasks?state=archived">what is archived</a>.</p>
 </div>
 % else:
 <div class="empty">
