@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from taskrepo.commands import AddActor, Claim, Create, Progress, Release
+from taskrepo.commands import AddActor, Claim, Progress, Release
 from taskrepo.config import Config
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange, found
@@ -28,11 +28,11 @@ from taskrepo.index import Index
 from taskrepo.ledger import changed_tasks
 from taskrepo.model import File, FileKind, Manifest, Policy
 from taskrepo.query import Query
+from taskrepo.store import Store
 from taskrepo.verify import verify
 
 ACTORS: Final = (("alice", "human"), ("bob", "agent"), ("carol", "human"))
 QUERIES: Final = (Query(), Query("torture"), Query(states=("claimed",)), Query(assignee="bob"), Query(sort="created"))
-TASK: Final = "4k7q2m9x"
 
 
 def git(where: Path, *words: object, stdin: bytes | None = None) -> str:
@@ -219,10 +219,8 @@ def cut_off(config: Config, request_id: str) -> None:
         exchange.create(Manifest("Once", "d"), (), "alice", via="api", request_id=request_id)
 
 
-def killed_moving(config: Config) -> None:
-    """Be killed between taking the lock on main and moving it."""
-    with opened(config) as exchange:
-        real = exchange.store.head
-        calls = iter(range(100))
-        exchange.store.head = lambda: real() if next(calls) < 2 else os.kill(os.getpid(), 9)  # type: ignore[assignment]
-        exchange.execute(Create(TASK, Manifest("t", "d")), "alice", via="api")
+def keeper(repository: Path, answers: Path) -> None:
+    """Take the lock on main as a writer does, say so, and keep it."""
+    with Store(repository)._locked_branch():
+        _say(answers, "kept")
+        time.sleep(600)
