@@ -3,16 +3,15 @@
 * An event is made by `decide` and by nothing else; `evolve` applies it without policy, clock or directory.
 * Two events are equal exactly when they change the ledger in the same way, apart from the door they came through.
 
+>>> from taskrepo.commands import Publish
 >>> Event(Publish("4k7q2m9x"), "alice", 1763690000, "draft", "published").name
 'published'
 """
 
 from dataclasses import dataclass
 
-from taskrepo.commands import Command, DirectoryCommand, Publish
+from taskrepo.commands import Command, DirectoryCommand
 from taskrepo.model import File, State
-
-__all__ = ["Content", "Event", "Publish"]
 
 
 @dataclass(frozen=True, slots=True)

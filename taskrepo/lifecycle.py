@@ -40,27 +40,24 @@ from taskrepo.commands import (
     Submit,
 )
 from taskrepo.errors import Refused
-from taskrepo.events import Content, Event
+from taskrepo.events import Event
+from taskrepo.evolution import evolve, with_heartbeat
+from taskrepo.inference import infer
 from taskrepo.matching import shortfalls
 from taskrepo.model import (
-    EXCHANGE,
     HELD,
     STATES,
     Actor,
-    Execution,
     File,
-    Lease,
     Manifest,
-    Outcome,
     Policy,
-    Question,
-    Review,
-    Stamp,
     State,
-    Submission,
     Task,
     iso,
 )
+from taskrepo.roles import has_role, holds, reviewer
+
+__all__ = ["RULES", "Rule", "allowed", "beat", "decide", "eligibility", "evolve", "infer", "reviewer", "with_heartbeat"]
 
 MAX_EXECUTIONS: Final = 200
 
@@ -100,16 +97,12 @@ RULES: Final[dict[type[Command], Rule]] = {
     Archive: _rule("approved rejected failed cancelled", "archived", "publisher admin"),
     Comment: _rule("any", None, "anyone"),
 }
-_CLOSING: Final = frozenset({"approved", "failed", "cancelled"})
 _DENIALS: Final = {
     "publisher": "not-publisher",
     "executor": "not-executor",
     "reviewer": "not-reviewer",
     "exchange": "exchange-only",
 }
-
-
-# ── deciding ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def decide(
@@ -151,7 +144,7 @@ def decide(
 def eligibility(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
     """Why `actor` may not execute this task: every reason, or none."""
     reasons = shortfalls(task.manifest, actor)
-    if _reviewer(task) == actor.id and not policy.self_review:
+    if reviewer(task) == actor.id and not policy.self_review:
         reasons += ("you are its only reviewer, and nobody reviews their own work here",)
     return reasons
 
@@ -169,21 +162,6 @@ def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> 
     _check_state(task, command)
     _check_role(task, command, actor, policy)
     return with_heartbeat(task, now)
-
-
-def with_heartbeat(task: Task, at: int | None) -> Task:
-    """The task with the heartbeat of time `at` taken into account, if it is news. It never shortens the lease."""
-    last, lease = task.execution, task.lease
-    if at is None or last is None or lease is None or at <= (last.heartbeat_at or 0):
-        return task
-    renewed = _renewed(lease, at)
-    heard = _with_execution(task, replace(last, heartbeat_at=at))
-    return replace(heard, lease=renewed) if renewed.until > lease.until else heard
-
-
-def reviewer(task: Task) -> str:
-    """Who reviews: an actor's id, `anyone`, or `none`."""
-    return _reviewer(task)
 
 
 def _decide_create(
@@ -242,59 +220,11 @@ def _already_claimed(task: Task) -> Refused:
 
 def _check_role(task: Task, command: Command, actor: Actor, policy: Policy) -> None:
     wanted = RULES[type(command)].roles
-    if any(_HAS_ROLE[role](task, command, actor) for role in wanted):
-        if not policy.self_review and isinstance(command, Approve | Reject) and _holds(task, actor):
+    if any(has_role(role, task, command, actor) for role in wanted):
+        if not policy.self_review and isinstance(command, Approve | Reject) and holds(task, actor):
             raise Refused("own-work", f"{actor.id} made this submission; another reviewer must judge it")
         return
     raise Refused(_DENIALS[wanted[0]], f"{command.name} is for the {' or '.join(wanted)} of {task.id}", roles=wanted)
-
-
-def _is_publisher(task: Task, command: Command, actor: Actor) -> bool:
-    return actor.id == task.publisher
-
-
-def _is_executor(task: Task, command: Command, actor: Actor) -> bool:
-    return _holds(task, actor)
-
-
-def _is_reviewer(task: Task, command: Command, actor: Actor) -> bool:
-    """Whom the manifest names. Where that is `anyone`, only who did review may reopen, and no executor may answer."""
-    named = _reviewer(task)
-    if named != "anyone":
-        return actor.id == named
-    if isinstance(command, Reopen):
-        return any(s.review and s.review.by == actor.id for s in task.submissions[-1:])
-    return not (isinstance(command, Answer) and _holds(task, actor))
-
-
-def _holds(task: Task, actor: Actor) -> bool:
-    return task.holder is not None and task.holder.actor == actor.id
-
-
-def _is_admin(task: Task, command: Command, actor: Actor) -> bool:
-    return actor.is_admin
-
-
-def _is_exchange(task: Task, command: Command, actor: Actor) -> bool:
-    return actor.id == EXCHANGE
-
-
-def _is_anyone(task: Task, command: Command, actor: Actor) -> bool:
-    return True
-
-
-_HAS_ROLE: Final[dict[str, Callable[[Task, Command, Actor], bool]]] = {
-    "publisher": _is_publisher,
-    "executor": _is_executor,
-    "reviewer": _is_reviewer,
-    "admin": _is_admin,
-    "exchange": _is_exchange,
-    "anyone": _is_anyone,
-}
-
-
-def _reviewer(task: Task) -> str:
-    return task.publisher if task.manifest.review == "publisher" else task.manifest.review
 
 
 def _check_reviewer(manifest: Manifest | None, actors: Container[str] | None) -> None:
@@ -387,7 +317,7 @@ def _check_progress(task: Task, command: Command, actor: Actor, now: int, policy
     told = bool(command.note or command.files)
     if command.percent is None and not told:
         raise Refused("nothing-to-change", "progress needs a percent, a note or files; a heartbeat needs none")
-    if told and command.percent == _attempt(task).percent:
+    if told and task.execution is not None and command.percent == task.execution.percent:
         command = replace(command, percent=None)
     return _check_talk(task, command, actor, now, policy) if command.files else command
 
@@ -475,254 +405,3 @@ def _execution_number(task: Task, command: Command) -> int | None:
     if isinstance(command, Revise | Publish | Comment | Archive | Reopen):
         return None
     return task.holder.number if task.holder else None
-
-
-# ── evolving ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def evolve(task: Task | None, event: Event) -> Task:
-    """The task after `event`. Total on whatever `decide` returns for the same task."""
-    command = event.command
-    if isinstance(command, Create):
-        return _created(command, event)
-    assert task is not None and isinstance(command, Command) and event.target is not None
-    changed = _EVOLVE[type(command)](with_heartbeat(task, event.heartbeat_at), command, event)
-    closed = event.at if event.target in _CLOSING and task.state != event.target else changed.closed_at
-    return replace(changed, state=event.target, updated=Stamp(event.name, event.actor, event.at), closed_at=closed)
-
-
-def _created(command: Create, event: Event) -> Task:
-    assert event.target is not None
-    return Task(
-        id=command.task,
-        state=event.target,
-        publisher=event.actor,
-        version=1,
-        manifest=command.manifest,
-        created_at=event.at,
-        updated=Stamp(event.name, event.actor, event.at),
-        files=command.files,
-        published_at=None if command.draft else event.at,
-    )
-
-
-def _revised(task: Task, command: Command, event: Event) -> Task:
-    assert isinstance(command, Revise)
-    put = {f.path for f in command.files}
-    kept = (f for f in task.files if f.path not in put and f.path not in command.drop)
-    files = tuple(sorted((*kept, *command.files), key=lambda f: f.path))
-    return replace(task, version=task.version + 1, manifest=command.manifest or task.manifest, files=files)
-
-
-def _published(task: Task, command: Command, event: Event) -> Task:
-    return replace(task, published_at=event.at)
-
-
-def _claimed(task: Task, command: Command, event: Event) -> Task:
-    assert event.execution is not None
-    attempt = Execution(event.execution, event.actor, task.version, event.at, "active")
-    return replace(task, executions=(*task.executions, attempt), lease=_lease(event))
-
-
-def _lease(event: Event) -> Lease:
-    assert event.lease_seconds is not None
-    return Lease(event.lease_seconds, event.at + event.lease_seconds)
-
-
-def _started(task: Task, command: Command, event: Event) -> Task:
-    attempt = _attempt(task)
-    return _renew(_with_execution(task, replace(attempt, started_at=attempt.started_at or event.at)), event)
-
-
-def _progressed(task: Task, command: Command, event: Event) -> Task:
-    assert isinstance(command, Progress)
-    attempt = _attempt(task)
-    percent = command.percent if command.percent is not None else attempt.percent
-    told = replace(attempt, started_at=attempt.started_at or event.at, percent=percent, note=command.note)
-    changed = _renew(_with_execution(task, told), event)
-    return _talked(changed, command, event) if command.files else changed
-
-
-def _asked(task: Task, command: Command, event: Event) -> Task:
-    assert task.lease is not None
-    talked = _talked(task, command, event)
-    paused = replace(_renewed(task.lease, event.at), paused_at=event.at)
-    return replace(talked, waiting=Question(talked.discussion, event.at), lease=paused)
-
-
-def _answered(task: Task, command: Command, event: Event) -> Task:
-    lease = task.lease
-    assert lease is not None and lease.paused_at is not None
-    moved = replace(lease, until=lease.until + event.at - lease.paused_at, paused_at=None)
-    return replace(_talked(task, command, event), waiting=None, lease=moved)
-
-
-def _talked(task: Task, command: Command, event: Event) -> Task:
-    return replace(task, discussion=task.discussion + 1)
-
-
-def _released(task: Task, command: Command, event: Event) -> Task:
-    assert isinstance(command, Release)
-    return _ended(task, event, "released", command.reason)
-
-
-def _expired(task: Task, command: Command, event: Event) -> Task:
-    return _ended(task, event, "expired")
-
-
-def _submitted(task: Task, command: Command, event: Event) -> Task:
-    assert isinstance(command, Submit)
-    size = sum(f.size for f in command.files)
-    made = Submission(
-        len(task.submissions) + 1, command.execution, event.actor, event.at, len(command.files), size
-    )
-    outcome: Outcome = "approved" if event.target == "approved" else "submitted"
-    return replace(_ended(task, event, outcome), submissions=(*task.submissions, made))
-
-
-def _approved(task: Task, command: Command, event: Event) -> Task:
-    return _reviewed(task, Review("approved", event.actor, event.at))
-
-
-def _rejected(task: Task, command: Command, event: Event) -> Task:
-    return _reviewed(task, Review("rejected", event.actor, event.at))
-
-
-def _reviewed(task: Task, review: Review) -> Task:
-    judged = replace(task.submissions[-1], review=review)
-    attempt = replace(_attempt(task), outcome=review.decision)
-    return replace(_with_execution(task, attempt), submissions=(*task.submissions[:-1], judged))
-
-
-def _reworked(task: Task, command: Command, event: Event) -> Task:
-    attempt = replace(_attempt(task), outcome="active", ended_at=None)
-    return replace(_with_execution(task, attempt), lease=_lease(event))
-
-
-def _reopened(task: Task, command: Command, event: Event) -> Task:
-    assert isinstance(command, Reopen)
-    return replace(task, closed_at=None, reason=command.reason, published_at=event.at)
-
-
-def _failed(task: Task, command: Command, event: Event) -> Task:
-    assert isinstance(command, Fail)
-    ended = _ended(task, event, "failed", command.reason)
-    return _with_execution(ended, replace(_attempt(ended), fault=command.fault))
-
-
-def _cancelled(task: Task, command: Command, event: Event) -> Task:
-    assert isinstance(command, Cancel)
-    stopped = _ended(task, event, "cancelled") if task.holder else task
-    return replace(stopped, reason=command.reason)
-
-
-def _unchanged(task: Task, command: Command, event: Event) -> Task:
-    return task
-
-
-_EVOLVE: Final[dict[type[Command], Callable[[Task, Command, Event], Task]]] = {
-    Revise: _revised,
-    Publish: _published,
-    Claim: _claimed,
-    Start: _started,
-    Progress: _progressed,
-    Ask: _asked,
-    Answer: _answered,
-    Release: _released,
-    Expire: _expired,
-    Submit: _submitted,
-    Approve: _approved,
-    Reject: _rejected,
-    Rework: _reworked,
-    Reopen: _reopened,
-    Fail: _failed,
-    Cancel: _cancelled,
-    Archive: _unchanged,
-    Comment: _talked,
-}
-
-
-def _attempt(task: Task) -> Execution:
-    assert task.execution is not None
-    return task.execution
-
-
-def _with_execution(task: Task, attempt: Execution) -> Task:
-    return replace(task, executions=(*task.executions[:-1], attempt))
-
-
-def _ended(task: Task, event: Event, outcome: Outcome, reason: str = "") -> Task:
-    attempt = replace(_attempt(task), outcome=outcome, ended_at=event.at, reason=reason)
-    return replace(_with_execution(task, attempt), lease=None, waiting=None)
-
-
-def _renew(task: Task, event: Event) -> Task:
-    assert task.lease is not None
-    return replace(task, lease=_renewed(task.lease, event.at))
-
-
-def _renewed(lease: Lease, at: int) -> Lease:
-    """The lease in full from `at`. One that stands still stays so, with nothing used up."""
-    return replace(lease, until=at + lease.seconds, paused_at=None if lease.paused_at is None else at)
-
-
-# ── inferring ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def infer(before: Task | None, after: Task, content: Content) -> Command:
-    """The command that turned `before` into `after`, with the text and files the event wrote.
-
-    Raises `Refused("wrong-state")` if no command can have done it. The answer is only a claim: it is proven by deciding
-    it again and comparing what comes out.
-    """
-    reader = _INFER.get(after.updated.event)
-    if reader is None or (before is None) != (after.updated.event == Create.event):
-        raise Refused("wrong-state", f"no command makes a task {after.updated.event}")
-    return reader(before, after, content)
-
-
-def _infer_create(before: Task | None, after: Task, content: Content) -> Command:
-    return Create(after.id, after.manifest, after.files, after.state == "draft")
-
-
-def _infer_revise(before: Task | None, after: Task, content: Content) -> Command:
-    assert before is not None
-    old, new = {f.path: f for f in before.files}, {f.path: f for f in after.files}
-    put = tuple(f for p, f in new.items() if old.get(p) != f)
-    drop = tuple(sorted(p for p in old if p not in new))
-    return Revise(after.id, after.manifest if after.manifest != before.manifest else None, put, drop)
-
-
-def _infer_progress(before: Task | None, after: Task, content: Content) -> Command:
-    last, old = _last(after), before.execution if before else None
-    percent = last.percent
-    if old and old.percent == percent and (last.note or content.files):
-        percent = None
-    return Progress(after.id, last.number, percent, last.note, content.files)
-
-
-def _last(task: Task) -> Execution:
-    return task.execution or Execution(0, "", 0, 0, "active")
-
-
-_INFER: Final[dict[str, Callable[[Task | None, Task, Content], Command]]] = {
-    Create.event: _infer_create,
-    Revise.event: _infer_revise,
-    Publish.event: lambda b, a, c: Publish(a.id),
-    Claim.event: lambda b, a, c: Claim(a.id),
-    Start.event: lambda b, a, c: Start(a.id),
-    Progress.event: _infer_progress,
-    Ask.event: lambda b, a, c: Ask(a.id, c.text, None, c.files),
-    Answer.event: lambda b, a, c: Answer(a.id, c.text, c.files),
-    Release.event: lambda b, a, c: Release(a.id, _last(a).number, _last(a).reason),
-    Expire.event: lambda b, a, c: Expire(a.id),
-    Submit.event: lambda b, a, c: Submit(a.id, _last(a).number, c.text, c.files),
-    Approve.event: lambda b, a, c: Approve(a.id, c.text),
-    Reject.event: lambda b, a, c: Reject(a.id, c.text),
-    Rework.event: lambda b, a, c: Rework(a.id),
-    Reopen.event: lambda b, a, c: Reopen(a.id, a.reason),
-    Fail.event: lambda b, a, c: Fail(a.id, _last(a).number, _last(a).reason, _last(a).fault),
-    Cancel.event: lambda b, a, c: Cancel(a.id, a.reason),
-    Archive.event: lambda b, a, c: Archive(a.id),
-    Comment.event: lambda b, a, c: Comment(a.id, c.text, c.files),
-}

@@ -223,6 +223,14 @@ def test_raw_bytes_in_a_path_survive(serving):
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["PATH_INFO"].encode("latin-1") == "/é".encode()
 
 
+def test_a_request_that_came_with_the_body_before_it_is_answered(serving):
+    """A request that came whole, body and all, in one packet with the one before is not waited for any longer."""
+    first = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+    second = first.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    got = serving(echo).talk(first + second)
+    assert got.count(b"HTTP/1.1 200 ") == 2 and b"408" not in got
+
+
 def test_connections_are_reused_and_pipelines_kept_in_order(serving):
     """One connection carries many requests, also all at once; blank lines between them are passed over."""
     running = serving(echo)

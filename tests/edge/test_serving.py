@@ -339,6 +339,22 @@ def test_a_failing_on_ready_ends_another_server():
         serve(hello, "127.0.0.1", 0, server="wsgiref", on_ready=on_ready)
 
 
+def test_another_server_ends_on_a_signal():
+    """Without `stop` and `on_ready` another server serves until SIGTERM, and its watch ends with it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    got = []
+
+    def end():
+        got.append(urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=10).read())
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Timer(0.5, end).start()
+    serve(hello, "127.0.0.1", port, server="wsgiref")
+    assert got == [b"hello"]
+
+
 def test_a_server_that_could_not_be_stopped_is_refused():
     """Off the main thread only paste and wsgiref take a stop event."""
     caught = []

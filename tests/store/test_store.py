@@ -3,7 +3,6 @@
 import errno
 import os
 import random
-import resource
 import subprocess
 import sys
 import threading
@@ -18,8 +17,8 @@ from hypothesis import strategies as st
 
 from taskrepo import packs as packs_module
 from taskrepo import store as store_module
-from taskrepo.errors import Invalid, Refused
-from taskrepo.packs import Pack, PackFolder
+from taskrepo.errors import Invalid
+from taskrepo.packs import PackFolder
 from taskrepo.store import Batch, Recent, Store
 from taskrepo.trees import FILE_MODE, TREE_MODE, format_tree, parse_tree
 from tests.support.ledgers import git, heard, keeper, packs, refusal, sound, started, until
@@ -174,7 +173,8 @@ def test_a_merge_stops_at_its_limit(store: Store, monkeypatch: pytest.MonkeyPatc
     for number in range(40):
         grow(store, number, 100)
     grow(store, 41, 100_000)
-    size = max(path.stat().st_size for path in (store.path / "objects/pack").glob("*.pack") if path.stat().st_size < 9999)
+    sizes = sorted(path.stat().st_size for path in (store.path / "objects/pack").glob("*.pack"))
+    size = sizes[-2]
     monkeypatch.setattr(packs_module, "_MERGE_LIMIT", size * 32)
     assert 32 <= store.consolidate() < 41
     sound(store.path)
@@ -344,11 +344,10 @@ def test_a_full_disk_changes_nothing(small_disk: Path) -> None:
     grow(store, 1)
     for room in (0, 8, 20, 30):
         ballast.unlink(missing_ok=True)
-        with ballast.open("wb") as file:
+        with ballast.open("wb", buffering=0) as file:
             while True:
                 try:
                     file.write(bytes(4096))
-                    file.flush()
                 except OSError:
                     break
         os.truncate(ballast, ballast.stat().st_size - room * 1024)
@@ -498,6 +497,7 @@ def test_a_cache_is_bounded_by_weight() -> None:
 
 # ── trees ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+entries = st.tuples(st.sampled_from([FILE_MODE, TREE_MODE]), st.just("1" * 40))
 paths = st.lists(st.sampled_from(["a", "a.b", "a-b", "b", "é", "a b"]), min_size=1, max_size=3).map("/".join)
 
 
@@ -571,10 +571,10 @@ def test_a_malformed_tree_is_refused(data: bytes) -> None:
     assert invalid.value.code == "bad-tree"
 
 
-@given(st.dictionaries(st.sampled_from("abcdefgh"), st.tuples(st.sampled_from([FILE_MODE, TREE_MODE]), st.just("1" * 40))))
-def test_a_tree_reads_back(entries: dict[str, Any]) -> None:
+@given(st.dictionaries(paths.map(lambda p: p.split("/")[0]), entries))
+def test_a_tree_reads_back(tree: dict[str, Any]) -> None:
     """What is formatted is parsed to the same entries."""
-    assert parse_tree(format_tree(entries)) == entries
+    assert parse_tree(format_tree(tree)) == tree
 
 
 def test_a_batch_returns_to_a_savepoint(store: Store) -> None:
@@ -585,17 +585,3 @@ def test_a_batch_returns_to_a_savepoint(store: Store) -> None:
     batch.write(None, {"a": batch.add("blob", b"new"), "b": batch.add("blob", b"kept")})
     batch.roll_back(savepoint)
     assert (list(batch.objects), dict(batch.trees), batch.size) == ([kept], {}, size)
-
-
-def test_a_pack_is_refused_before_it_is_written_when_a_file_is_in_the_way(store: Store) -> None:
-    """A pack that cannot be put in place leaves nothing of itself."""
-    pack = Pack.of([("blob", b"x")])
-    obstacle = store.path / "objects/pack" / f"pack-{pack.name}.idx"
-    obstacle.mkdir()
-    folder = PackFolder(store.path / "objects/pack", store.path / "lock")
-    with pytest.raises(OSError):
-        folder.add(pack, keep=True)
-    assert [path for path in (store.path / "objects/pack").iterdir() if path != obstacle] == []
-
-
-assert resource and Refused

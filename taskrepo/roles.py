@@ -1,0 +1,70 @@
+"""Who stands in which relation to a task: roles are per task, never per actor.
+
+* `reviewer` is whom the manifest names; the publisher where it says so.
+* Where anyone may review, only who did review may reopen, and nobody answers a question of their own.
+
+>>> from taskrepo.model import Manifest, Stamp
+>>> reviewer(Task("4k7q2m9x", "draft", "alice", 1, Manifest("t", "d"), 9, Stamp("created", "alice", 9)))
+'alice'
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from taskrepo.commands import Answer, Command, Reopen
+from taskrepo.model import EXCHANGE, Actor, Task
+
+
+def has_role(role: str, task: Task, command: Command, actor: Actor) -> bool:
+    """Whether `actor` has the role on the task that `command` asks for."""
+    return _HAS_ROLE[role](task, command, actor)
+
+
+def holds(task: Task, actor: Actor) -> bool:
+    """Whether the actor's execution still has a say."""
+    return task.holder is not None and task.holder.actor == actor.id
+
+
+def reviewer(task: Task) -> str:
+    """Who reviews: an actor's id, `anyone`, or `none`."""
+    return task.publisher if task.manifest.review == "publisher" else task.manifest.review
+
+
+def _is_publisher(task: Task, command: Command, actor: Actor) -> bool:
+    return actor.id == task.publisher
+
+
+def _is_executor(task: Task, command: Command, actor: Actor) -> bool:
+    return holds(task, actor)
+
+
+def _is_reviewer(task: Task, command: Command, actor: Actor) -> bool:
+    """Whom the manifest names. Where that is `anyone`, only who did review may reopen, and no executor may answer."""
+    named = reviewer(task)
+    if named != "anyone":
+        return actor.id == named
+    if isinstance(command, Reopen):
+        return any(s.review and s.review.by == actor.id for s in task.submissions[-1:])
+    return not (isinstance(command, Answer) and holds(task, actor))
+
+
+def _is_admin(task: Task, command: Command, actor: Actor) -> bool:
+    return actor.is_admin
+
+
+def _is_exchange(task: Task, command: Command, actor: Actor) -> bool:
+    return actor.id == EXCHANGE
+
+
+def _is_anyone(task: Task, command: Command, actor: Actor) -> bool:
+    return True
+
+
+_HAS_ROLE: Final[dict[str, Callable[[Task, Command, Actor], bool]]] = {
+    "publisher": _is_publisher,
+    "executor": _is_executor,
+    "reviewer": _is_reviewer,
+    "admin": _is_admin,
+    "exchange": _is_exchange,
+    "anyone": _is_anyone,
+}
