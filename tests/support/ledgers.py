@@ -219,6 +219,11 @@ def cut_off(config: Config, request_id: str) -> None:
         exchange.create(Manifest("Once", "d"), (), "alice", via="api", request_id=request_id)
 
 
+def founder(folder: Path) -> None:
+    """Found an exchange."""
+    found(Config(folder))
+
+
 def keeper(repository: Path, answers: Path) -> None:
     """Take the lock on main as a writer does, say so, and keep it."""
     with Store(repository)._locked_branch():
