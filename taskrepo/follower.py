@@ -1,7 +1,8 @@
 """The follower: brings the listing index up to the ledger, and knows which tasks are held.
 
 * It works in passes; a pass ends with the index at a commit at least as new as `main` was when the pass began.
-* A reader who wrote waits for the pass that covers the write; nobody else waits for anything but the first pass.
+* A reader who wrote waits for the pass that covers the write, and whoever asks for everything for a pass that begins
+  after the question; nobody else waits for anything but the first pass.
 * An index that does not fit the ledger is rebuilt from it. If another process keeps the index, this one reads along.
 
 >>> with Follower(ledger, index) as follower:                                           # doctest: +SKIP
@@ -19,12 +20,13 @@ from taskrepo.errors import Refused
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger, Snapshot, changed_tasks
 from taskrepo.lifecycle import reviewer
-from taskrepo.model import HELD, Row, Task
+from taskrepo.model import EXCHANGE, HELD, Row, Task
 from taskrepo.query import MAX_LIMIT, Query
 
 log = logging.getLogger(__name__)
 
 _POLL: Final = 0.2
+_REST: Final = 0.1
 _PATIENCE: Final = 5.0
 _PACK_EVERY: Final = 32
 
@@ -38,7 +40,9 @@ class Follower:
         self._thread: Thread | None = None
         self._closing = False
         self._nudged = self._keeping = False
-        self._begun = self._ended = 0
+        self._begun = self._ended = self._waiting = 0
+        self._rested_at = 0.0
+        self._shown: str | None = None
         self._owed: dict[str, int] = {}
         self._held: set[str] | None = None
         self._writes = 0
@@ -76,49 +80,69 @@ class Follower:
         """The actor's write is in the ledger: what they list next must show it."""
         with self._changed:
             self._owed[actor] = self._begun + 1
-            self._nudged = True
-            self._changed.notify_all()
 
     def wait_for(self, reader: str) -> None:
         """Return once the index shows the reader's last write, or after a few seconds at the latest."""
         self.start()
         with self._changed:
             owed = self._owed.get(reader, 1)
-            shown = self._changed.wait_for(lambda: self._ended >= owed or self._closing, _PATIENCE)
-            if shown and self._owed.get(reader) == owed:  # not a later write's, by the same actor in another thread
+            if self._await(owed) and self._owed.get(reader) == owed:  # not a later write's, in another thread
                 del self._owed[reader]
+
+    def catch_up(self) -> None:
+        """Return once the index shows all that was in the ledger at the call, or after a few seconds at the latest."""
+        self.start()
+        head = self._ledger.store.head()
+        with self._changed:
+            if self._shown != head:
+                self._await(self._begun + 1)
 
     def held(self) -> list[Task]:
         """The tasks somebody holds, as of now."""
-        self.wait_for("")
+        self.wrote(EXCHANGE, "")  # as if it had: a pass that begins from now on must have ended
+        self.wait_for(EXCHANGE)
         snapshot = self._ledger.snapshot()
         with self._changed:
             ids = sorted(self._held or ())
         return [task for task in map(snapshot.get, ids) if task is not None and task.state in HELD]
+
+    def _await(self, passed: int) -> bool:
+        """Wait for the end of a pass, which is not put off while anybody waits."""
+        self._waiting += 1
+        self._changed.notify_all()
+        try:
+            return self._changed.wait_for(lambda: self._ended >= passed or self._closing, _PATIENCE)
+        finally:
+            self._waiting -= 1
 
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         while self._begin():
             try:
-                self._pass()
+                shown = self._pass()
             except Exception:
                 log.exception("the listing index could not follow the ledger; trying again")
                 time.sleep(_POLL)
                 continue
             with self._changed:
-                self._ended = self._begun
+                self._ended, self._shown = self._begun, shown
                 self._changed.notify_all()
 
     def _begin(self) -> bool:
         with self._changed:
             if self._ended == self._begun and self._begun:
-                self._changed.wait_for(lambda: self._nudged or self._closing, _POLL)
+                self._changed.wait_for(lambda: self._nudged or self._waiting or self._closing, _POLL)
+                # Under load one pass for many writes costs the writers least.
+                rest = self._rested_at - time.monotonic()
+                self._changed.wait_for(lambda: self._waiting or self._closing, max(0.0, rest))
+            self._rested_at = time.monotonic() + _REST
             self._nudged = False
             self._begun += 1
             return not self._closing
 
-    def _pass(self) -> None:
+    def _pass(self) -> str:
+        """Bring the index up to `main`, and do what goes with it; returns the commit it shows at least."""
         snapshot = self._ledger.snapshot()
         keeping, self._keeping = self._keeping, self._index.try_writer()
         if not self._keeping:
@@ -131,6 +155,7 @@ class Follower:
         if self._writes >= _PACK_EVERY:
             self._writes = 0
             self._ledger.store.consolidate()
+        return snapshot.commit
 
     def _bring_up(self, snapshot: Snapshot) -> None:
         stamp = self._index.stamp
@@ -140,6 +165,8 @@ class Follower:
                 raise Refused("busy", "the index must be built anew")
             rows = list(self._rows(snapshot, (task for task, _ in changed), time.time_ns() // 1000))
             self._index.update(rows, snapshot.commit)
+            if self._index.stamp != snapshot.commit:
+                raise Refused("busy", "the index was damaged under way")
         except Refused:
             everything = self._rows(snapshot, _oldest_first(self._ledger, snapshot))
             self._index.rebuild(everything, snapshot.commit, self.progress)

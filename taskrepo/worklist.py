@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from taskrepo.commands import Claim
 from taskrepo.errors import Refused
@@ -28,7 +27,6 @@ REPLAY_COMMITS: Final = 2000
 _CANDIDATES: Final = 20
 _ROUNDS: Final = 10
 _LOST: Final = frozenset({"already-claimed", "wrong-state", "not-eligible", "attempts-exhausted"})
-_listed: Final[WeakKeyDictionary[Exchange, str]] = WeakKeyDictionary()
 _LOCKS: Final = tuple(Lock() for _ in range(64))
 
 
@@ -50,18 +48,9 @@ class Worklist:
     ready: tuple[Item, ...]
 
 
-def catch_up(exchange: Exchange, reader: str) -> None:
-    """Wait until the searches of `reader` show what anybody had written before this call; if nothing is new, do not."""
-    head = exchange.store.head()
-    if head is not None and _listed.get(exchange) != head:
-        exchange.follower.wrote(reader, head)
-        exchange.follower.wait_for(reader)
-        _listed[exchange] = head
-
-
 def worklist(exchange: Exchange, actor: Actor, now: int, limit: int = 50) -> Worklist:
     """The lists of `actor` at `now` (Unix seconds), each of at most `limit` tasks."""
-    catch_up(exchange, actor.id)
+    exchange.follower.catch_up()
     latency = measured(exchange, actor.id).median_seconds
 
     def chosen(fits: Callable[[Task], bool], why: Callable[[Task], str], *queries: Query) -> tuple[Item, ...]:
@@ -122,7 +111,7 @@ def claim_best(exchange: Exchange, actor: Actor, *, via: Door, request_id: str |
 
 
 def _claim(exchange: Exchange, actor: Actor, via: Door, request_id: str | None) -> Outcome:
-    catch_up(exchange, actor.id)
+    exchange.follower.catch_up()
     latency = measured(exchange, actor.id).median_seconds
     for _ in range(_ROUNDS):
         candidates = ready(exchange, actor, _CANDIDATES, latency)

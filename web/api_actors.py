@@ -24,7 +24,6 @@ from taskrepo.query import Query
 from taskrepo.statistics import WORK, measured, workload
 from taskrepo.web import present
 from taskrepo.web.api_request import Caller, enter, json_body, request_id, respond, without_conditions
-from taskrepo.worklist import catch_up
 
 MAX_ACTORS: Final = 500
 RECENT: Final = 20
@@ -139,7 +138,7 @@ def change_policy(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 
 
 def _profile(exchange: Exchange, caller: Caller, actor: Actor) -> present.Json:
-    catch_up(exchange, caller.actor.id)
+    exchange.follower.catch_up()
     held = exchange.search(Query(assignee=actor.id, states=WORK, sort="priority"), _HELD, reader=caller.actor.id)
     tasks = filter(None, map(exchange.snapshot().get, held.ids))
     counts = {"counts": workload(exchange, actor.id), "held": [present.brief(task) for task in tasks]}

@@ -22,7 +22,7 @@ from taskrepo.statistics import throughput
 from taskrepo.web import present
 from taskrepo.web.api_feed import feed_of
 from taskrepo.web.api_request import answer, enter, json_body, request_id, respond, without_conditions
-from taskrepo.worklist import Item, catch_up, claim_best, worklist
+from taskrepo.worklist import Item, claim_best, worklist
 
 MAX_LISTED: Final = 100
 MAX_FEED: Final = 500
@@ -64,7 +64,8 @@ def show_feed(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 
 def show_stats(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /stats`: counts by state, who has waited longest, and what the latest day and week brought."""
-    catch_up(exchange, enter(exchange, request).actor.id)
+    enter(exchange, request)
+    exchange.follower.catch_up()
     oldest = {
         "published": _oldest(exchange, Query(states=("published",), sort="created"), _published_at),
         "submitted": _oldest(exchange, Query(states=("submitted",), sort="updated"), _submitted_at),

@@ -38,7 +38,6 @@ from taskrepo.web.api_request import (
     respond,
     without_conditions,
 )
-from taskrepo.worklist import catch_up
 
 LISTING: Final = (
     "q", "state", "publisher", "assignee", "reviewer", "label", "priority", "sort", "limit", "cursor",
@@ -51,7 +50,7 @@ def list_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /tasks`: one page of the tasks that match."""
     caller = enter(exchange, request, *LISTING)
     limit = caller.number("limit", 50, MAX_LIMIT)
-    catch_up(exchange, caller.actor.id)
+    exchange.follower.catch_up()
     page = exchange.search(_query(caller.query), limit, caller.query.get("cursor"), reader=caller.actor.id)
     tasks = filter(None, map(exchange.snapshot().get, page.ids))
     headers = {}

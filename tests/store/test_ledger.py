@@ -9,6 +9,7 @@ import pytest
 from taskrepo.commands import Approve, Archive, Ask, Claim, Comment, Create, Progress, Reject, Submit
 from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange
+from taskrepo.identity import task_path
 from taskrepo.ledger import Ledger, Snapshot, Trail, changed_tasks
 from taskrepo.model import Manifest
 from taskrepo.store import Store
@@ -145,7 +146,7 @@ def test_a_chain_is_the_tasks_whole_life(exchange: Exchange) -> None:
     assert [each.entry.event for each in chain] == [
         "created", "claimed", "asked", "commented", "submitted", "rejected",
     ]  # fmt: skip
-    told = git(exchange.config.repository, "log", "--reverse", "--format=%H", "main", "--", f"tasks/*/{task}")
+    told = git(exchange.config.repository, "log", "--reverse", "--format=%H", "main", "--", task_path(task))
     assert [each.id for each in chain] == told.split()
     old = exchange.snapshot(chain[2].id)
     assert [each.id for each in exchange.task_history(old, task)] == told.split()[:3]

@@ -109,7 +109,7 @@ def test_ready_is_ranked_by_priority_due_date_and_fit(exchange: Exchange) -> Non
     urgent = made(exchange, priority=1)
     made(exchange, reasoning_tier="high")
     bob = actor(exchange, "bob")
-    worklist.catch_up(exchange, "bob")
+    exchange.follower.catch_up()
     assert [t.id for t in worklist.ready(exchange, bob, 10)] == [urgent, due, quality, plain, fast]
     assert [t.id for t in worklist.ready(exchange, bob, 10, latency=0.0)][:3] == [urgent, due, quality]
     assert [t.id for t in worklist.ready(exchange, bob, 1)] == [urgent]
@@ -121,7 +121,7 @@ def test_nobody_is_offered_what_they_alone_would_review(exchange: Exchange) -> N
     """The publisher who reviews is not offered the work; where anyone reviews, they are."""
     made(exchange)
     shared = made(exchange, review="anyone")
-    worklist.catch_up(exchange, "alice")
+    exchange.follower.catch_up()
     assert [t.id for t in worklist.ready(exchange, actor(exchange, "alice"), 10)] == [shared]
 
 
@@ -189,7 +189,7 @@ def test_a_search_looks_at_so_many_tasks_and_no_more(exchange: Exchange, monkeyp
         made(exchange)
     monkeypatch.setattr(worklist, "MAX_LIMIT", 1)
     monkeypatch.setattr(worklist, "SCAN", 2)
-    worklist.catch_up(exchange, "bob")
+    exchange.follower.catch_up()
     assert len(worklist.ready(exchange, actor(exchange, "bob"), 10)) == 2
 
 
@@ -208,7 +208,7 @@ def test_the_finer_ranking_is_bounded(exchange: Exchange) -> None:
     for _ in range(12):
         made(exchange)
     last = made(exchange, speed_priority="quality")
-    worklist.catch_up(exchange, "bob")
+    exchange.follower.catch_up()
     ready = worklist.ready(exchange, actor(exchange, "bob"), 1)
     assert len(ready) == 1
     assert last in {t.id for t in worklist.ready(exchange, actor(exchange, "bob"), 13)}
@@ -221,7 +221,7 @@ def test_workload_and_figures_from_the_exchange(exchange: Exchange) -> None:
         exchange.execute(Claim(each), "bob", via="api")
         exchange.execute(Submit(each, 1, "done"), "bob", via="api")
     exchange.execute(Approve(one), "alice", via="api")
-    worklist.catch_up(exchange, "alice")
+    exchange.follower.catch_up()
     empty = dict.fromkeys(statistics.WORK, 0)
     assert statistics.workload(exchange, "bob") == {**empty, "submitted": 1, "to_review": 0}
     assert statistics.workload(exchange, "alice") == {**empty, "to_review": 1}

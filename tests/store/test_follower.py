@@ -1,0 +1,293 @@
+"""The follower with a real index: own writes are shown, damage heals, processes share, held tasks are known."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskrepo import follower as follower_module
+from taskrepo.commands import Claim, Release
+from taskrepo.config import Config
+from taskrepo.errors import Refused
+from taskrepo.exchange import Exchange
+from taskrepo.follower import Follower
+from taskrepo.index import Index
+from taskrepo.model import Manifest
+from taskrepo.query import Query
+from tests.support.ledgers import diligent, ended, listed, listed_anew, made, opened, started, task_of, until
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """An exchange."""
+    return made(tmp_path)
+
+
+@pytest.fixture
+def exchange(config: Config) -> Iterator[Exchange]:
+    """The same, open."""
+    with opened(config) as exchange:
+        yield exchange
+
+
+def held(exchange: Exchange) -> set[str]:
+    """The ids of the held tasks."""
+    return {task.id for task in exchange.follower.held()}
+
+
+def test_a_reader_sees_their_own_last_write(exchange: Exchange) -> None:
+    """Whoever writes and then lists finds the write, every time, while others write as well."""
+    missing: list[str] = []
+
+    def work(actor: str) -> None:
+        for number in range(15):
+            task = task_of(exchange, Manifest(f"{actor} {number}", "d"), by=actor)
+            if task not in exchange.search(Query(publisher=actor, sort="created"), 50, reader=actor).ids:
+                missing.append(task)
+
+    threads = [threading.Thread(target=work, args=(actor,)) for actor in ("alice", "bob", "carol")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert missing == []
+    assert exchange.search(Query(), 1, reader="alice").total == 45
+    assert listed(exchange._index) == listed_anew(exchange)
+
+
+def test_a_write_in_another_thread_is_still_owed(exchange: Exchange) -> None:
+    """A reader who was waiting does not use up what a later write of the same actor is owed."""
+    follower = Follower(exchange.ledger, exchange._index)
+    follower._thread = threading.current_thread()  # the passes are made here, one by one
+    follower.wrote("bob", "")
+    waiting = threading.Thread(target=follower.wait_for, args=("bob",))
+    waiting.start()
+    assert follower._begin()
+    follower.wrote("bob", "")
+    with follower._changed:
+        follower._ended = follower._begun
+        follower._changed.notify_all()
+    waiting.join()
+    assert follower._owed == {"bob": 2}
+
+
+def test_nobody_waits_for_ever(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the index cannot follow, listings answer from what there is."""
+    task_of(exchange)
+    assert exchange.search(Query(), 1, reader="alice").total == 1
+    monkeypatch.setattr(follower_module, "_PATIENCE", 0.1)
+    with exchange._index._writing:
+        task_of(exchange)
+        assert exchange.search(Query(), 1, reader="alice").total == 1
+    monkeypatch.undo()
+    assert exchange.search(Query(), 1, reader="alice").total == 2
+
+
+def wreck_current(folder: Path) -> None:
+    """The pointer to the live folder becomes nonsense."""
+    (folder / "current").write_bytes(b"\xff/../..")
+
+
+def wreck_segments(folder: Path) -> None:
+    """Every file of the live folder loses its second half."""
+    for path in (folder / (folder / "current").read_text("ascii")).iterdir():
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def wreck_all(folder: Path) -> None:
+    """The whole folder is deleted."""
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("wreck", [wreck_current, wreck_segments, wreck_all])
+def test_an_index_that_is_damaged_while_in_use_heals(exchange: Exchange, config: Config, wreck: object) -> None:
+    """After the next write listings are whole again, and a restarted exchange lists the same."""
+    assert callable(wreck)
+    tasks = [task_of(exchange, Manifest(f"torture {number}", "d")) for number in range(5)]
+    exchange.execute(Claim(tasks[0]), "bob", via="api")
+    assert exchange.search(Query(), 1, reader="bob").total == 5
+    wreck(config.index)
+    tasks.append(task_of(exchange))
+    assert set(exchange.search(Query(), 50, reader="alice").ids) == set(tasks)
+    assert held(exchange) == {tasks[0]}
+    assert listed(exchange._index) == listed_anew(exchange)
+    exchange.close()
+    with opened(config) as again:
+        assert set(again.search(Query(), 50, reader="alice").ids) == set(tasks)
+
+
+@pytest.mark.parametrize("wreck", [wreck_current, wreck_segments, wreck_all])
+def test_an_index_that_was_damaged_before_the_start_is_built_anew(config: Config, wreck: object) -> None:
+    """A restart on a damaged index lists everything, and knows the held tasks."""
+    assert callable(wreck)
+    with opened(config) as exchange:
+        tasks = {task_of(exchange) for _ in range(3)}
+        claimed = task_of(exchange)
+        exchange.execute(Claim(claimed), "bob", via="api")
+        exchange.search(Query(), 1, reader="bob")
+    wreck(config.index)
+    with opened(config) as exchange:
+        assert held(exchange) == {claimed}
+        assert set(exchange.search(Query(), 50).ids) == tasks | {claimed}
+
+
+def test_an_index_of_another_history_is_built_anew(config: Config, tmp_path: Path) -> None:
+    """An index that stands at a commit the ledger does not have is replaced."""
+    (tmp_path / "other").mkdir()
+    other = made(tmp_path / "other")
+    with opened(other) as exchange:
+        task_of(exchange)
+        exchange.search(Query(), 1, reader="alice")
+    with opened(config) as exchange:
+        task = task_of(exchange)
+    shutil.rmtree(config.index, ignore_errors=True)
+    shutil.copytree(other.index, config.index)
+    with opened(config) as exchange:
+        assert exchange.search(Query(), 10).ids == (task,)
+
+
+def test_two_exchanges_share_one_index(config: Config) -> None:
+    """The second reads along: it sees its own writes and the first's, and knows the held tasks."""
+    with opened(config) as keeper, opened(config) as reader:
+        first = task_of(keeper)
+        assert keeper.search(Query(), 10, reader="alice").ids == (first,)
+        second = task_of(reader)
+        assert set(reader.search(Query(), 10, reader="alice").ids) == {first, second}
+        assert not reader._index.try_writer()
+        reader.execute(Claim(second), "bob", via="api")
+        assert held(reader) == held(keeper) == {second}
+        keeper.execute(Claim(first), "bob", via="api")
+        assert held(reader) == held(keeper) == {first, second}
+        reader.execute(Release(second, 1, "enough"), "bob", via="api")
+        assert held(reader) == held(keeper) == {first}
+
+
+def test_the_one_who_takes_over_knows_what_is_held(config: Config) -> None:
+    """When the keeper goes, the next knows of tasks that were claimed while it read along."""
+    with opened(config) as reader:
+        with opened(config) as keeper:
+            tasks = {task_of(keeper) for _ in range(3)}
+            keeper.search(Query(), 1, reader="alice")
+            assert held(reader) == set()
+            until(lambda: not reader.follower._keeping and reader.follower._ended > 1)
+            with reader.follower._changed:
+                # While this one looks away, the keeper brings the index up to date and goes.
+                reader.follower._held = set()
+            for task in tasks:
+                keeper.execute(Claim(task), "bob", via="api")
+            keeper.search(Query(), 1, reader="bob")
+        until(lambda: reader.follower._keeping)
+        assert held(reader) == tasks
+
+
+def test_another_process_keeps_the_index(config: Config, tmp_path: Path) -> None:
+    """While another process writes, listings here show all that this one wrote."""
+    process = started(diligent, config, tmp_path / "answers", 20)
+    with opened(config) as exchange:
+        for number in range(10):
+            task = task_of(exchange, Manifest(f"mine {number}", "d"), by="carol")
+            assert task in exchange.search(Query(publisher="carol"), 50, reader="carol").ids
+        ended(process)
+        until(lambda: exchange.search(Query(), 1).total == 30)
+        assert len(held(exchange)) == 20
+        until(lambda: exchange._index.try_writer())
+        assert listed(exchange._index) == listed_anew(exchange)
+
+
+def test_reading_along_ends_when_the_keeper_hangs(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A keeper that does not keep up delays a reader for the patience and no longer."""
+    monkeypatch.setattr(follower_module, "_PATIENCE", 0.2)
+    with opened(config) as exchange, Index(config.index) as hanging:
+        assert hanging.try_writer()
+        task_of(exchange)
+        assert exchange.search(Query(), 1, reader="alice").total == 0
+        hanging.close()
+        monkeypatch.undo()
+        until(lambda: exchange.search(Query(), 1, reader="alice").total == 1)
+
+
+def test_many_held_tasks_are_known_after_a_restart(config: Config) -> None:
+    """Right after a start every held task is known, also when there are more than a page of them."""
+    with opened(config) as exchange:
+        tasks: set[str] = set()
+        threads = [
+            threading.Thread(target=lambda: tasks.update(task_of(exchange) for _ in range(27))) for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for task in tasks:
+            exchange.execute(Claim(task), "bob", via="api")
+    with opened(config) as exchange:
+        assert held(exchange) == tasks
+        assert len(tasks) == 216
+
+
+def test_a_pass_that_fails_is_tried_again(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A follower that meets a failure logs it, and follows again when it is over."""
+    task_of(exchange)
+    assert exchange.counts()["published"] == 1
+    failures = iter(range(2))
+    real = Index.update
+
+    def fails_twice(index: Index, *words: object) -> None:
+        if next(failures, None) is not None:
+            raise OSError(28, "No space left on device")
+        real(index, *words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Index, "update", fails_twice)
+    task_of(exchange)
+    assert exchange.search(Query(), 1, reader="alice").total == 2
+    assert "could not follow" in caplog.text
+
+
+def test_an_index_that_gives_up_is_built_anew(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When an update finds the index damaged the whole of it comes from the ledger."""
+    first = task_of(exchange)
+    exchange.search(Query(), 1, reader="alice")
+
+    def refuses(*words: object) -> None:
+        monkeypatch.undo()
+        raise Refused("busy", "damaged")
+
+    heard: list[int] = []
+    exchange.follower.progress = heard.append
+    monkeypatch.setattr(Index, "update", refuses)
+    second = task_of(exchange)
+    assert set(exchange.search(Query(), 10, reader="alice").ids) == {first, second}
+    assert heard[-1] == 2
+
+
+def test_packs_are_merged_as_writes_come(exchange: Exchange, config: Config) -> None:
+    """After many writes the number of packs is small, without anybody asking."""
+    exchange.follower.start()
+    for _ in range(80):
+        task_of(exchange)
+    folder = config.repository / "objects/pack"
+    until(lambda: len(list(folder.glob("*.pack"))) < 60)
+    assert exchange.search(Query(), 1, reader="alice").total == 80
+
+
+def test_closing_is_prompt_and_final(config: Config) -> None:
+    """A closed follower does not start, and whoever waits on it goes on."""
+    with opened(config) as exchange, Index(config.data / "another") as index:
+        follower = Follower(exchange.ledger, index)
+        follower.close()
+        follower.start()
+        assert follower._thread is None
+        follower.wait_for("alice")
+        again = Follower(exchange.ledger, index)
+        with again:
+            again.wait_for("")
+            began = time.monotonic()
+        assert again._thread is not None
+        assert not again._thread.is_alive()
+        assert time.monotonic() >= began
