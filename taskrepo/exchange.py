@@ -34,6 +34,7 @@ from taskrepo.directory import EXCHANGE_ACTOR, Directory
 from taskrepo.durable import sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.events import Event
+from taskrepo.feed import Feed
 from taskrepo.files import LfsStore, Staging, disk_room
 from taskrepo.follower import Follower
 from taskrepo.heartbeats import Heartbeats
@@ -96,6 +97,7 @@ class Exchange:
         self.config = config
         self.store = Store(config.repository)
         self.ledger = Ledger(self.store)
+        self.feed = Feed(self.store)
         self.staging = Staging(_own_folder(config.staging))
         self.lfs = LfsStore(config.lfs)
         self.heartbeats = Heartbeats(config.heartbeats)

@@ -20,7 +20,6 @@ from taskrepo.query import Query
 from taskrepo.schema import validate
 from taskrepo.statistics import throughput
 from taskrepo.web import present
-from taskrepo.web.api_feed import feed_of
 from taskrepo.web.api_request import answer, enter, json_body, request_id, respond, without_conditions
 from taskrepo.worklist import Item, claim_best, worklist
 
@@ -54,7 +53,7 @@ def claim_from_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 def show_feed(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /events`: the events after a commit, oldest first, or the latest ones."""
     caller = enter(exchange, request, "after", "limit")
-    limit, feed = caller.number("limit", 100, MAX_FEED), feed_of(exchange)
+    limit, feed = caller.number("limit", 100, MAX_FEED), exchange.feed
     after = caller.query.get("after")
     commits = feed.latest(limit) if after is None else feed.after(after, limit + 1)
     shown, more = commits[:limit], len(commits) > limit

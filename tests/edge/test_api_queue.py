@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from taskrepo.web.api_feed import _find
+from taskrepo.feed import _find
 from tests.support.http import Answer, Site, running
 
 

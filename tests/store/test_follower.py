@@ -74,6 +74,18 @@ def test_a_write_in_another_thread_is_still_owed(exchange: Exchange) -> None:
     assert follower._owed == {"bob": 2}
 
 
+def test_catching_up_shows_what_others_wrote(config: Config) -> None:
+    """Whoever asks for it sees all that was in the ledger when they asked, whoever wrote it."""
+    with opened(config) as one, opened(config) as two:
+        for number in range(1, 6):
+            task_of(one)
+            two.follower.catch_up()
+            assert two.search(Query(), 1).total == number
+        two.follower.catch_up()
+        one.follower.catch_up()
+        assert one.search(Query(), 1).total == 5
+
+
 def test_nobody_waits_for_ever(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the index cannot follow, listings answer from what there is."""
     task_of(exchange)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from taskrepo import packs as packs_module
 from taskrepo import store as store_module
 from taskrepo.errors import Invalid
-from taskrepo.packs import PackFolder
+from taskrepo.packs import Pack, PackFolder
 from taskrepo.store import Batch, Recent, Store
 from taskrepo.trees import FILE_MODE, TREE_MODE, format_tree, parse_tree
 from tests.support.ledgers import git, heard, keeper, packs, refusal, sound, started, until
@@ -402,20 +402,34 @@ def test_a_branch_that_cannot_be_written_changes_nothing(store: Store) -> None:
     assert grow(store, 2) == store.head()
 
 
-def test_a_disk_that_fails_after_the_move_keeps_the_batch(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If syncing fails when main has moved, the caller hears of it, and main still has all it names."""
-    grow(store, 1)
-    batch, head, new = prepared(store, 2)
+@pytest.mark.parametrize(("step", "moves"), [("sync_file", False), ("sync_folder", True)])
+def test_a_disk_that_fails_to_sync(store: Store, monkeypatch: pytest.MonkeyPatch, step: str, moves: bool) -> None:
+    """Before main has moved nothing of the batch stays; after, main has all it names. Either way the caller hears."""
+    head = grow(store, 1)
+    before = packs(store.path)
+    batch, _, new = prepared(store, 2)
 
-    def fails(folder: Path) -> None:
-        raise OSError(errno.EIO, "no disk makes this on demand", str(folder))
+    def fails(what: object) -> None:
+        raise OSError(errno.EIO, "no disk makes this on demand")
 
-    monkeypatch.setattr(store_module, "sync_folder", fails)
+    monkeypatch.setattr(store_module, step, fails)
     with pytest.raises(OSError):
         store.publish(batch, head, new)
     monkeypatch.undo()
-    assert Store(store.path).head() == new
+    assert Store(store.path).head() == (new if moves else head)
+    assert (packs(store.path) == before) is not moves
+    assert not (store.path / "taskrepo-main.new").exists()
     sound(store.path)
+
+
+def test_a_pack_that_a_killed_writer_left_is_used(store: Store) -> None:
+    """A batch whose pack is here already, because its writer was killed before main moved, is published with it."""
+    head = grow(store, 1)
+    batch, _, new = prepared(store, 2)
+    store._packs.add(Pack.of(batch.objects.values()))
+    before = packs(store.path)
+    store.publish(batch, head, new)
+    assert (store.head(), packs(store.path)) == (new, before)
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -32,7 +32,7 @@ from tests.support.ledgers import (
     until,
 )
 
-DEEP = "deep" in (os.environ.get("TASKREPO_TORTURE"), os.environ.get("TASKREPO_TEST_TORTURE"))
+DEEP = os.environ.get("TASKREPO_TEST_TORTURE") == "deep"
 ROUNDS = 300 if DEEP else 20
 FOUNDINGS = 100 if DEEP else 8
 

@@ -3,20 +3,19 @@
 * Positions are remembered as the bare ids, 20 bytes a commit, and read at most once, only as far back as asked.
 * Only commits of `main`'s first-parent line have a position; any other id is `unknown-commit`.
 
->>> feed_of(exchange).after("4f2c…", 100)                                               # doctest: +SKIP
+>>> Feed(store).after("4f2c…", 100)                                               # doctest: +SKIP
 ['77ab…', '90c1…']
 """
 
+import re
 from threading import RLock
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from taskrepo.errors import Refused
-from taskrepo.exchange import Exchange
 from taskrepo.store import Store, first_parent
-from taskrepo.web.api_request import COMMIT
 
 _WIDTH: Final = 20
+_COMMIT: Final = re.compile("[0-9a-f]{40}")
 
 
 class Feed:
@@ -65,7 +64,7 @@ class Feed:
 
     def _position(self, commit: str) -> int:
         """The place of `commit` among those read so far, counted from the oldest."""
-        if not COMMIT.fullmatch(commit) or not self._store.has(commit):
+        if not _COMMIT.fullmatch(commit) or not self._store.has(commit):
             raise Refused("unknown-commit", f"the ledger has no commit {commit[:40]}")
         wanted = bytes.fromhex(commit)
         found = _find(self._front, wanted)
@@ -93,15 +92,3 @@ def _find(data: bytearray, wanted: bytes) -> int | None:
     while at >= 0 and at % _WIDTH:
         at = data.find(wanted, at + 1)
     return at // _WIDTH if at >= 0 else None
-
-
-_feeds: Final[WeakKeyDictionary[Exchange, Feed]] = WeakKeyDictionary()
-_opening: Final = RLock()
-
-
-def feed_of(exchange: Exchange) -> Feed:
-    """The feed of an exchange, which lives as long as it."""
-    with _opening:
-        if exchange not in _feeds:
-            _feeds[exchange] = Feed(exchange.store)
-        return _feeds[exchange]
