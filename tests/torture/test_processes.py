@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def test_one_process_wins(config: Config, tmp_path: Path) -> None:
-    """Of thirty-two processes with the same folder open that claim one task one wins; the others hear who and until when."""
+    """Of thirty-two processes that claim one task one wins; the others hear who holds it and until when."""
     with opened(config) as exchange:
         task = task_of(exchange)
     gate, answers = tmp_path / "gate", tmp_path / "answers"
