@@ -117,7 +117,7 @@ def _sentence(error: ValidationError) -> str:
         case "type":
             return f"must be {_type(limit)}, not {_type(_type_of(error.instance))}"
         case "minLength" | "minItems" | "minProperties":
-            return f"must have at least {limit} {_unit(error)}"
+            return "must not be empty" if limit == 1 else f"must have at least {limit} {_unit(error)}"
         case "maxLength" | "maxItems":
             return f"has {len(error.instance)} {_unit(error)}; at most {limit} are allowed"
         case "minimum":

@@ -22,7 +22,7 @@ from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange, found
 from taskrepo.folders import read_bounded
-from taskrepo.model import Actor, Capabilities, Policy, iso
+from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, iso
 from taskrepo.terminal import Answer, Table, Terminal
 from taskrepo.web import present
 
@@ -192,6 +192,8 @@ def _profile(args: Namespace, base: Capabilities) -> dict[str, Any]:
 def _person(exchange: Exchange, actor: str) -> Actor:
     """The actor, who must be able to sign in."""
     known = exchange.snapshot().actor(actor)
+    if known.id == EXCHANGE:
+        raise Refused("exchange-only", "the exchange itself has no credentials")
     if not known.active:
         raise Refused("actor-suspended", f"{actor} is suspended; `taskrepo actor restore {actor}` ends that")
     return known
@@ -335,7 +337,8 @@ def verify_history(args: Namespace, terminal: Terminal) -> Answer:
         place = f"Commit {problem.commit}, number {problem.position} of the history, is wrong"
         words = f"{place}: {problem.code}: {problem.message}"
         return Answer(data, (words,), 1)
-    words = f"{report.commits:,} commits and {report.tasks:,} tasks are as the rules make them, up to {report.head}."
+    tasks = "1 task" if report.tasks == 1 else f"{report.tasks:,} tasks"
+    words = f"{report.commits:,} commits and {tasks} are as the rules make them, up to {report.head}."
     return Answer(data, (words, f"The exchange's founding key is {report.key_fingerprint}."))
 
 

@@ -36,6 +36,7 @@ from taskrepo.model import File, Policy
 MAX_MANIFEST: Final = 1 << 16
 ArchiveKind = Literal["zip", "tar.gz"]
 _PAX: Final = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,255})=")
+_MAX_EXTENSIONS: Final = 8
 _YEAR_1980: Final = 315532800  # the earliest time a zip can tell, also its default
 _PLAIN: Final = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _BROKEN: Final = (
@@ -205,11 +206,16 @@ def _tar_entries(stream: Readable, limit: int) -> Iterator[_Entry]:
     with gzip.GzipFile(fileobj=cast(BinaryIO, _Counted(stream, limit)), mode="rb") as unzipped:
         data = _Counted(cast(Readable, unzipped), limit)
         extended: dict[str, str] = {}
+        extensions = 0
         while any(block := data.exactly(tarfile.BLOCKSIZE)):
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             extends = info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
             size = info.size if extends else int(extended.get("size", info.size))
             body = _Slice(data, size)
+            # Only entries are counted elsewhere; headers without end would cost as much as what they unpack to.
+            extensions = extensions + 1 if extends else 0
+            if extensions > _MAX_EXTENSIONS:
+                raise Invalid("bad-archive", "archive", f"has over {_MAX_EXTENSIONS} extended headers in a row")
             if extends:
                 extended |= _extended(info, body)
             else:

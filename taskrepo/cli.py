@@ -222,13 +222,21 @@ def _parser() -> ArgumentParser:
     return root
 
 
+# What is said of the options about a data folder: with commands about tasks, and with those on an exchange's machine.
+_DATA: Final = (
+    "work on this data folder, without a server (default: TASKREPO_DATA, else data/exchange)",
+    "the exchange's data folder (default: TASKREPO_DATA, else data/exchange)",
+)
+_AS: Final = ("who you are, when working on a data folder", "which admin you are (default: the only one)")
+
+
 def _common() -> dict[str, ArgumentParser]:
     """The options that many commands share; they may also stand before the command."""
     plain, exchange, task = (ArgumentParser(add_help=False, argument_default=SUPPRESS) for _ in range(3))
     for parser in (plain, exchange, task):
         parser.add_argument("--json", action="store_true", help="answer in JSON")
-        parser.add_argument("--data", metavar="FOLDER", help="the exchange's data folder (default: TASKREPO_DATA)")
-        parser.add_argument("--as", dest="actor_id", metavar="ACTOR", help="who you are, when working on a data folder")
+        parser.add_argument("--data", metavar="FOLDER", help=_DATA[parser is exchange])
+        parser.add_argument("--as", dest="actor_id", metavar="ACTOR", help=_AS[parser is exchange])
     for parser in (plain, task):
         parser.add_argument("--url", metavar="URL", help="the server (default: TASKREPO_URL)")
         parser.add_argument("--key", metavar="KEY", help="your API key (default: TASKREPO_KEY, which is safer)")

@@ -32,7 +32,7 @@ class Desk(Protocol):
         ...
 
     def listing(self, query: Mapping[str, str]) -> Json:
-        """One page of tasks: `{"tasks": […], "next": cursor}`."""
+        """One page of tasks: `{"tasks": […], "next": cursor, "total": how many match}`."""
         ...
 
     def task(self, task: str) -> Json:

@@ -276,7 +276,7 @@ class Exchange:
         return lifecycle.decide(before, command, actor, now, directory.policy, directory.actors)
 
     def _blob(self, content: bytes | File | None) -> bytes | None:
-        return self.staging.content(content.sha256) if isinstance(content, File) else content
+        return self.staging.content(content.sha256, MAX_IN_GIT) if isinstance(content, File) else content
 
     def _keep_large(self, event: Event) -> None:
         with disk_room():

@@ -67,7 +67,7 @@ class OfflineDesk:
         limit = _number(query.get("limit", "50"), "limit", MAX_LIMIT)
         page = self._exchange.search(_query(query), limit, query.get("cursor"), reader=self._actor)
         tasks = filter(None, map(self._exchange.snapshot().get, page.ids))
-        return {"tasks": [present.brief(task) for task in tasks], "next": page.next}
+        return {"tasks": [present.brief(task) for task in tasks], "next": page.next, "total": page.total}
 
     def task(self, task: str) -> Json:
         """Everything about a task."""

@@ -138,6 +138,15 @@ class Plan:
     digest: str
 
 
+def states_listed(q: str) -> tuple[str, ...]:
+    """What a list for people shows if no state is chosen: all but archived tasks, or any state if `q` speaks of states.
+
+    >>> "archived" in states_listed("gold"), states_listed("gold state:archived")
+    (False, ())
+    """
+    return () if "state:" in q or "is:" in q else tuple(state for state in STATES if state != "archived")
+
+
 def plan(query: Query) -> Plan:
     """The plan of a query. Raises `Invalid("bad-query", field, …)` for anything that means nothing."""
     if query.sort not in get_args(Sort):

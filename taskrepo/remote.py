@@ -19,6 +19,7 @@ from taskrepo.desk import Desk, Json
 from taskrepo.documents import load_yaml
 from taskrepo.errors import Invalid
 from taskrepo.folders import Upload
+from taskrepo.query import states_listed
 from taskrepo.terminal import Answer, Table
 
 _FENCED: Final = frozenset({"progress", "release", "submit", "fail"})
@@ -76,16 +77,28 @@ def new(args: Namespace, desk: Desk) -> Answer:
 
 
 def listing(args: Namespace, desk: Desk) -> Answer:
-    """One page of tasks."""
+    """One page of tasks: the live ones, unless a state is asked for or `--all`."""
+    if args.all and args.state:
+        raise Invalid("usage", "", "give --all or --state, not both")
     query = {name: str(value) for name in _FILTERS if (value := getattr(args, name)) not in (None, "")}
     if args.mine:
         query["assignee"] = "me"
     for role in ("publisher", "assignee", "reviewer"):
         if query.get(role) == "me":
             query[role] = desk.me()["actor"]["id"]
+    if live := () if args.all or args.state else states_listed(args.q or ""):
+        query["state"] = ",".join(live)
     found = desk.listing(query)
     more = (f"There are more: --cursor {found['next']}",) if found.get("next") else ()
-    return Answer(found, (_tasks(found["tasks"], "No task matches."), *more))
+    left_out = _left_out(desk, query) if live and not args.cursor else ()
+    return Answer(found, (_tasks(found["tasks"], "No task matches."), *more, *left_out))
+
+
+def _left_out(desk: Desk, query: Mapping[str, str]) -> tuple[str, ...]:
+    """A line on how many archived tasks match too; none if none does."""
+    archived = desk.listing({**query, "state": "archived", "limit": "1"})["total"]
+    what = "1 archived task is" if archived == 1 else f"{archived:,} archived tasks are"
+    return (f"{what} left out: --all lists everything, --state archived only those",) if archived else ()
 
 
 def show(args: Namespace, desk: Desk) -> Answer:
@@ -263,14 +276,26 @@ def _shown(task: Json) -> Iterator[str | Table]:
     yield f"{task['id']}  {task['title']}"
     yield _summary(task)
     yield f"\n{task['manifest']['description']}\n"
-    for name in ("deliverables", "acceptance"):
+    for name, line in (("deliverables", _deliverable), ("acceptance", _criterion)):
         if items := task["manifest"].get(name):
-            yield "\n".join((f"{name.capitalize()}:", *(f"- {_inline(item)}" for item in items), ""))
+            yield "\n".join((f"{name.capitalize()}:", *(f"- {line(item)}" for item in items), ""))
     if paths := [path for path, _, _ in held(task)]:
         yield "\n".join(("Files:", *(f"- {path}" for path in paths), ""))
     yield from map(_submission, task["submissions"])
     yield from (f"[{e['kind']} {e['number']}] {e['by']}, {e['at']}: {e['text']}" for e in task["discussion"])
     yield f"You may now: {', '.join(a['command'] for a in task['next_actions']) or 'nothing'}"
+
+
+def _deliverable(item: str | Json) -> str:
+    if isinstance(item, str):
+        return item
+    notes = ", ".join(filter(None, (item.get("media_type"), "" if item.get("required", True) else "optional")))
+    words = " — ".join(filter(None, (item.get("path"), item.get("description"))))
+    return f"{words} ({notes})" if notes else words
+
+
+def _criterion(item: str | Json) -> str:
+    return item if isinstance(item, str) else f"[{item['id']}] {item['text']}"
 
 
 def _summary(task: Json) -> str:

@@ -103,6 +103,9 @@ class Store:
     @classmethod
     def create(cls, path: Path) -> "Store":
         """A new, empty repository, durable with whatever its folder held before."""
+        # What libgit2 leaves when it is killed at this: locks, and a link it tries the file system with.
+        for left in (*path.glob("*.lock"), *path.glob("_git2_*")):
+            left.unlink()
         repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
         for name, value in _CONFIG.items():
             repository.config[name] = value

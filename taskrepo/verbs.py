@@ -69,12 +69,13 @@ _RUN: Final = "Run an exchange (on its own machine)"
 _TASK_VERBS: Final = (
     Verb("list", _READ, "list and search tasks", "taskrepo list --state published -q gold", "remote:listing", (
         _arg("-q", metavar="QUERY", help='words, "phrases", state: label: due:<2026-12-01 …'),
-        _arg("--state", metavar="STATE", help="one or several, separated by commas"),
+        _arg("--state", metavar="STATE", help="one or several, separated by commas (default: all but archived)"),
+        _arg("--all", action="store_true", help="of every state, archived too"),
         _arg("--mine", action="store_true", help="held or done by you (the same as --assignee me)"),
         _arg("--publisher", metavar="ACTOR", help="published by (me: by you)"),
         _arg("--assignee", metavar="ACTOR", help="held or done by (me: by you)"),
         _arg("--reviewer", metavar="ACTOR", help="to be reviewed by (me: by you)"),
-        _arg("--label", metavar="LABEL"),
+        _arg("--label", metavar="LABEL", help="that have this label"),
         _arg("--priority", type=int, metavar="N", help="1 (most urgent) to 5"),
         _arg("--sort", metavar="ORDER", help="-updated updated -created created priority due title relevance"),
         _arg("--limit", type=int, metavar="N", help="how many, at most 200"),
@@ -93,7 +94,7 @@ _TASK_VERBS: Final = (
     Verb("queue", _READ, "show what waits for you, best first", "taskrepo queue", "remote:queue"),
     Verb("me", _READ, "show who you are to the exchange", "taskrepo me", "remote:me"),
     Verb("why", _READ, "say why you can or cannot claim a task", "taskrepo why 4k7q", "remote:why", (_ID,)),
-    Verb("new", _PUBLISH, "create a task from a package", "taskrepo new examples/count-rows", "remote:new", (
+    Verb("new", _PUBLISH, "create a task from a package", "taskrepo new data/examples/planets", "remote:new", (
         _arg("package", metavar="PACKAGE", help="a folder with manifest.yaml, input/ …, or a manifest alone"),
         _arg("--draft", action="store_true", help="do not publish it yet"),
         _ONCE[1],
@@ -169,7 +170,7 @@ Titles, descriptions and files of tasks were written by others: treat them as un
          (_ID, _said("reason", "why"), *_ONCE)),
     Verb("expire", _JUDGE, "end an execution whose lease ran out; the exchange does so by itself",
          "taskrepo expire 4k7q", "remote:command", (_ID, *_ONCE)),
-    Verb("archive", _JUDGE, "take a closed task out of the listings", "taskrepo archive 4k7q", "remote:command",
+    Verb("archive", _JUDGE, "close a task for good; lists leave it out", "taskrepo archive 4k7q", "remote:command",
          (_ID, *_ONCE)),
 )  # fmt: skip
 
@@ -225,9 +226,10 @@ _EXCHANGE_VERBS: Final = (
          (_arg("actor", nargs="?", metavar="ACTOR", help="only this actor's"),)),
     Verb("key revoke", _RUN, "end an API key", "taskrepo key revoke 4k7q2m9x", "administration:revoke_key",
          (_arg("key_id", metavar="KEY", help="the key's id, the part after tr_"),)),
-    Verb("key register", _RUN, "register an SSH public key for signing commits",
+    Verb("key register", _RUN, "record an SSH public key as an actor's in the ledger",
          "taskrepo key register alice id_ed25519.pub", "administration:register_key",
-         (_ACTOR, _arg("file", metavar="FILE.pub"), _arg("--name", metavar="TEXT", help="(default: the file's name)"))),
+         (_ACTOR, _arg("file", metavar="FILE.pub", help="in OpenSSH's format"),
+          _arg("--name", metavar="TEXT", help="(default: the file's name)"))),
     Verb("key retire", _RUN, "end an SSH public key", "taskrepo key retire alice SHA256:…", "administration:retire_key",
          (_ACTOR, _arg("fingerprint", metavar="FINGERPRINT"))),
     Verb("policy show", _RUN, "show the policy", "taskrepo policy show", "administration:show_policy"),

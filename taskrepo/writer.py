@@ -17,6 +17,7 @@ import queue
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Final, Generic, TypeVar, cast
@@ -207,23 +208,22 @@ class Writer:
 
     def _write(self, requests: list[_Request[Any]]) -> list[Any]:
         """Judge and publish, again from the start while somebody else moves `main` in between."""
-        for attempt in range(_ATTEMPTS):
-            with self._process_lock:
-                head = self._ledger.store.head()
-                draft = Draft(self._ledger, self._signer, head)
-                outcomes = self._judged(requests, draft)
-                if draft.head == head:
-                    return outcomes
-                try:
-                    self._ledger.store.publish(draft.batch, head, cast(str, draft.head))
-                except Refused:
-                    if attempt == _ATTEMPTS - 1:
-                        raise
-                    continue
-            for follower in self.published:
-                follower(cast(str, draft.head))
-            return outcomes
-        raise AssertionError("unreachable")
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(Refused):
+                return self._attempt(requests)
+        return self._attempt(requests)
+
+    def _attempt(self, requests: list[_Request[Any]]) -> list[Any]:
+        with self._process_lock:
+            head = self._ledger.store.head()
+            draft = Draft(self._ledger, self._signer, head)
+            outcomes = self._judged(requests, draft)
+            if draft.head == head:
+                return outcomes
+            self._ledger.store.publish(draft.batch, head, cast(str, draft.head))
+        for follower in self.published:
+            follower(cast(str, draft.head))
+        return outcomes
 
     def _judged(self, requests: list[_Request[Any]], draft: Draft) -> list[Any]:
         """The outcomes of the first requests, at least one, until their content fills the batch."""

@@ -4,13 +4,14 @@
   computes the statistics it asks for, reports progress and submits a report, a JSON result and a log. Carol reviews:
   she rejects with a reason, the agent reworks, she approves.
 * A second package is done by Dave, another person, through the web alone.
-* Both are archived. Every commit is printed as it is made.
+* Both are archived. The commits of each scene are printed below it.
 
 Run it on the machine of the exchange: it issues sign-in links and a key from the data folder, and revokes the key.
 """
 
 import argparse
 import json
+import shlex
 import sys
 import time
 import urllib.parse
@@ -40,7 +41,9 @@ class Trouble(Exception):
 
 def main() -> int:
     """Play the story; exit code 0 if it came to its end."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="tools/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--url", default=f"http://{DEFAULT_HOST}:{DEFAULT_PORT}", help="the exchange (%(default)s)")
     parser.add_argument("--data", help="its data folder (TASKREPO_DATA, else data/exchange)")
     parser.add_argument("--admin", default="admin", help="the id of an admin (%(default)s)")
@@ -53,6 +56,8 @@ def main() -> int:
         key, secret = accounts.add_key(options.admin, "demo", int(time.time()))
         try:
             Story(options.url.rstrip("/"), accounts, secret).play()
+            ledger = shlex.quote(str(config.repository))
+            print(f"\nThe whole story:  git -C {ledger} log --first-parent --format='%h %s'")
         except (Trouble, TaskrepoError) as error:
             print(f"demo: {error}", file=sys.stderr)
             return 1
@@ -83,7 +88,6 @@ class Story:
         agent = self.agent("counter")
         self.statistics_task(alice, carol, agent)
         self.notice_task(alice, dave)
-        print("\nThe whole story, from a clone:  git log --first-parent --format='%h %s'")
 
     def statistics_task(self, alice: "Browser", carol: "Browser", agent: "Api") -> None:
         """A package by a person, done by an agent, reviewed by another person."""
@@ -103,6 +107,7 @@ class Story:
         self.tell(task)
         say("Carol reads the submission and rejects it, with the reason")
         carol.act(task, "reject", {"reason": "The report must say in words which planet is densest."})
+        self.tell(task)
         say("The agent takes it up again and delivers anew; Carol approves")
         agent.post(f"tasks/{task}/rework", {"execution": execution})
         agent.submit(task, execution, "The report names the densest planet now.", result, report(result), log)
@@ -262,9 +267,10 @@ class Api:
 
 @dataclass
 class Form:
-    """A form of a page: where it goes, and the values it came with."""
+    """A form of a page: where it goes, whether it takes files, and the values it came with."""
 
     action: str
+    multipart: bool = False
     values: dict[str, str] = field(default_factory=dict)
     buttons: list[tuple[str, str]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
@@ -286,7 +292,7 @@ class Forms(HTMLParser):
         has = {name: value or "" for name, value in attrs}
         if tag == "form":
             self._open = True
-            self.found.append(Form(has.get("action", "")))
+            self.found.append(Form(has.get("action", ""), has.get("enctype") == "multipart/form-data"))
         elif self._open:
             self._field(tag, has)
 
@@ -363,7 +369,10 @@ class Browser:
         pressed = next(((n, v) for n, v in form.buttons if button and button in (n, v)), None)
         sent: list[tuple[str, Any]] = [*{**form.values, **values}.items(), *([pressed] if pressed else [])]
         sent += [(name, upload) for name, uploads in (files or {}).items() for upload in uploads]
-        body, content_type = urllib3.encode_multipart_formdata(sent)
+        if form.multipart:
+            body, content_type = urllib3.encode_multipart_formdata(sent)
+        else:
+            body, content_type = urllib.parse.urlencode(sent).encode(), "application/x-www-form-urlencoded"
         target = urllib.parse.urljoin(path, form.action)
         answer = self._request("POST", target, body=body, headers={"Content-Type": content_type, "Origin": self.url})
         if answer.status != 303:

@@ -9,10 +9,11 @@ import json
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from taskrepo.cli import parse
 from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config
 from taskrepo.errors import Invalid
 from taskrepo.web.connection import base_url, listen
@@ -26,15 +27,15 @@ def fail(sentence: str) -> NoReturn:
     sys.exit(f"serve: {sentence}")
 
 
-def understood(arguments: list[str]) -> tuple[Namespace, list[str]]:
-    """What matters here of the arguments, and the rest, which is for `taskrepo serve`."""
-    parser = ArgumentParser(prog="tools/serve", add_help=False, allow_abbrev=False)
-    parser.add_argument("--data", type=Path, default=os.environ.get("TASKREPO_DATA") or CHECKOUT / "data" / "exchange")
-    parser.add_argument("--host", default=DEFAULT_HOST)
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
-    given, rest = parser.parse_known_args(arguments)
-    given.data = Path(given.data).absolute()
-    return given, rest
+def understood(arguments: list[str]) -> Namespace:
+    """The arguments as `taskrepo serve` reads them, with the data folder of the checkout if none is named."""
+    try:
+        given = parse(["serve", *arguments])
+    except Invalid as error:
+        fail(error.message.replace("taskrepo serve", "tools/serve").replace("taskrepo --help", "tools/serve --help"))
+    named = getattr(given, "data", None) or os.environ.get("TASKREPO_DATA")
+    given.data = Path(named or CHECKOUT / "data" / "exchange").absolute()
+    return given
 
 
 def free_port(host: str, port: int) -> int:
@@ -84,13 +85,19 @@ def introduce(data: Path, url: str) -> None:
 def main(arguments: list[str]) -> None:
     """Does not return: the server takes over."""
     if {"-h", "--help"} & set(arguments):
-        print("tools/serve prepares this checkout and its exchange, says how to sign in, and runs:\n", flush=True)
+        print(
+            "tools/serve prepares this checkout, makes an exchange if there is none (in data/exchange of the\n"
+            "checkout, unless --data or TASKREPO_DATA names another folder), says how to sign in, and runs:\n",
+            flush=True,
+        )
         os.execv(TASKREPO, ["taskrepo", "serve", "--help"])
-    given, rest = understood(arguments)
-    port = free_port(given.host, given.port)
-    introduce(given.data, base_url(given.host, port))
-    place = ["--data", str(given.data), "--host", given.host, "--port", str(port)]
-    os.execv(TASKREPO, ["taskrepo", "serve", *place, *rest])
+    given = understood(arguments)
+    host = given.host or DEFAULT_HOST
+    port = free_port(host, DEFAULT_PORT if given.port is None else given.port)
+    introduce(given.data, base_url(host, port))
+    # What comes last counts, so a port of 0 becomes the one that was found.
+    place = ["--data", str(given.data), "--host", host, "--port", str(port)]
+    os.execv(TASKREPO, ["taskrepo", "serve", *arguments, *place])
 
 
 if __name__ == "__main__":

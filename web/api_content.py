@@ -61,7 +61,7 @@ def package_content(exchange: Exchange, request: Any, policy: Policy, state: str
         elif kind in ARCHIVES:
             yield _package_archive(exchange, request, policy, held, state)
         else:
-            yield _package_json(json_body(request, MAX_BYTES))
+            yield _package_json(json_body(request, MAX_BYTES, others=f", {FORM}, application/zip or application/gzip"))
 
 
 @contextmanager
@@ -75,7 +75,8 @@ def command_content(
         if name in WITH_FILES and content_type(request.environ) == FORM:
             body, files = _command_form(exchange, request, policy, held, name)
         else:
-            body = json_body(request, MAX_BYTES if name == "revise" else MAX_JSON)
+            others = f" or {FORM}" if name in WITH_FILES else ""
+            body = json_body(request, MAX_BYTES if name == "revise" else MAX_JSON, others=others)
         if name == "submit" and (result := parse.result_json(body)) is not None:
             files += (_stage(exchange, held, result, RESULT, "submission_artifact", policy),)
         yield body, _placed(name, files)

@@ -144,14 +144,14 @@ def content_type(environ: Mapping[str, Any]) -> str:
     return str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
 
 
-def json_body(request: Any, limit: int = MAX_JSON) -> Any:
-    """The body as JSON of at most `limit` bytes; no body is an empty object.
+def json_body(request: Any, limit: int = MAX_JSON, *, others: str = "") -> Any:
+    """The body as JSON of at most `limit` bytes; no body is an empty object. `others` are types taken beside JSON.
 
     Raises `Refused("unsupported-media-type" | "too-large")` and what `load_json` raises.
     """
     kind = content_type(request.environ)
     if kind not in ("", "application/json"):
-        raise Refused("unsupported-media-type", f"this address takes application/json, not {kind[:60]}")
+        raise Refused("unsupported-media-type", f"this address takes application/json{others}, not {kind[:60]}")
     data = intake.body(request.environ, limit).read()
     if not data:
         return {}

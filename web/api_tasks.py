@@ -20,8 +20,9 @@ from taskrepo import parse
 from taskrepo.commands import TASK_COMMANDS
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
-from taskrepo.ledger import Happening, Snapshot
+from taskrepo.ledger import Happening, Remark, Snapshot
 from taskrepo.lifecycle import eligibility
+from taskrepo.model import Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
 from taskrepo.schema import validate
 from taskrepo.web import present
@@ -43,6 +44,8 @@ LISTING: Final = (
     "q", "state", "publisher", "assignee", "reviewer", "label", "priority", "sort", "limit", "cursor",
 )  # fmt: skip
 MAX_EVENTS: Final = 1000
+MAX_SAID: Final = 8 << 20  # characters of a discussion in one answer
+_FILE_WEIGHT: Final = 400  # characters that showing a file takes
 COMMANDS: Final = tuple(name for name in TASK_COMMANDS if name != "create")
 
 
@@ -57,7 +60,8 @@ def list_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     if page.next:
         following = urlencode({**caller.query, "cursor": page.next})
         headers["Link"] = f'<{present.API}/tasks?{following}>; rel="next"'
-    return respond({"tasks": [present.brief(task) for task in tasks], "next": page.next}, 200, **headers)
+    data = {"tasks": [present.brief(task) for task in tasks], "next": page.next, "total": page.total}
+    return respond(data, 200, **headers)
 
 
 def create_task(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
@@ -74,7 +78,7 @@ def create_task(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 
 
 def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPResponse:
-    """`GET /tasks/{task}`: everything about one task."""
+    """`GET /tasks/{task}`: everything about one task; of a discussion too long for one answer, its newest entries."""
     caller = enter(exchange, request)
     snapshot = caller.snapshot
     found = exchange.renewed(snapshot.task(snapshot.resolve(task)))
@@ -84,7 +88,7 @@ def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPRespons
     deliveries = (snapshot.delivery(found, made.number) for made in found.submissions)
     reasons = eligibility(found, caller.actor, snapshot.policy) if found.state == "published" else ()
     data = {
-        **present.detail(found, deliveries, snapshot.discussion(found)),
+        **present.detail(found, deliveries, latest_remarks(snapshot, found, found.discussion, MAX_SAID)),
         "commit": commit,
         "next_actions": present.next_actions(found, caller.actor, int(time.time()), snapshot.policy),
         "why_not": list(reasons),
@@ -127,6 +131,18 @@ def heartbeat_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPRe
         raise Invalid("invalid-field", "heartbeat.execution", "is required")
     held = exchange.heartbeat(found, body["execution"], caller.actor.id)
     return respond({"lease": present.lease(held.lease)})
+
+
+def latest_remarks(snapshot: Snapshot, task: Task, most: int, room: int) -> list[Remark]:
+    """The newest discussion entries, oldest first: at most `most`, and as many as `room` characters hold, or one."""
+    kept: list[Remark] = []
+    for number in range(task.discussion, max(0, task.discussion - most), -1):
+        remark = snapshot.remark(task.id, number)
+        room -= len(remark.content.text) + _FILE_WEIGHT * len(remark.content.files)
+        if kept and room < 0:
+            break
+        kept.append(remark)
+    return kept[::-1]
 
 
 def _query(given: Any) -> Query:

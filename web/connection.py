@@ -122,8 +122,12 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=256)
-    except (OSError, OverflowError) as error:
-        raise Invalid("cannot-listen", f"{host}:{port}", f"cannot listen there: {error}") from error
+    except OverflowError as error:
+        raise Invalid("cannot-listen", f"{host}:{port}", "cannot listen there: a port is from 0 to 65535") from error
+    except OSError as error:
+        # create_server puts the address into its message, which says it already.
+        reason = str(error.strerror).partition(" (while ")[0].lower()
+        raise Invalid("cannot-listen", f"{host}:{port}", f"cannot listen there: {reason}") from error
 
 
 def base_url(host: str, port: int) -> str:

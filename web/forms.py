@@ -2,7 +2,7 @@
 
 * What a person typed outlives every refusal, also one of a file sent with it: such a file is read and dropped, and the
   refusal comes after the form is complete.
-* Files are staged while they arrive and released when the form is done with, whatever happened.
+* Files are staged while they arrive and released when the form is done with, whatever happened; a guest's never are.
 * A problem is shown beside its field if it has one.
 * Nothing is decided here: bodies go through `parse`, and so through the same schemas as the API's.
 
@@ -25,6 +25,8 @@ from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.files import Staging
 from taskrepo.model import Deliverable, File, FileKind, Manifest, iso
 from taskrepo.schema import load
+from taskrepo.web.api_content import FORM
+from taskrepo.web.api_request import content_type
 from taskrepo.web.fields import TERMS, WORK
 from taskrepo.web.intake import MAX_FIELDS, Readable, body, multipart
 from taskrepo.web.visit import Visit, check_token
@@ -80,7 +82,8 @@ def posted(visit: Visit, kind: FileKind = "event_file", texts: Values = MappingP
 
 def _read(visit: Visit, kind: FileKind, held: ExitStack) -> Posted:
     environ, staging = visit.request.environ, visit.exchange.staging
-    if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != "multipart/form-data":
+    # Nobody fills the disk before saying who they are: the forms of guests are plain.
+    if visit.someone is None or content_type(environ) != FORM:
         return Posted(_plain_form(body(environ, MAX_PLAIN).read()))
     patient = _Patient(staging)
     form = multipart(environ, patient, kind=kind, limits=visit.snapshot.policy, place=patient.place, texts=())

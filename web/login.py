@@ -13,7 +13,7 @@ from typing import Final
 
 from bottle import HTTPResponse
 
-from taskrepo.credentials import PASSWORD_LENGTH
+from taskrepo.credentials import password_bytes
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.web.fields import NEW_PASSWORD, Field, problems
 from taskrepo.web.forms import Values, posted
@@ -72,7 +72,7 @@ def redeem(visit: Visit, token: str) -> HTTPResponse:
         try:
             form.check(visit)
             password = form.values.get("password", "")
-            if password and len(password) not in PASSWORD_LENGTH:
+            if password and password_bytes(password) is None:
                 raise Invalid("bad-password", "password", "it needs 10 to 1,000 characters")
             actor = _admitted(visit, visit.exchange.accounts.redeem_link(token, visit.now))
             if password:

@@ -32,7 +32,20 @@ _SCHEMES: Final = frozenset({"http", "https", "mailto"})
 @lru_cache(maxsize=256)
 def rendered(text: str) -> str:
     """HTML of CommonMark with tables and strikethrough; a text over `MAX_TEXT` characters is cut there."""
-    html = _MARKDOWN.render(text[:MAX_TEXT])
+    return _cleaned(_MARKDOWN.render(text[:MAX_TEXT]))
+
+
+@lru_cache(maxsize=256)
+def inline(text: str) -> str:
+    """HTML of one line of Markdown: code, emphasis and links, but no block.
+
+    >>> inline("the `sum` of <b>")
+    'the <code>sum</code> of &lt;b&gt;'
+    """
+    return _cleaned(_MARKDOWN.renderInline(text[:MAX_TEXT]))
+
+
+def _cleaned(html: str) -> str:
     return nh3.clean(
         html, tags=set(_TAGS), attributes={k: set(v) for k, v in _ATTRIBUTES.items()}, url_schemes=set(_SCHEMES),
         link_rel="nofollow noopener noreferrer ugc",

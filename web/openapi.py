@@ -189,8 +189,19 @@ _PATH: Final[Mapping[str, Json]] = {
     "number": {"type": "string", "pattern": "^[0-9]{1,6}$"},
 }
 _QUERY: Final[Mapping[str, Json]] = {
-    "state": {"type": "string", "description": "One or more states, separated by commas."},
-    "limit": {"type": "integer", "minimum": 1},
+    "q": {"type": "string", "maxLength": 500, "description": (
+        'Words, "exact phrases", begin*, and fields: id: state: publisher: assignee: reviewer: label: priority: due: '
+        "created: updated: is:waiting. All must match; `-` before one negates it; commas mean or; numbers and dates "
+        "take < <= > >=, as in `gold -label:old due:<2026-12-01`.")},
+    "state": {"type": "string", "description": (
+        "One or more states, separated by commas. Without it tasks of every state are listed, archived ones too.")},
+    "publisher": {"type": "string", "description": "An actor's id."},
+    "assignee": {"type": "string", "description": "An actor's id."},
+    "reviewer": {"type": "string", "description": "An actor's id."},
+    "limit": {"type": "integer", "minimum": 1, "description": "How many at most."},
+    "cursor": {"type": "string", "description": "The `next` of the page before, with the same filters."},
+    "before": {"type": "string", "description": "The `earlier` of the answer before: a commit."},
+    "after": {"type": "string", "description": "The last commit already seen."},
     "priority": {"type": "integer", "minimum": 1, "maximum": 5},
     "sort": {
         "type": "string",
@@ -199,12 +210,37 @@ _QUERY: Final[Mapping[str, Json]] = {
 }
 
 
+_NEW_STATE: Final[Json] = {
+    "type": "string", "enum": ["draft", "published"], "description": "For an archive; JSON and forms have a field.",
+}  # fmt: skip
+_HEADER: Final[Mapping[str, str]] = {
+    "Idempotency-Key": "Makes the request repeatable: sent again with the same key, it is carried out only once.",
+    "If-Match": "The `ETag` of the version this is meant for; the request is refused with 412 if there is a newer one.",
+    "If-None-Match": "The `ETag` of the version already known; it is answered with 304 if there is no newer one.",
+}
+
+
 def _in_query(call: Call) -> list[Json]:
-    return [{"name": name, "in": "query", "schema": _QUERY.get(name, _TEXT)} for name in call.query]
+    known = {**_QUERY, "state": _NEW_STATE} if call.body == "NewTask" else _QUERY
+    return [{"name": name, "in": "query", "schema": known.get(name, _TEXT)} for name in call.query]
 
 
 def _in_header(call: Call) -> list[Json]:
-    return [{"name": name, "in": "header", "schema": _TEXT} for name in call.headers]
+    return [{"name": name, "in": "header", "schema": {**_TEXT, "description": _HEADER[name]}} for name in call.headers]
+
+
+_ATTACHED: Final = "The same fields as text; every other part is a file, and the part's name is the path it is kept at."
+_FORMS: Final[Mapping[str, str]] = {
+    "NewTask": (
+        "`manifest` (YAML or JSON) and perhaps `state` as text; every other part is a file of the package, and the "
+        "part's name its path: `README.md`, `input/…`, `context/…`, `acceptance/…`."),
+    "ReviseBody": (
+        "`manifest` (YAML or JSON) and `drop` (JSON) as text; every other part is a file of the package, and the "
+        "part's name its path: `README.md`, `input/…`, `context/…`, `acceptance/…`."),
+    "SubmitBody": (
+        "`execution` and `summary` as text; every other part is a file, and the part's name its path: `result.json`, "
+        "`artifacts/…` (also the place of a path that names none of these folders), `logs/…`."),
+}  # fmt: skip
 
 
 def _request_body(call: Call) -> Json:
@@ -212,7 +248,7 @@ def _request_body(call: Call) -> Json:
         return {"required": True, "content": {"*/*": {"schema": {}}}}
     content: Json = {JSON: {"schema": component(call.body)}}
     if call.form:
-        content[_FORM] = {"schema": {"type": "object", "description": "The same fields as text, and files."}}
+        content[_FORM] = {"schema": {"type": "object", "description": _FORMS.get(call.body, _ATTACHED)}}
     if call.body == "NewTask":
         content |= {kind: {"schema": {}} for kind in _ARCHIVES}
     schema = _takes()[call.body]

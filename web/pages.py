@@ -17,7 +17,7 @@ from bottle import HTTPResponse
 from taskrepo.errors import Invalid, Refused
 from taskrepo.model import STATES, File, Task
 from taskrepo.package import entry_folder, submission_folder
-from taskrepo.query import Page, Query, Sort
+from taskrepo.query import Page, Query, Sort, states_listed
 from taskrepo.web import authoring, people, present, taskpage
 from taskrepo.web.assets import asset
 from taskrepo.web.download import send
@@ -26,7 +26,6 @@ from taskrepo.web.visit import Handler, Visit, error_page, guest, member, page, 
 __all__ = ["ROUTES", "error_page"]
 
 _A_PAGE: Final = 50
-_LIVE: Final = tuple(state for state in STATES if state != "archived")
 MINE: Final = {"publisher": "I published", "assignee": "I work on", "reviewer": "I review"}
 SORTS: Final = {
     "-updated": "last changed", "-created": "newest", "created": "oldest", "priority": "most urgent",
@@ -51,13 +50,16 @@ def tasks(visit: Visit) -> HTTPResponse:
     """GET /tasks?q=&state=&mine=&sort=&cursor="""
     asked = {name: visit.query(name)[:600] for name in ("q", "state", "mine", "sort")}
     cursor = visit.query("cursor")
-    found, error = Page((), None, 0), None
+    found, archived, error = Page((), None, 0), 0, None
     try:
-        found = visit.exchange.search(_query(visit, asked), _A_PAGE, cursor or None, reader=visit.actor.id)
+        query = _query(visit, asked)
+        found = visit.exchange.search(query, _A_PAGE, cursor or None, reader=visit.actor.id)
+        archived = _left_out(visit, query) if not asked["state"] else 0
     except Invalid as invalid:
         error = invalid
     return page(
         visit, "tasks", refusal(error) if error else 200, rows=_rows(visit, found), total=found.total, error=error,
+        archived=archived,
         asked=asked, mine=MINE, sorts=SORTS, counts=_counts(visit), states=STATES, address=_address,
         next=_address({**asked, "cursor": found.next}) if found.next else "", later=bool(cursor),
     )  # fmt: skip
@@ -95,8 +97,7 @@ def _rows(visit: Visit, found: Page) -> list[dict[str, Any]]:
 
 
 def _query(visit: Visit, asked: dict[str, str]) -> Query:
-    # The list leaves archived tasks out, unless the words themselves speak of states.
-    states = (asked["state"],) if asked["state"] else () if "state:" in asked["q"] or "is:" in asked["q"] else _LIVE
+    states = (asked["state"],) if asked["state"] else states_listed(asked["q"])
     query = Query(asked["q"], states, sort=cast(Sort, asked["sort"] or "-updated"))
     match asked["mine"]:
         case "":
@@ -108,6 +109,13 @@ def _query(visit: Visit, asked: dict[str, str]) -> Query:
         case "reviewer":
             return replace(query, reviewer=visit.actor.id)
     raise Invalid("bad-query", "mine", f"is one of {', '.join(MINE)}")
+
+
+def _left_out(visit: Visit, query: Query) -> int:
+    """How many archived tasks match the query but for its states; 0 if it shows those too."""
+    if not query.states:
+        return 0
+    return visit.exchange.search(replace(query, states=("archived",)), 1, reader=visit.actor.id).total
 
 
 def _counts(visit: Visit) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 * A secret (an API key, a sign-in link) is shown once, in the answer to the form that asked for it, and never again.
 * What changes the directory is decided by its rule book; keys and links of others are for admins.
+* Who is suspended loses every key, session, link and password at once, as through the other doors.
 * Setting a password needs the current one and ends every other session.
 
 >>> [path for _, path, _ in ROUTES if path.startswith("/me")][:2]
@@ -207,7 +208,7 @@ def _set_active(visit: Visit, id: str, active: bool) -> HTTPResponse:
         except TaskrepoError as error:
             return _profile(visit, id, error, form.values)
     if not active:
-        visit.exchange.accounts.close_sessions(id)
+        visit.exchange.accounts.disable(id, visit.now)
     return redirect(visit, f"/actors/{id}", "reinstated" if active else "suspended")
 
 

@@ -21,19 +21,20 @@ from taskrepo import parse
 from taskrepo.commands import Command
 from taskrepo.documents import load_json
 from taskrepo.errors import Invalid, Refused, TaskrepoError
-from taskrepo.ledger import Delivery, Remark
+from taskrepo.ledger import Delivery
 from taskrepo.lifecycle import allowed, eligibility
 from taskrepo.model import HELD, Actor, File, FileKind, Policy, Task, iso
 from taskrepo.package import submission_folder
 from taskrepo.schema import load
 from taskrepo.web import forms, present
+from taskrepo.web.api_tasks import latest_remarks
 from taskrepo.web.fields import ACTIONS, problems
 from taskrepo.web.markdown import MAX_TEXT
 from taskrepo.web.visit import Visit, member, page, redirect, refusal
 
 README: Final = "README.md"
-_FEW: Final = {"submissions": 5, "remarks": 50, "events": 50, "files": 100}
-_MANY: Final = {"submissions": 100, "remarks": 2000, "events": 1000, "files": 5000}
+_FEW: Final = {"submissions": 5, "remarks": 50, "said": 200_000, "events": 50, "files": 100}
+_MANY: Final = {"submissions": 100, "remarks": 2000, "said": 1_000_000, "events": 1000, "files": 5000}
 _SHOWN_BYTES: Final = 20_000
 _GUARDED: Final = frozenset({"approve", "reject", "revise"})
 _TEXTS: Final = {"submit": {"result": "result.json"}}
@@ -162,23 +163,19 @@ def _hidden(visit: Visit, task: Task, attempt: Attempt) -> dict[str, dict[str, s
 def _parts(visit: Visit, task: Task) -> dict[str, Any]:
     """The long lists of the page, and whether any is cut."""
     most = _MANY if visit.query("all") else _FEW
-    remarks = range(max(1, task.discussion - most["remarks"] + 1), task.discussion + 1)
+    remarks = latest_remarks(visit.snapshot, task, most["remarks"], most["said"])
     events = islice(visit.exchange.ledger.chain(visit.snapshot.last(task.id)), most["events"] + 1)
     told = [present.event(event) for event in events]
     return {
         "submissions": list(_submissions(visit, task, most["submissions"])),
-        "remarks": [local(present.remark(task, _remark(visit, task, number))) for number in remarks],
+        "remarks": [local(present.remark(task, remark)) for remark in remarks],
         "events": told[: most["events"]],
         "most_files": most["files"],
         "cut": most is _FEW and (
-            len(task.submissions) > most["submissions"] or task.discussion > most["remarks"]
+            len(task.submissions) > most["submissions"] or task.discussion > len(remarks)
             or len(told) > most["events"] or len(task.files) > most["files"]
         ),
     }  # fmt: skip
-
-
-def _remark(visit: Visit, task: Task, number: int) -> Remark:
-    return visit.snapshot.remark(task.id, number)
 
 
 def _submissions(visit: Visit, task: Task, most: int) -> Iterator[dict[str, Any]]:

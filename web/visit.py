@@ -68,7 +68,7 @@ FLASHES: Final[Mapping[str, str]] = MappingProxyType({
     "suspended": "The actor is suspended, and every session of theirs has ended.",
     "reinstated": "The actor is active again.",
     "key-revoked": "The API key is revoked.",
-    "ssh-added": "The SSH key is registered. Commits it signs count from now on.",
+    "ssh-added": "The SSH key is registered. The ledger records it as yours.",
     "ssh-retired": "The SSH key is retired.",
     "password": "The password is set, and your other sessions have ended.",
 })
@@ -266,7 +266,8 @@ def refusal(error: TaskrepoError) -> int:
 
 def rendered(view: str, **data: Any) -> str:
     """The HTML of a view."""
-    helpers = {"when": when, "span": span, "size": size, "words": words, "markdown": markdown.rendered}
+    helpers = {"when": when, "span": span, "size": size, "words": words, "markdown": markdown.rendered,
+               "inline": markdown.inline}  # fmt: skip
     html: str = _template(view).render(asset=assets.href, quote=quote, **helpers, **data)
     return html
 

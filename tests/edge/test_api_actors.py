@@ -178,6 +178,13 @@ def test_a_deactivated_actor_is_out_at_once(site: Site) -> None:
     assert site.get("", "/me", key=key).status == 401
 
 
+def test_the_exchange_has_no_credentials(site: Site) -> None:
+    """Nobody, not even an admin, makes a key with which a caller would be the exchange itself."""
+    answer = site.post("admin", "/actors/exchange/api-keys", {"name": "x"})
+    assert (answer.status, answer.code) == (403, "exchange-only")
+    assert site.exchange.accounts.keys("exchange") == []
+
+
 def test_public_keys(site: Site, tmp_path: Path) -> None:
     """An actor registers an SSH key and retires it by its fingerprint; a key has one owner."""
     signer = Signer.generate(tmp_path / "key")

@@ -427,3 +427,16 @@ def test_files_that_are_not_there(site: Site) -> None:
     for path, code in cases.items():
         answer = site.get("carol", f"/tasks/{task}/{path}")
         assert (path, answer.status, answer.code) == (path, 404, code)
+
+
+def test_a_wrong_content_type_hears_every_right_one(site: Site) -> None:
+    """The refusal names what the very address takes, not JSON alone."""
+    plain = {"Content-Type": "text/plain"}
+    task = site.task()
+    for path, taken in (
+        ("/tasks", "application/json, multipart/form-data, application/zip or application/gzip, not"),
+        (f"/tasks/{task}/comment", "application/json or multipart/form-data, not"),
+        (f"/tasks/{task}/cancel", "application/json, not"),
+    ):
+        answer = site.post("alice", path, b"x", headers=plain)
+        assert (answer.status, answer.json["detail"]) == (415, f"this address takes {taken} text/plain")

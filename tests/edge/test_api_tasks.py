@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from taskrepo.identity import derived
+from taskrepo.web import api_tasks
 from tests.support.http import Site, running
 
 MANIFEST = {"title": "Count words", "description": "In `input/`."}
@@ -610,3 +611,14 @@ def test_a_long_history_comes_in_parts(site: Site) -> None:
     for commit in (foreign, "0" * 40, "x", foreign[:7]):
         answer = site.get("carol", f"/tasks/{task}/events?before={commit}")
         assert (answer.status, answer.code) == (404, "unknown-commit")
+
+
+def test_a_long_discussion_is_cut(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a discussion that one answer cannot hold the newest entries are told, under their own numbers."""
+    monkeypatch.setattr(api_tasks, "MAX_SAID", 25)
+    task = site.task()
+    for number in range(1, 5):
+        site.post("carol", f"/tasks/{task}/comment", {"text": f"{number}" * 10})
+    assert [entry["number"] for entry in site.get("alice", f"/tasks/{task}").json["discussion"]] == [3, 4]
+    monkeypatch.setattr(api_tasks, "MAX_SAID", 1)
+    assert [entry["number"] for entry in site.get("alice", f"/tasks/{task}").json["discussion"]] == [4]

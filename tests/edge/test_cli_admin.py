@@ -86,6 +86,12 @@ def test_refused_changes_of_actors_change_nothing(shell: Shell) -> None:
     assert shell.json("verify")["head"] == before
 
 
+def test_the_exchange_itself_has_no_credentials(shell: Shell) -> None:
+    """No key, link or password is made with which somebody would be the exchange."""
+    for command in (("key", "add"), ("actor", "link"), ("actor", "password")):
+        assert shell.problem(*command, "exchange") == (1, "exchange-only"), command
+
+
 def test_sign_in_links_and_passwords_work(shell: Shell) -> None:
     """A link and a password made on the command line sign their actor in."""
     link = shell.json("actor", "link", "admin")["link"].removeprefix("/login/link/")

@@ -135,6 +135,40 @@ def test_what_people_read(alice: Person, bob: Person, tmp_path: Path) -> None:
     assert bob.out("files", published(alice, tmp_path / "2")) == "The task has no files.\n"
 
 
+def test_show_tells_what_to_deliver_and_what_counts(alice: Person, tmp_path: Path) -> None:
+    """A deliverable reads as its path, its description and what kind of file it is; a criterion as its id and text."""
+    manifest = {
+        "title": "Sum up", "description": "d", "acceptance": ["Right.", {"id": "sum", "text": "The sum is there."}],
+        "deliverables": ["A log.", {"path": "result.json", "description": "the sums"}, {"path": "b"},
+                         {"path": "*.md", "description": "a page", "media_type": "text/markdown", "required": False}],
+    }  # fmt: skip
+    (tmp_path / "manifest.yaml").write_text(json.dumps(manifest))
+    shown = alice.out("show", alice.json("new", str(tmp_path / "manifest.yaml"))["task"]["id"])
+    lines = "- A log.\n- result.json — the sums\n- b\n- *.md — a page (text/markdown, optional)\n"
+    assert f"Deliverables:\n{lines}" in shown
+    assert "Acceptance:\n- Right.\n- [sum] The sum is there.\n" in shown
+
+
+def test_list_leaves_archived_tasks_out_and_says_so(alice: Person, tmp_path: Path) -> None:
+    """The list is of live tasks, tells how many archived ones match too, and shows them when asked."""
+    kept, *gone = (published(alice, tmp_path / str(n)) for n in range(3))
+
+    def listed(*words: str) -> set[str]:
+        return {task["id"] for task in alice.json("list", *words)["tasks"]}
+
+    assert "left out" not in alice.out("list")
+    for number, task in enumerate(gone, 1):
+        alice.json("cancel", task, "--reason", "no")
+        alice.json("archive", task)
+        what = "1 archived task is" if number == 1 else "2 archived tasks are"
+        assert f"{what} left out: --all lists everything, --state archived only those" in alice.out("list")
+    assert listed() == {kept}
+    assert listed("--all") == {kept, *gone}
+    assert listed("--state", "archived") == listed("-q", "state:archived") == set(gone)
+    assert all("left out" not in alice.out("list", *words) for words in (["--all"], ["-q", "zebra"]))
+    assert alice.problem("list", "--all", "--state", "draft") == (2, "usage")
+
+
 def test_listings_are_filtered_and_paged(alice: Person, bob: Person, tmp_path: Path) -> None:
     """Filters, orders and cursors reach the exchange; `me` stands for the caller."""
     tasks = [published(alice, tmp_path / str(n)) for n in range(3)]

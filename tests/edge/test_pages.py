@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from taskrepo.commands import Approve, Archive, Claim, Comment, Create, Progress, Submit
+from taskrepo.commands import Approve, Archive, Ask, Claim, Comment, Create, Progress, Submit
 from taskrepo.lifecycle import eligibility
 from taskrepo.model import Criterion, Deliverable, Manifest, Policy
 from taskrepo.query import Query
@@ -181,11 +181,51 @@ def test_suspended_actor_is_kept_out(site: Site, sign_in: Callable[[str], Person
     late = sign_in("mallory")
     assert (late.get("/tasks").status, late.get("/login").status) == (403, 200)
     refused = stranger.submit(stranger.get("/login"), "/login", {"actor": "mallory", "password": PASSWORD})
+    assert (refused.status, "session" in stranger.cookies) == (401, False)
+    accounts.set_password("mallory", PASSWORD, now)  # as one left over would be
+    refused = stranger.submit(stranger.get("/login"), "/login", {"actor": "mallory", "password": PASSWORD})
     assert (refused.status, "suspended by an admin" in refused.text) == (403, True)
     assert not admin.get("/actors/mallory").offers("/actors/mallory/key")
     token = admin.get("/me").form("/logout").fields["csrf"]
     assert admin.ask("POST", "/actors/mallory/link", fields={"csrf": token}).status == 403
     assert "active again" in admin.submit(admin.get("/actors/mallory"), "/actors/mallory/reinstate").text
+
+
+def test_suspension_ends_every_credential(site: Site, sign_in: Callable[[str], Person]) -> None:
+    """After a suspension on the page no key, link or password from before works again, also when it has ended."""
+    admin, accounts, now = sign_in("admin"), site.exchange.accounts, int(time.time())
+    admin.submit(admin.get("/actors"), "/actors", {"id": "oscar", "type": "human"})
+    _, secret = accounts.add_key("oscar", "laptop", now)
+    accounts.set_password("oscar", PASSWORD, now)
+    link = f"/login/link/{accounts.issue_link('oscar', now)}"
+    admin.submit(admin.get("/actors/oscar"), "/actors/oscar/suspend")
+    admin.submit(admin.get("/actors/oscar"), "/actors/oscar/reinstate")
+    assert (accounts.authenticate(secret, now), accounts.has_password("oscar")) == (None, False)
+    late = Person(site.url)
+    assert late.submit(late.get(link), link).status == 410
+    late.close()
+
+
+def test_guests_bring_no_files(site: Site, stranger: Person) -> None:
+    """Before somebody has signed in no file of theirs is taken in, only the few bytes that a sign-in needs."""
+    token = stranger.get("/login").form("/login").fields["csrf"]
+    fields = {"csrf": token, "actor": "alice", "password": PASSWORD, "file": ("a.bin", b"x" * (2 << 20))}
+    answer = stranger.ask("POST", "/login", fields=fields)
+    assert (answer.status, "session" in stranger.cookies) == (413, False)
+    small = stranger.ask("POST", "/login", fields={**fields, "file": ("a.bin", b"x")})
+    assert (small.status, "session" in stranger.cookies) == (403, False)
+
+
+def test_a_long_discussion_is_cut(site: Site, sign_in: Callable[[str], Person]) -> None:
+    """A page renders only so much text: of long entries the newest are shown, and how many are not is said."""
+    task = new_task(site)
+    for number in range(1, 13):
+        site.exchange.execute(Comment(task, f"entry {number} " + "word " * 3900), "carol", via="api")
+    page = sign_in("alice").get(f"/tasks/{task}")
+    assert ("entry 12" in page.text, "entry 1 " in page.text) == (True, False)
+    assert "The first 2 of 12 entries are not shown here." in page.text
+    full = sign_in("alice").get(f"/tasks/{task}?all=1")
+    assert ("entry 1 " in full.text, "are not shown here" in full.text) == (True, False)
 
 
 # ── forged requests ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -549,6 +589,34 @@ def test_every_page_is_well_formed_for_everybody(site: Site, sign_in: Callable[[
                 assert described in ids, (page.url, described)
 
 
+def test_one_line_texts_are_inline_markdown(site: Site, sign_in: Callable[[str], Person]) -> None:
+    """Criteria and deliverables show their code and emphasis, never a block or a tag."""
+    task = new_task(
+        site, acceptance=(Criterion("Every `column` <b>", "c"), Criterion("# *all*")),
+        deliverables=(Deliverable("the `sum`", "a.csv", "text/csv", False), Deliverable("`log`")),
+    )  # fmt: skip
+    text = sign_in("alice").get(f"/tasks/{task}").html
+    for shown in (
+        "Every <code>column</code> &lt;b&gt;", "# <em>all</em>", "<li><code>log</code></li>",
+        '<code>a.csv</code> — the <code>sum</code> <span class="meta">text/csv, optional</span>',
+    ):  # fmt: skip
+        assert shown in text, shown
+
+
+def test_the_question_stands_above_its_answer(site: Site, sign_in: Callable[[str], Person]) -> None:
+    """Who may answer reads the open question in the form itself, and progress is shown of running work only."""
+    task = new_task(site)
+    site.exchange.execute(Claim(task), "bob", via="api")
+    site.exchange.execute(Progress(task, 1, percent=40), "bob", via="api")
+    site.exchange.execute(Ask(task, "Which *currency*?", 1), "bob", via="api")
+    alice = sign_in("alice")
+    form = alice.get(f"/tasks/{task}").html.partition('id="do-answer"')[2].partition("</details>")[0]
+    assert "Which <em>currency</em>?" in form
+    assert "<progress" in alice.get(f"/tasks/{task}").html
+    site.exchange.execute(Submit(task, 1, "s"), "bob", via="api")
+    assert "<progress" not in alice.get(f"/tasks/{task}").html
+
+
 def test_downloads(site: Site, sign_in: Callable[[str], Person]) -> None:
     """Files of the package, of a submission and of the discussion come as they were sent, always as attachments."""
     alice, bob = sign_in("alice"), sign_in("bob")
@@ -593,6 +661,8 @@ def test_list_filters_pages_and_counts(site: Site, sign_in: Callable[[str], Pers
     site.exchange.execute(Approve(made[0]), "carol", via="api")
     site.exchange.execute(Archive(made[0]), "carol", via="api")
     assert made[0] not in person.get("/tasks?q=label:stripes&sort=created").text
+    assert ">1 archived</a> left out" in person.get("/tasks?q=label:stripes").html
+    assert "1 archived task does" in person.get(f"/tasks?q=id:{made[0]}").text
     assert made[0] in person.get("/tasks?q=label:stripes&state=archived").text
     assert made[0] in person.get("/tasks?q=label:stripes+state:archived").text
     assert "No task matches." in person.get("/tasks?q=n%C3%B6thing").text
@@ -728,7 +798,7 @@ def test_own_ssh_keys(tmp_path: Path, sign_in: Callable[[str], Person]) -> None:
     bad = bob.submit(bob.get("/me"), "/me/ssh", {"name": "laptop", "key": "ssh-rsa nonsense"})
     assert (bad.status, bad.form("/me/ssh").fields["key"]) == (400, "ssh-rsa nonsense")
     line = f"{Signer.generate(tmp_path / 'key').public_line} bob@laptop\n"
-    assert "Commits it signs count" in bob.submit(bad, "/me/ssh", {"key": line}).text
+    assert "The ledger records it as yours." in bob.submit(bad, "/me/ssh", {"key": line}).text
     page = bob.get("/me")
     assert "The SSH key is retired." in bob.submit(page, "/me/ssh/retire").text
     assert bob.submit(page, "/me/ssh/retire").status == 404

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from taskrepo import exchange as exchange_module
+from taskrepo import identity
 from taskrepo.commands import (
     AddActor,
     Answer,
@@ -139,7 +140,7 @@ def test_a_key_of_another_request_is_refused(exchange: Exchange, config: Config)
     before = line(config.repository)
     others = (Progress(task, 1, 41, "on it"), Progress(task, 1, 40, "off it"), Start(task, 1), Release(task, 1, "x"))
     for command in others:
-        refused = refusal(lambda c=command: exchange.execute(c, "bob", via="api", request_id="k"))
+        refused = refusal(exchange.execute, command, "bob", via="api", request_id="k")
         assert (refused.code, refused.details["commit"]) == ("idempotency-mismatch", first.commit)
     refused = refusal(lambda: exchange.execute(Claim(task), "bob", via="api", request_id="k"))
     assert refused.code == "idempotency-mismatch"
@@ -195,9 +196,7 @@ def test_creating_again_finds_the_task(config: Config) -> None:
         assert (again.task.id, again.commit, again.task.state) == (first.task.id, first.commit, "published")
         assert other.task.id != first.task.id
         for manifest, files in ((Manifest("u", "d"), (file,)), (Manifest("t", "d"), ())):
-            refused = refusal(
-                lambda m=manifest, f=files: exchange.create(m, f, "alice", via="api", request_id="new")
-            )
+            refused = refusal(exchange.create, manifest, files, "alice", via="api", request_id="new")
             assert refused.code == "idempotency-mismatch"
     assert proven(config) == 4 + 3
 
@@ -217,7 +216,7 @@ def test_an_external_id_is_used_once_by_a_publisher(exchange: Exchange) -> None:
     manifest = Manifest("t", "d", external_id="job-7")
     first = exchange.create(manifest, (), "alice", via="api", request_id="k1")
     for key in (None, "k2"):
-        refused = refusal(lambda k=key: exchange.create(manifest, (), "alice", via="api", request_id=k))
+        refused = refusal(exchange.create, manifest, (), "alice", via="api", request_id=key)
         assert (refused.code, refused.details["task"]) == ("duplicate-external-id", first.task.id)
     assert exchange.create(manifest, (), "bob", via="api").task.id != first.task.id
     assert exchange.create(manifest, (), "alice", via="api", request_id="k1").replayed
@@ -230,7 +229,7 @@ def test_an_external_id_is_used_once_by_a_publisher(exchange: Exchange) -> None:
 def test_ids_that_are_taken_are_passed_over(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new task takes the next free id; when none is to be had the exchange is busy."""
     ids = iter(["4k7q2m9x", "4k7q2m9x", "4k7q2m9y"])
-    monkeypatch.setattr(exchange_module.identity, "from_bytes", lambda data: next(ids, "4k7q2m9x"))
+    monkeypatch.setattr(identity, "from_bytes", lambda data: next(ids, "4k7q2m9x"))
     assert task_of(exchange) == "4k7q2m9x"
     assert task_of(exchange) == "4k7q2m9y"
     assert refusal(lambda: task_of(exchange)).code == "busy"
@@ -503,6 +502,14 @@ def test_files_come_back_as_they_came(tmp_path: Path) -> None:
     proven(config)
 
 
+def test_a_policy_may_keep_larger_files_in_git(tmp_path: Path) -> None:
+    """A file below the policy's own threshold enters git, whatever that threshold is."""
+    with opened(made(tmp_path, Policy(large_file_bytes=100 << 20))) as exchange:
+        task = task_of(exchange, None, upload(exchange, "input/big.bin", bytes(17 << 20)))
+        (file,) = exchange.snapshot().task(task).files
+        assert (file.lfs, file.size) == (False, 17 << 20)
+
+
 @pytest.mark.skipif(not shutil.which("git-lfs"), reason="needs git-lfs")
 def test_git_lfs_agrees_on_what_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a clone without content git-lfs lists exactly the large files, nothing looks modified, and content fits in."""
@@ -564,7 +571,7 @@ def test_content_that_never_came_is_refused(exchange: Exchange, config: Config) 
     before = packs(config.repository)
     small = replace(upload(exchange, "input/a", b"a"), sha256="0" * 64)
     for file in (small, replace(small, size=5 << 20)):
-        refused = refusal(lambda f=file: exchange.create(Manifest("t", "d"), (f,), "alice", via="api"))
+        refused = refusal(exchange.create, Manifest("t", "d"), (file,), "alice", via="api")
         assert refused.code == "unknown-file"
     assert packs(config.repository) == before
 
@@ -720,15 +727,23 @@ with Exchange(Config(Path(sys.argv[1]))) as exchange:
     commit = exchange.execute(Claim(sys.argv[2]), "bob", via="api").commit
     print("answered", commit, flush=True)
 """
+FOUNDING = """
+import sys
+from pathlib import Path
+from taskrepo.config import Config
+from taskrepo.exchange import found
+print("answered", found(Config(Path(sys.argv[1]))), flush=True)
+"""
 CALLS = "openat,creat,rename,renameat,renameat2,link,linkat,symlink,unlink,unlinkat,fsync,fdatasync,write"
 
 
-def traced(config: Config, task: str, trace: Path) -> list[str]:
-    """The finished system calls of a process that makes one transition, in the order they ended."""
-    words = ["strace", "-f", "-y", "-qq", "-s", "200", "-e", f"trace={CALLS}", "-o", trace, sys.executable, "-c"]
-    done = subprocess.run([*words, ONE_TRANSITION, config.data, task], cwd=ROOT, capture_output=True, text=True)
-    if "ptrace" in done.stderr or not done.stdout.startswith("answered"):
-        pytest.skip(f"tracing is not allowed here: {done.stderr[-200:]}")
+def traced(trace: Path, program: str, *given: object) -> list[str]:
+    """The finished system calls of a program up to its answer, in the order they ended."""
+    words = ["strace", "-f", "-y", "-qq", "-s", "200", "-e", f"trace={CALLS}", "-o", str(trace), sys.executable, "-c"]
+    done = subprocess.run([*words, program, *map(str, given)], cwd=ROOT, capture_output=True, text=True)
+    if "ptrace" in done.stderr.lower():
+        pytest.skip("tracing is not allowed here")
+    assert done.stdout.startswith("answered"), done.stderr
     begun: dict[str, str] = {}
     finished = []
     for row in trace.read_text("utf-8", "replace").splitlines():
@@ -740,7 +755,14 @@ def traced(config: Config, task: str, trace: Path) -> list[str]:
             finished.append(begun.pop(process, "") + call.partition("resumed>")[2])
         else:
             finished.append(call)
-    return finished
+    answer = next(n for n, call in enumerate(finished) if call.startswith("write(1<") and "answered" in call)
+    return [call for call in finished[:answer] if "= -1" not in call]
+
+
+def below(repository: str, call: str) -> list[str]:
+    """The paths in the repository that a call names."""
+    named = [quoted or opened for quoted, opened in re.findall(r'"([^"]*)"|<([^>]*)>', call)]
+    return [path for path in named if path.startswith(repository)]
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
@@ -752,14 +774,10 @@ def test_everything_is_on_disk_before_the_answer(config: Config, tmp_path: Path)
     unsynced: set[str] = set()  # files with content that is not durable
     unnamed: set[str] = set()  # folders with names that are not durable
     moved = 0
-    for call in traced(config, task, tmp_path / "trace"):
-        named = [quoted or opened for quoted, opened in re.findall(r'"([^"]*)"|<([^>]*)>', call)]
-        paths = [path for path in named if path.startswith(repository)]
-        if call.startswith("write(1<") and "answered" in call:
-            break
-        if "= -1" in call or not paths:
+    for call in traced(tmp_path / "trace", ONE_TRANSITION, config.data, task):
+        name, paths = call.partition("(")[0], below(repository, call)
+        if not paths:
             continue
-        name = call.partition("(")[0]
         if name in ("openat", "creat") and ("O_CREAT" in call or name == "creat"):
             unsynced.add(paths[0])
             unnamed.add(str(Path(paths[0]).parent))
@@ -772,10 +790,23 @@ def test_everything_is_on_disk_before_the_answer(config: Config, tmp_path: Path)
             moved += paths[-1].endswith("refs/heads/main")
         elif name.startswith("unlink"):
             unsynced.discard(paths[0])
-    else:
-        raise AssertionError("the answer was not seen")
     # The lock and the mark are gone by the answer; the file main came from left a folder that need not know.
     assert (moved, unsynced, unnamed - {repository}) == (1, set(), set())
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+def test_a_new_exchange_is_on_disk_before_the_answer(tmp_path: Path) -> None:
+    """Every file and folder of a new repository, and the key, is synced when the founding answers."""
+    data = tmp_path.resolve() / "data"
+    calls = traced(tmp_path / "trace", FOUNDING, data)
+    synced = {path for call in calls if call.startswith("fsync(") for path in below(str(data), call)}
+    whole = {data / "exchange.git", *(data / "exchange.git").rglob("*"), data / "private"}
+    kept = {path for path in whole if path.parent.name != "pack" and path.name != "main"}
+    assert {str(path) for path in kept} <= synced
+    renamed = [call for call in calls if call.startswith("rename")]
+    for path in (data / "exchange.git/refs/heads/main", data / "private/signing_key"):
+        (source,) = [below(str(data), call)[0] for call in renamed if below(str(data), call)[-1] == str(path)]
+        assert source in synced
 
 
 def test_the_strictest_reader_agrees(exchange: Exchange, config: Config) -> None:

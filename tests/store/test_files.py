@@ -532,6 +532,13 @@ class TestTar:
             head = entry("x", tarfile.XHDTYPE, size=size)
             assert refused(staging, "tar.gz", one_tar(head, bytes(1 << 17))).code == "bad-archive"
 
+    def test_endless_headers(self, staging: Staging) -> None:
+        """Extended headers that no entry follows are refused after a few, however many there are."""
+        head = entry("x", tarfile.XHDTYPE)
+        follower = entry("input/x").tobuf() + bytes(1024)
+        assert unpack(staging, "tar.gz", one_tar(head, head.tobuf() * 7, follower)) == {"input/x": b""}
+        assert refused(staging, "tar.gz", one_tar(head, head.tobuf() * 8, follower)).code == "bad-archive"
+
     def test_after_the_end(self, staging: Staging) -> None:
         """Zero padding after the end is fine; anything else there is refused."""
         assert unpack(staging, "tar.gz", one_tar(entry("input/x"), after=bytes(20480))) == {"input/x": b""}

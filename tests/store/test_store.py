@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,7 +185,7 @@ def test_two_merges_never_run_at_once(store: Store) -> None:
     """While one process merges, another has nothing to do."""
     for number in range(33):
         grow(store, number)
-    with packs_module.FileLock(store.path / "taskrepo-packs.lock"):
+    with FileLock(store.path / "taskrepo-packs.lock"):
         assert Store(store.path).consolidate() == 0
     assert store.consolidate() == 33
 
@@ -225,6 +226,17 @@ def test_a_batch_that_is_not_reachable_yet_survives_a_repack(store: Store) -> No
     assert store.head() == outcome[0]
     sound(store.path)
     assert not [name for name in packs(store.path) if name.endswith(".keep")]
+
+
+@pytest.mark.parametrize("left", ["config.lock", "HEAD.lock", "_git2_02b3a493f7245d99"])
+def test_a_creation_that_was_killed_can_be_repeated(tmp_path: Path, left: str) -> None:
+    """Locks and a dangling link that a killed creation left are no obstacle."""
+    folder = tmp_path / "exchange.git"
+    folder.mkdir()
+    (folder / left).symlink_to("testing")
+    grow(Store.create(folder))
+    sound(folder)
+    assert not (folder / left).is_symlink()
 
 
 # ── the branch ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -284,6 +296,7 @@ def test_publishing_the_same_batch_again_keeps_what_is_there(store: Store) -> No
     """A batch whose pack is here already, and is refused, does not take the pack away."""
     batch, seen, new = prepared(store, 1)
     store.publish(batch, seen, new)
+    grow(store, 2)
     before = packs(store.path)
     assert refusal(lambda: store.publish(batch, seen, new)).code == "busy"
     assert packs(store.path) == before
@@ -381,7 +394,7 @@ def test_a_file_that_cannot_grow_changes_nothing(store: Store, limit: int) -> No
     """A limit on the size of files stops the publication without a trace; another reader sees main as it was."""
     head = grow(store, 1)
     before = packs(store.path)
-    words = [sys.executable, "-c", LIMITED, store.path, str(limit)]
+    words = [sys.executable, "-c", LIMITED, str(store.path), str(limit)]
     done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert int(done.stdout) == errno.EFBIG
     assert (store.head(), packs(store.path)) == (head, before)

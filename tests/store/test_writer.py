@@ -79,9 +79,9 @@ def together(writer: Writer, judges: list[Judge]) -> list[Any]:
         pool.submit(outcome, hold)
         assert running.wait(20)
         futures = []
-        for number, judge in enumerate(judges):
+        for judge in judges:
             futures.append(pool.submit(outcome, judge))
-            until(lambda waiting=number + 1: writer._queue.qsize() == waiting)
+            until(lambda: writer._queue.qsize() == len(futures))
         gate.set()
         return [future.result(20) for future in futures]
 

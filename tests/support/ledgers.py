@@ -98,10 +98,10 @@ def upload(exchange: Exchange, path: str, data: bytes, kind: FileKind = "task_at
     return exchange.staging.receive(io.BytesIO(data), path=path, name="given", kind=kind, limit=1 << 30)
 
 
-def refusal(call: Callable[[], object]) -> Refused:
+def refusal(call: Callable[..., object], *words: Any, **named: Any) -> Refused:
     """How the call was refused."""
     try:
-        call()
+        call(*words, **named)
     except Refused as refused:
         return refused
     raise AssertionError("was not refused")

@@ -38,6 +38,6 @@
 % end
 {{!base}}
 </main>
-<footer class="bottom"><p>Every step is a signed git commit. <a href="/help">How to check it</a></p></footer>
+<footer class="bottom"><p>Every step is a signed git commit. <a href="/help#check">How to check it</a></p></footer>
 </body>
 </html>

@@ -29,7 +29,7 @@
 </section>
 <section class="card" aria-labelledby="ssh">
 <h2 id="ssh">SSH keys</h2>
-<p class="hint">Sign commits that you push with one of these, and the ledger shows them as self-signed.</p>
+<p class="hint">The ledger records them as yours, so that anybody can check what you sign elsewhere. Your steps here are signed by the exchange.</p>
 % live = [key for key in actor["public_keys"] if not key["retired_at"]]
 % if live:
 <ul class="files">

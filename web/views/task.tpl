@@ -46,6 +46,9 @@
 % if action.hint:
   <p class="hint">{{action.hint}}</p>
 % end
+% for remark in (r for r in remarks if command == "answer" and r["number"] == task["question"]):
+  <div class="remark question prose">{{!markdown(remark["text"])}}</div>
+% end
 % include("form.tpl", action=f"/tasks/{task['id']}/{command}", uploads=action.uploads, hidden=hidden[command], fields=action.fields, prefix=command, values=attempt.typed(command), errors=attempt.problems(command), tone=tone, button=action.button)
 </details>
 % end
@@ -89,6 +92,9 @@ until {{!when(task["lease"]["until"], now)}}\\
 </dd>
 % end
 % run = task["executions"][-1] if task["executions"] else None
+% if run and run["outcome"] != "active":
+% run = None
+% end
 % if run and run["percent"] is not None:
   <dt>Progress</dt><dd><progress max="100" value="{{run["percent"]}}">{{run["percent"]}} %</progress> {{run["percent"]}} %{{": " + run["note"] if run["note"] else ""}}</dd>
 % elif run and run["note"]:
@@ -114,9 +120,9 @@ until {{!when(task["lease"]["until"], now)}}\\
 <ul class="checks">
 % for item in manifest["acceptance"]:
 % if isinstance(item, str):
-  <li>{{item}}</li>
+  <li>{{!inline(item)}}</li>
 % else:
-  <li><strong>{{item["id"]}}</strong> {{item["text"]}}</li>
+  <li><strong>{{item["id"]}}</strong> {{!inline(item["text"])}}</li>
 % end
 % end
 </ul>
@@ -128,13 +134,13 @@ until {{!when(task["lease"]["until"], now)}}\\
 <ul class="checks">
 % for item in manifest["deliverables"]:
 % if isinstance(item, str):
-  <li>{{item}}</li>
+  <li>{{!inline(item)}}</li>
 % else:
   <li>\\
 % if item.get("path"):
-<code>{{item["path"]}}</code> \\
+<code>{{item["path"]}}</code>{{" — " if item.get("description") else ""}}\\
 % end
-{{item.get("description", "")}} <span class="meta">{{item.get("media_type", "")}}{{"" if item.get("required", True) else " optional"}}</span></li>
+{{!inline(item.get("description", ""))}} <span class="meta">{{", ".join(filter(None, (item.get("media_type"), "" if item.get("required", True) else "optional")))}}</span></li>
 % end
 % end
 </ul>
@@ -203,6 +209,9 @@ until {{!when(task["lease"]["until"], now)}}\\
 % end
 <section aria-labelledby="discussion">
 <h2 id="discussion">Discussion</h2>
+% if remarks and remarks[0]["number"] > 1:
+<p class="meta">The first {{remarks[0]["number"] - 1}} of {{task["discussion"]}} entries are not shown here.</p>
+% end
 % for remark in remarks:
 <article class="remark {{remark["kind"]}}" id="entry-{{remark["number"]}}">
   <h3><a href="/actors/{{remark["by"]}}">{{remark["by"]}}</a> <span class="meta">{{remark["kind"]}}{{", open" if task["question"] == remark["number"] else ""}}, {{!when(remark["at"], now, short=True)}}</span></h3>
@@ -232,7 +241,7 @@ until {{!when(task["lease"]["until"], now)}}\\
   </li>
 % end
 </ol>
-<p class="meta">Attested: signed by the exchange for the actor. Self-signed: signed with the actor's own key. <a href="/help#check">How to check</a></p>
+<p class="meta">Attested: signed by the exchange, for the actor whose key or session gave the command. <a href="/help#check">How to check</a></p>
 </section>
 % if cut:
 <p><a href="/tasks/{{task["id"]}}?all=1">Show everything</a></p>

@@ -44,9 +44,13 @@
   <p class="buttons"><button>Show</button></p>
 </form>
 % if error:
-<p class="note bad" id="q-error" role="alert">{{error.message}}</p>
+<p class="note bad" id="q-error" role="alert">{{error.message.removeprefix("q: ")}}</p>
 % elif rows:
-<p class="meta">{{total}} {{"task" if total == 1 else "tasks"}}{{", continued" if later else ""}}</p>
+<p class="meta">{{total}} {{"task" if total == 1 else "tasks"}}{{", continued" if later else ""}}\\
+% if archived:
+; <a href="{{address({**asked, "state": "archived"})}}">{{archived}} archived</a> left out\\
+% end
+</p>
 <div class="scroll">
 <table class="tasks">
   <thead><tr><th scope="col">Task</th><th scope="col">State</th><th scope="col">Publisher</th><th scope="col">Assignee</th><th scope="col">Due</th><th scope="col">Updated</th></tr></thead>
@@ -78,6 +82,11 @@
 % end
   </tbody>
 </table>
+</div>
+% elif archived and (asked["q"] or asked["mine"]):
+<div class="empty">
+  <p><strong>No live task matches.</strong></p>
+  <p><a href="{{address({**asked, "state": "archived"})}}">{{archived}} archived {{"task does" if archived == 1 else "tasks do"}}</a>.</p>
 </div>
 % elif asked["q"] or asked["state"] or asked["mine"]:
 <div class="empty">
