@@ -47,14 +47,17 @@ CREATE INDEX tokens_actor ON tokens (actor, kind);
 
 @contextmanager
 def busy_refused() -> Iterator[None]:
-    """Within it, a file that another process holds too long raises `Refused("busy")`."""
+    """Within it, a file that another process holds too long, or a full disk, raises `Refused("busy")`."""
     try:
         yield
     except sqlite3.OperationalError as error:
         # The low byte is the code, the rest its finer kinds.
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            raise Refused("busy", "another process holds the accounts") from error
-        raise
+        code = error.sqlite_errorcode & 0xFF
+        if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL):
+            raise
+        full = "the disk is full; nothing was changed"
+        message = full if code == sqlite3.SQLITE_FULL else "another process holds the accounts"
+        raise Refused("busy", message) from error
 
 
 @contextmanager

@@ -218,6 +218,9 @@ class Exchange:
         now = max(int(time.time()), held.updated.at)  # a clock set back must not date it before the claim
         renewed = lifecycle.beat(self.renewed(held), execution, snapshot.actor(actor), now, snapshot.policy)
         self.heartbeats.beat(task, execution, now)
+        last = self.snapshot().task(task)
+        if last.lease is None or last.execution is None or last.execution.number != execution:
+            self.heartbeats.forget(task, execution)  # it ended in between; nobody else would
         return renewed
 
     def expire_due(self, floor: int) -> int:
