@@ -25,7 +25,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "not-permitted": "none of your roles on the task allows this",
     "exchange-only": "only the exchange itself does this",
     "own-work": "nobody reviews their own work here",
-    "not-eligible": "your capability profile does not meet the task's requirements",
+    "not-eligible": "you may not execute this task; the reasons say why",
     # what it is about
     "unknown-task": "no task has this id",
     "ambiguous-id": "more than one id starts like this",

@@ -328,7 +328,7 @@ class Exchange:
         made = lifecycle.infer(old, new, package.content_of(old, new, lambda path: after.read(command.task, path)))
         if made != self._as_decided(before, old, command, happening):
             raise Refused(
-                "idempotency-mismatch", f"the key was used for {happening.entry.command}", commit=happening.id
+                "idempotency-mismatch", f"the key was used for another `{happening.entry.command}` than this", commit=happening.id
             )
         return Outcome(new, happening.id, replayed=True)
 

@@ -187,7 +187,9 @@ def _check_fence(task: Task, command: Command) -> None:
         return
     ended = next((e for e in task.executions if e.number == cited and e.outcome in ("released", "expired")), None)
     told = f"execution {cited} was {ended.outcome}" if ended else f"execution {cited} is not the current one"
-    raise Refused("stale-execution", told, cited=cited, current=task.holder.number if task.holder else None)
+    current = task.holder.number if task.holder else None
+    now = f"; the current one is {current}" if current else "; nobody is executing the task now"
+    raise Refused("stale-execution", told + now, cited=cited, current=current)
 
 
 def _check_state(task: Task, command: Command) -> None:

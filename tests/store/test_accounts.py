@@ -158,6 +158,18 @@ def test_many_processes_open_a_new_folder_at_once(folder: Path) -> None:
         assert all(accounts.authenticate(secret, NOW) for secret in printed)
 
 
+def test_a_full_disk_is_busy_not_broken(accounts: Accounts) -> None:
+    """When the file cannot grow, what would be written is refused as busy, and what is there still authenticates."""
+    _, secret = accounts.add_key("alice", "laptop", NOW)
+    pages = accounts._writer.execute("PRAGMA page_count").fetchall()[0][0]
+    accounts._writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Refused) as refused:
+        for number in range(500):
+            accounts.issue_link(f"actor-{number}", NOW)
+    assert code_of(refused) == "busy"
+    assert accounts.authenticate(secret, NOW) is not None
+
+
 def test_a_held_file_is_busy_not_broken(folder: Path, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another process writes, changes are refused as busy, reading and authenticating go on."""
     _, key = accounts.add_key("alice", "laptop", NOW)

@@ -325,6 +325,22 @@ def test_a_heartbeat_is_for_the_executor_of_the_current_execution(exchange: Exch
     assert refusal(lambda: exchange.heartbeat(task, 1, "bob")).code == "stale-execution"
 
 
+def test_a_sign_of_life_that_comes_too_late_leaves_nothing(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An execution that ends while its heartbeat is being noted leaves no file behind."""
+    task, beat = task_of(exchange), exchange.heartbeats.beat
+    exchange.execute(Claim(task), "bob", via="api")
+
+    def late(*told: Any) -> None:
+        exchange.execute(Release(task, 1, "no time"), "bob", via="api")
+        beat(*told)
+
+    monkeypatch.setattr(exchange.heartbeats, "beat", late)
+    exchange.heartbeat(task, 1, "bob")
+    assert exchange.heartbeats.last(task, 1) is None
+
+
 def test_a_lapsed_lease_ends(exchange: Exchange, config: Config, clock: Clock) -> None:
     """When a lease has run out without a sign of life the exchange ends the execution, once."""
     task, floor = task_of(exchange), int(clock.now())
