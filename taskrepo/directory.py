@@ -26,10 +26,15 @@ EXCHANGE_ACTOR: Final = Actor(EXCHANGE, "service", "Exchange", Capabilities("low
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """All actors by id, and the policy."""
+    """All actors by id, and the policy. It contains, as `in` asks, the ids of those who can act for themselves."""
 
     actors: Mapping[str, Actor]
     policy: Policy
+
+    def __contains__(self, actor: object) -> bool:
+        """Whether this is the id of an active actor other than the exchange."""
+        found = self.actors.get(actor) if isinstance(actor, str) else None
+        return found is not None and found.active and found.id != EXCHANGE
 
 
 def decide(directory: Directory | None, command: DirectoryCommand, actor: Actor, now: int) -> Event:

@@ -276,7 +276,7 @@ class Exchange:
             last = self.heartbeats.last(before.id, before.execution.number)
             heard = last is not None and last >= before.execution.claimed_at
             before = lifecycle.with_heartbeat(before, min(last, now) if last and heard else None)
-        return lifecycle.decide(before, command, actor, now, directory.policy, directory.actors)
+        return lifecycle.decide(before, command, actor, now, directory.policy, directory)
 
     def _blob(self, content: bytes | File | None) -> bytes | None:
         return self.staging.content(content.sha256, MAX_IN_GIT) if isinstance(content, File) else content
@@ -308,15 +308,13 @@ class Exchange:
         raise Refused("duplicate-external-id", message, task=holder.id)
 
     def _made_by(self, draft: Draft, task: str, actor: str, request_id: str) -> bool:
-        first = list(self.ledger.chain(draft.last(task), draft.batch))[-1]
-        return (first.entry.actor, first.entry.request_id) == (actor, request_id)
+        made = self.ledger.requested(draft.last(task), actor, request_id, draft.batch)
+        return made is not None and made.entry.previous is None
 
     def _earlier(self, draft: Draft, command: Command, actor: str, request_id: str) -> Outcome | None:
         """The outcome of the same request made before, if it was."""
-        for happening in self.ledger.chain(draft.last(command.task), draft.batch):
-            if (happening.entry.actor, happening.entry.request_id) == (actor, request_id):
-                return self._replay(draft, happening, command)
-        return None
+        happening = self.ledger.requested(draft.last(command.task), actor, request_id, draft.batch)
+        return self._replay(draft, happening, command) if happening else None
 
     def _replay(self, draft: Draft, happening: Happening, command: Command) -> Outcome:
         """The outcome recorded by `happening`, provided that `command` would have the same effect at its place."""
@@ -327,16 +325,15 @@ class Exchange:
         old, new = before.get(command.task), after.task(command.task)
         made = lifecycle.infer(old, new, package.content_of(old, new, lambda path: after.read(command.task, path)))
         if made != self._as_decided(before, old, command, happening):
-            raise Refused(
-                "idempotency-mismatch", f"the key was used for another `{happening.entry.command}` than this", commit=happening.id
-            )
+            message = f"the key was used for another `{happening.entry.command}` than this"
+            raise Refused("idempotency-mismatch", message, commit=happening.id)
         return Outcome(new, happening.id, replayed=True)
 
     def _as_decided(self, before: Snapshot, old: Task | None, command: Command, happening: Happening) -> object:
         directory, at = before.directory, happening.commit.author.at
         try:
             actor = before.actor(happening.entry.actor)
-            return lifecycle.decide(old, command, actor, at, directory.policy, directory.actors).command
+            return lifecycle.decide(old, command, actor, at, directory.policy, directory).command
         except Refused:
             return None
 

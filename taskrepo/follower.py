@@ -29,6 +29,7 @@ _POLL: Final = 0.2
 _REST: Final = 0.1
 _PATIENCE: Final = 5.0
 _PACK_EVERY: Final = 32
+_OLD_COMMITS: Final = 100
 
 
 class Follower:
@@ -128,6 +129,9 @@ class Follower:
             with self._changed:
                 self._ended, self._shown = self._begun, shown
                 self._changed.notify_all()
+            # Old commits are read a few at a time after each pass, so that no writer has to read them in its turn.
+            while self._ledger.trail.read_back(_OLD_COMMITS) and not (self._nudged or self._waiting or self._closing):
+                pass
 
     def _begin(self) -> bool:
         with self._changed:

@@ -27,6 +27,7 @@ from taskrepo.store import FILE_MODE, Recent, Store, Tree, first_parent
 from taskrepo.store import Entry as TreeEntry
 
 _TASK_TRAILER: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
+_PREVIOUS_TRAILER: Final = re.compile(rb"\nPrevious: ([0-9a-f]{40})\n")
 _TREE: Final = slice(5, 45)
 
 
@@ -106,6 +107,22 @@ class Ledger:
             happening = self.happening(last, objects)
             yield happening
             last = happening.entry.previous
+
+    def requested(
+        self, last: str | None, actor: str, request_id: str, objects: Objects | None = None
+    ) -> Happening | None:
+        """The event that `actor`'s request `request_id` made in the chain that ends in the commit `last`, if it did.
+
+        Only a commit that holds the id is parsed, so a long chain costs little.
+        """
+        mark = f"\nRequest-Id: {request_id}\n".encode()
+        while last is not None:
+            raw = (objects or self.store).read(last, "commit")
+            if mark in raw and (found := self.happening(last, objects)).entry.actor == actor:
+                return found
+            previous = _PREVIOUS_TRAILER.search(raw)
+            last = previous[1].decode() if previous else None
+        return None
 
 
 class Snapshot:
@@ -310,13 +327,26 @@ class Trail:
         """The latest commit about `task`, or `None`."""
         with self._lock:
             self.advance()
-            while task not in self._last and self._unread is not None:
-                raw = self._store.read(self._unread, "commit")
-                match = _TASK_TRAILER.search(raw)
-                if match:
-                    self._last.setdefault(match[1].decode(), self._unread)
-                self._unread = first_parent(raw)
+            while task not in self._last and self._read_back():
+                pass
             return self._last.get(task)
+
+    def read_back(self, commits: int) -> bool:
+        """Read some more of what is old, so that nobody has to wait for it later; whether there is more."""
+        with self._lock:
+            self.advance()
+            return all(self._read_back() for _ in range(commits))
+
+    def _read_back(self) -> bool:
+        """Read one old commit; whether there was one."""
+        if self._unread is None:
+            return False
+        raw = self._store.read(self._unread, "commit")
+        match = _TASK_TRAILER.search(raw)
+        if match:
+            self._last.setdefault(match[1].decode(), self._unread)
+        self._unread = first_parent(raw)
+        return True
 
     def _note(self, oid: str, raw: bytes) -> None:
         match = _TASK_TRAILER.search(raw)

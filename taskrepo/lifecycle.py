@@ -60,6 +60,7 @@ from taskrepo.roles import has_role, holds, reviewer
 __all__ = ["RULES", "Rule", "allowed", "beat", "decide", "eligibility", "evolve", "infer", "reviewer", "with_heartbeat"]
 
 MAX_EXECUTIONS: Final = 200
+_LOST: Final = frozenset({"released", "expired", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +310,10 @@ def _check_claim(task: Task, command: Command, actor: Actor, now: int, policy: P
     reasons = eligibility(task, actor, policy)
     if reasons:
         raise Refused("not-eligible", "; ".join(reasons), reasons=list(reasons))
+    # Without a bound for each actor, one that claims and releases in a loop would use up everybody's attempts.
+    lost = sum(e.actor == actor.id and e.outcome in _LOST for e in task.executions)
+    if lost >= policy.max_attempts:
+        raise Refused("attempts-exhausted", f"you have lost {lost} executions of {task.id}", limit=policy.max_attempts)
     if len(task.executions) >= MAX_EXECUTIONS:
         raise Refused("attempts-exhausted", f"{task.id} has had {MAX_EXECUTIONS} executions", limit=MAX_EXECUTIONS)
     return command
@@ -345,7 +350,9 @@ def _check_answer(task: Task, command: Command, actor: Actor, now: int, policy: 
 
 def _check_talk(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
     assert isinstance(command, Comment | Ask | Answer | Progress)
-    if task.discussion >= policy.max_discussion:
+    # A question keeps room for its answer, which alone can set a lease going again.
+    reserved = {Answer: 0, Ask: 1}.get(type(command), 2)
+    if task.discussion + reserved >= policy.max_discussion:
         raise Refused("discussion-full", f"{task.id} has {task.discussion} entries", limit=policy.max_discussion)
     limits.check_files(policy, command.files, _held_bytes(task))
     return replace(command, files=limits.stamp_files(policy, command.files, actor, now, "event_file"))

@@ -175,7 +175,7 @@ class _History:
         content = package.content_of(before, after, lambda path: here.read(after.id, path))
         command = lifecycle.infer(before, after, content)
         base = _with_recorded_heartbeat(before, after, at)
-        event = lifecycle.decide(base, command, actor, at, parent.policy, parent.directory.actors)
+        event = lifecycle.decide(base, command, actor, at, parent.policy, parent.directory)
         if lifecycle.evolve(before, event) != after:
             raise Invalid("wrong-record", "task.yaml", f"is not what `{command.name}` makes of it")
         self._check_words(commit, entry, event, actor, before, after)

@@ -836,3 +836,38 @@ def test_the_strictest_reader_agrees(exchange: Exchange, config: Config) -> None
     assert Ledger(Store(config.repository), strict=True).snapshot().task(task).state == "approved"
     assert verify(config.repository).tasks == 1
     sound(config.repository)
+
+
+def test_a_reviewer_who_cannot_act_is_not_accepted(exchange: Exchange) -> None:
+    """Neither the exchange nor a suspended actor can be named as reviewer: the task would wait for ever."""
+    exchange.govern(ChangeActor("carol", active=False), "admin", via="cli")
+    for name in (EXCHANGE, "carol"):
+        manifest = Manifest("t", "d", review=name)
+        refused = refusal(exchange.create, manifest, (), "alice", via="api")
+        assert refused.code == "unknown-reviewer"
+
+
+def test_a_request_is_found_in_a_chain_only_by_its_actor(exchange: Exchange) -> None:
+    """The trailer alone does not count: the same id by another actor is another request."""
+    task = task_of(exchange)
+    commit = exchange.execute(Comment(task, "one"), "bob", via="api", request_id="k").commit
+    exchange.execute(Comment(task, "two"), "carol", via="api", request_id="k")
+    last = exchange.snapshot().last(task)
+    found_by = [exchange.ledger.requested(last, actor, "k") for actor in ("bob", "carol", "alice")]
+    assert [f.entry.actor if f else None for f in found_by] == ["bob", "carol", None]
+    assert found_by[0] is not None and found_by[0].id == commit
+    assert exchange.ledger.requested(None, "bob", "k") is None
+
+
+def test_old_commits_are_read_ahead(config: Config) -> None:
+    """After a restart the follower reads the whole line by itself, so that no request has to."""
+    with opened(config) as exchange:
+        task = task_of(exchange)
+    with opened(config) as exchange:
+        exchange.follower.start()
+        exchange.follower.catch_up()
+        deadline = time.monotonic() + 20
+        while exchange.ledger.trail.read_back(1) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert exchange.ledger.trail.last(task) == exchange.snapshot().last(task)
+        assert not exchange.ledger.trail.read_back(1)

@@ -235,3 +235,9 @@ def test_a_forged_change_does_not_hold() -> None:
     inferred = rolls.infer(before, after, "bob")
     redone = rolls.evolve(before, rolls.decide(before, inferred, before.actors["admin"], 9))
     assert redone != after
+
+
+def test_the_directory_contains_who_can_act() -> None:
+    """A manifest may name an active actor as reviewer; not the exchange, nobody suspended, no stranger."""
+    directory = _founded(AddActor("carol", "human"), ChangeActor("carol", active=False))
+    assert [who in directory for who in ("bob", "admin", EXCHANGE, "carol", "zoe", 7)] == [True, True, *[False] * 4]

@@ -231,7 +231,21 @@ def test_executions_have_a_bound() -> None:
     """A task cannot be claimed without end: its record would grow with each attempt."""
     first = _claimed().executions[0]
     many = tuple(replace(first, number=n, outcome="released") for n in range(1, lifecycle.MAX_EXECUTIONS + 1))
-    assert _refusal(replace(_published(), executions=many), Claim(ID), BOB).code == "attempts-exhausted"
+    refused = _refusal(replace(_published(), executions=many), Claim(ID), DAVE)
+    assert (refused.code, refused.details["limit"]) == ("attempts-exhausted", lifecycle.MAX_EXECUTIONS)
+
+
+def test_one_actor_cannot_use_up_everybodys_attempts() -> None:
+    """Who has lost as many executions as the policy allows cannot claim again; others can."""
+    first = _claimed().executions[0]
+    lost = tuple(
+        replace(first, number=n + 1, outcome=o) for n, o in enumerate(("released", "expired", "failed", "approved"))
+    )
+    task = replace(_published(), executions=lost)
+    refused = _refusal(task, Claim(ID), BOB, START, Policy(max_attempts=3))
+    assert (refused.code, refused.details["limit"]) == ("attempts-exhausted", 3)
+    assert lifecycle.decide(task, Claim(ID), BOB, START, Policy(max_attempts=4)).execution == 5
+    assert lifecycle.decide(task, Claim(ID), DAVE, START, Policy(max_attempts=3)).execution == 5
 
 
 def test_a_manifest_sets_its_own_lease() -> None:
@@ -482,6 +496,10 @@ def test_the_discussion_has_a_bound() -> None:
         (Progress(ID, 1, 5, "", (_file("a"),)), BOB),
     ):
         assert _refusal(task, command, actor, START, policy).code == "discussion-full"
+    room = Policy(max_discussion=2)
+    assert _refusal(_claimed(), Ask(ID, "?"), BOB, START, Policy(max_discussion=1)).code == "discussion-full"
+    assert _refusal(_claimed(), Comment(ID, "c"), DAVE, START, room).code == "discussion-full"
+    assert lifecycle.decide(task, Answer(ID, "!"), ALICE, START, room).name == "answered"  # its room was kept
     assert _run(task, Progress(ID, 1, 5, "note"), BOB, START, policy).discussion == 1
     assert "comment" not in lifecycle.allowed(task, DAVE, START, policy)
 
