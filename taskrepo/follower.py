@@ -26,10 +26,11 @@ from taskrepo.query import MAX_LIMIT, Query
 log = logging.getLogger(__name__)
 
 _POLL: Final = 0.2
-_REST: Final = 0.1
+_REST: Final = 0.15
 _PATIENCE: Final = 5.0
 _PACK_EVERY: Final = 32
 _OLD_COMMITS: Final = 100
+_BREATH: Final = 0.05
 
 
 class Follower:
@@ -130,8 +131,13 @@ class Follower:
                 self._ended, self._shown = self._begun, shown
                 self._changed.notify_all()
             # Old commits are read a few at a time after each pass, so that no writer has to read them in its turn.
-            while self._ledger.trail.read_back(_OLD_COMMITS) and not (self._nudged or self._waiting or self._closing):
+            while self._ledger.trail.read_back(_OLD_COMMITS) and self._idle():
                 pass
+
+    def _idle(self) -> bool:
+        """Whether nothing else came up during a short rest."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._nudged or self._waiting or self._closing, _BREATH)
 
     def _begin(self) -> bool:
         with self._changed:
