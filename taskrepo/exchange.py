@@ -206,6 +206,7 @@ class Exchange:
 
     def amend_policy(self, change: Callable[[Policy], Policy], actor: str, *, via: Door) -> str:
         """Change the policy from what it is when the change's turn comes; returns the commit."""
+
         def judge(draft: Draft) -> str:
             return self._govern(draft, SetPolicy("policy", change(draft.snapshot.policy)), actor, via, None)
 
@@ -351,7 +352,8 @@ class Exchange:
         """What follows a durable outcome outside the ledger."""
         self.follower.wrote(actor, outcome.commit)
         last = outcome.task.execution
-        if last is not None and outcome.task.lease is None:
+        # An answer given again is of a task as it was; its execution may be at work now.
+        if last is not None and outcome.task.lease is None and not outcome.replayed:
             self.heartbeats.forget(outcome.task.id, last.number)
 
 

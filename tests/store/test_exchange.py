@@ -29,8 +29,10 @@ from taskrepo.commands import (
     Create,
     Expire,
     Progress,
+    Reject,
     Release,
     Revise,
+    Rework,
     Start,
     Submit,
 )
@@ -871,3 +873,15 @@ def test_old_commits_are_read_ahead(config: Config) -> None:
             time.sleep(0.01)
         assert exchange.ledger.trail.last(task) == exchange.snapshot().last(task)
         assert not exchange.ledger.trail.read_back(1)
+
+
+def test_an_answer_given_again_leaves_the_signs_of_life_alone(exchange: Exchange) -> None:
+    """A repeated submit, answered while the execution is being reworked, does not forget its heartbeat."""
+    task = task_of(exchange)
+    exchange.execute(Claim(task), "bob", via="api")
+    exchange.execute(Submit(task, 1, "one"), "bob", via="api", request_id="s")
+    exchange.execute(Reject(task, "again"), "alice", via="api")
+    exchange.execute(Rework(task), "bob", via="api")
+    exchange.heartbeat(task, 1, "bob")
+    assert exchange.execute(Submit(task, 1, "one"), "bob", via="api", request_id="s").replayed
+    assert exchange.heartbeats.last(task, 1) is not None
