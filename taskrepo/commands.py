@@ -9,7 +9,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from taskrepo.model import ActorType, Capabilities, File, Manifest, Policy
 
@@ -284,6 +284,3 @@ class SetPolicy(DirectoryCommand):
 
 
 TASK_COMMANDS: Final[dict[str, type[Command]]] = {c.name: c for c in Command.__subclasses__()}
-DIRECTORY_COMMANDS: Final[dict[str, type[DirectoryCommand]]] = {c.name: c for c in DirectoryCommand.__subclasses__()}
-_ALL: Final[tuple[Any, ...]] = (*TASK_COMMANDS.values(), *DIRECTORY_COMMANDS.values())
-EVENTS: Final[dict[str, Any]] = {c.event: c for c in _ALL}

@@ -121,6 +121,16 @@ def _check_command(directory: Directory, command: DirectoryCommand) -> None:
         _check_new_key(directory, command)
     if isinstance(command, RetireKey):
         _check_retired_key(directory.actors[command.about], command)
+    if isinstance(command, SetPolicy):
+        _check_policy(command.policy)
+
+
+def _check_policy(policy: Policy) -> None:
+    """Limits that contradict each other would make one of them a lie."""
+    if policy.lease_seconds > policy.max_lease_seconds:
+        raise Invalid("invalid-field", "policy.lease_seconds", "is more than max_lease_seconds")
+    if policy.max_file_bytes > policy.max_task_bytes:
+        raise Invalid("invalid-field", "policy.max_file_bytes", "is more than max_task_bytes")
 
 
 def _check_new_key(directory: Directory, command: AddKey) -> None:

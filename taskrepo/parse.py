@@ -105,12 +105,7 @@ def changed_policy(policy: Policy, body: object) -> Policy:
     validate("commands/set-policy", body, "policy")
     assert isinstance(body, dict)
     data: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in body.items()}
-    changed = replace(policy, **data)
-    if changed.lease_seconds > changed.max_lease_seconds:
-        raise Invalid("invalid-field", "policy.lease_seconds", "is more than max_lease_seconds")
-    if changed.max_file_bytes > changed.max_task_bytes:
-        raise Invalid("invalid-field", "policy.max_file_bytes", "is more than max_task_bytes")
-    return changed
+    return replace(policy, **data)
 
 
 def _revise(task: str, body: dict[str, Any], files: tuple[File, ...]) -> Revise:

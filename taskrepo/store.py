@@ -26,6 +26,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import pygit2
 
+from taskrepo import trees
 from taskrepo.durable import sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.history import object_id
@@ -159,12 +160,7 @@ class Store:
 
     def find(self, root: str, path: str) -> Entry | None:
         """The entry at `path` below the tree `root`."""
-        entry: Entry | None = (TREE_MODE, root)
-        for name in path.split("/"):
-            if entry is None or entry[0] != TREE_MODE:
-                return None
-            entry = self.tree(entry[1]).get(name)
-        return entry
+        return trees.find(self.tree, root, path)
 
     def blob_at(self, root: str, path: str) -> bytes | None:
         """The content of the file at `path` below the tree `root`, or `None` if there is none."""
@@ -345,12 +341,7 @@ class Batch:
 
     def find(self, root: str, path: str) -> Entry | None:
         """The entry at `path` below the tree `root`."""
-        entry: Entry | None = (TREE_MODE, root)
-        for name in path.split("/"):
-            if entry is None or entry[0] != TREE_MODE:
-                return None
-            entry = self.tree(entry[1]).get(name)
-        return entry
+        return trees.find(self.tree, root, path)
 
     def write(self, root: str | None, writes: Mapping[str, str | None]) -> str:
         """The tree `root` with files put (path → blob id) or removed (path → `None`); returns the new tree's id.

@@ -6,7 +6,7 @@
 {'a': (33188, 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391')}
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from taskrepo.errors import Invalid
@@ -15,6 +15,16 @@ FILE_MODE: Final = 0o100644
 TREE_MODE: Final = 0o40000
 Entry = tuple[int, str]
 Tree = Mapping[str, Entry]
+
+
+def find(tree: Callable[[str], Tree], root: str, path: str) -> Entry | None:
+    """The entry at `path` below the tree `root`, where `tree` gives a tree's entries by its id."""
+    entry: Entry | None = (TREE_MODE, root)
+    for name in path.split("/"):
+        if entry is None or entry[0] != TREE_MODE:
+            return None
+        entry = tree(entry[1]).get(name)
+    return entry
 
 
 def parse_tree(data: bytes) -> Tree:

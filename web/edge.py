@@ -43,12 +43,11 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
     code: status
     for status, codes in {
         401: "unauthenticated wrong-password",
-        403: "actor-suspended not-publisher not-executor not-reviewer not-admin not-permitted exchange-only own-work"
+        403: "actor-suspended not-publisher not-executor not-reviewer not-admin exchange-only own-work"
              " not-eligible forged-request",
         404: "unknown-task unknown-actor unknown-file unknown-submission unknown-commit unknown-key nothing-to-claim"
              " not-found",
         405: "method-not-allowed",
-        406: "not-acceptable",
         409: "ambiguous-id duplicate-id duplicate-external-id duplicate-key wrong-state already-claimed stale-execution"
              " lease-running already-waiting not-waiting attempts-exhausted submissions-exhausted discussion-full"
              " immutable-field nothing-to-change last-admin too-many-keys",

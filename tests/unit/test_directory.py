@@ -7,7 +7,7 @@ import pytest
 from taskrepo import directory as rolls
 from taskrepo.commands import AddActor, AddKey, ChangeActor, DirectoryCommand, Found, RetireKey, SetPolicy
 from taskrepo.directory import EXCHANGE_ACTOR, MAX_KEYS, RESERVED, Directory
-from taskrepo.errors import Refused, TaskrepoError
+from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, PublicKey, Stamp
 
 FOUND = Found(EXCHANGE, "ssh-ed25519 LEDGER", "SHA256:ledger", "admin", "Ada", Policy())
@@ -241,3 +241,14 @@ def test_the_directory_contains_who_can_act() -> None:
     """A manifest may name an active actor as reviewer; not the exchange, nobody suspended, no stranger."""
     directory = _founded(AddActor("carol", "human"), ChangeActor("carol", active=False))
     assert [who in directory for who in ("bob", "admin", EXCHANGE, "carol", "zoe", 7)] == [True, True, *[False] * 4]
+
+
+def test_the_limits_of_a_policy_do_not_contradict_each_other() -> None:
+    """A default above its own limit is refused by the rule book, and so by `verify` as well, naming the field."""
+    for field, policy in (
+        ("policy.lease_seconds", Policy(lease_seconds=10**6)),
+        ("policy.max_file_bytes", Policy(max_file_bytes=9 << 30)),
+    ):
+        error = _refusal(_founded(), SetPolicy("policy", policy))
+        assert isinstance(error, Invalid)
+        assert (error.code, error.where) == ("invalid-field", field)
