@@ -19,10 +19,11 @@ from typing import Any, Final
 
 from taskrepo import parse, plain
 from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
+from taskrepo.directory import check_credentials
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange, found
 from taskrepo.folders import read_bounded
-from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, iso
+from taskrepo.model import Actor, Capabilities, Policy, iso
 from taskrepo.terminal import Answer, Table, Terminal
 from taskrepo.web import present
 
@@ -192,10 +193,7 @@ def _profile(args: Namespace, base: Capabilities) -> dict[str, Any]:
 def _person(exchange: Exchange, actor: str) -> Actor:
     """The actor, who must be able to sign in."""
     known = exchange.snapshot().actor(actor)
-    if known.id == EXCHANGE:
-        raise Refused("exchange-only", "the exchange itself has no credentials")
-    if not known.active:
-        raise Refused("actor-suspended", f"{actor} is suspended; `taskrepo actor restore {actor}` ends that")
+    check_credentials(known)
     return known
 
 

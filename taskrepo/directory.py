@@ -17,6 +17,7 @@ from taskrepo.commands import AddActor, AddKey, ChangeActor, DirectoryCommand, F
 from taskrepo.errors import Invalid, Refused
 from taskrepo.events import Event
 from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, PublicKey, Stamp
+from taskrepo.roles import check_active
 
 RESERVED: Final = frozenset({EXCHANGE, "anyone", "none", "publisher", "me", "unassigned", "policy"})
 MAX_KEYS: Final = 100
@@ -43,8 +44,7 @@ def decide(directory: Directory | None, command: DirectoryCommand, actor: Actor,
         return _decide_found(directory, command, now)
     if directory is None:
         raise Refused("wrong-state", "there is no exchange yet")
-    if not actor.active:
-        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
+    check_active(actor)
     _check_standing(command, actor)
     if not isinstance(command, SetPolicy | AddActor) and command.about not in directory.actors:
         raise Refused("unknown-actor", f"no actor has the id {command.about}")
@@ -52,6 +52,13 @@ def decide(directory: Directory | None, command: DirectoryCommand, actor: Actor,
     event = Event(_normal(directory, command), actor.id, now)
     _check_outcome(directory, command, evolve(directory, event))
     return event
+
+
+def check_credentials(actor: Actor) -> None:
+    """Raise `Refused` unless the actor may be given keys, a password or a sign-in link."""
+    if actor.id == EXCHANGE:
+        raise Refused("exchange-only", "the exchange itself has no credentials")
+    check_active(actor)
 
 
 def evolve(directory: Directory | None, event: Event) -> Directory:

@@ -55,7 +55,7 @@ from taskrepo.model import (
     Task,
     iso,
 )
-from taskrepo.roles import has_role, holds, reviewer
+from taskrepo.roles import check_active, has_role, holds, reviewer
 
 __all__ = ["RULES", "Rule", "allowed", "beat", "decide", "eligibility", "evolve", "infer", "reviewer", "with_heartbeat"]
 
@@ -119,7 +119,7 @@ def decide(
     `task` is the task as it stands (`None` if its id is free). `actors`, if given, holds the ids a manifest may name as
     reviewer.
     """
-    _check_active(actor)
+    check_active(actor)
     if isinstance(command, Create):
         return _decide_create(task, command, actor, now, policy, actors)
     if task is None:
@@ -158,7 +158,7 @@ def allowed(task: Task, actor: Actor, now: int, policy: Policy) -> tuple[str, ..
 def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> Task:
     """The task with its lease renewed by a sign of life from its executor, or `Refused`. Not an event."""
     command = Progress(task.id, execution)
-    _check_active(actor)
+    check_active(actor)
     _check_fence(task, command)
     _check_state(task, command)
     _check_role(task, command, actor, policy)
@@ -174,11 +174,6 @@ def _decide_create(
     _check_reviewer(command.manifest, actors)
     files = limits.stamp_files(policy, command.files, actor, now, "task_attachment")
     return Event(replace(command, files=files), actor.id, now, None, "draft" if command.draft else "published")
-
-
-def _check_active(actor: Actor) -> None:
-    if not actor.active:
-        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
 
 
 def _check_fence(task: Task, command: Command) -> None:

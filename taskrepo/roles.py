@@ -12,7 +12,14 @@ from collections.abc import Callable
 from typing import Final
 
 from taskrepo.commands import Answer, Command, Reopen
+from taskrepo.errors import Refused
 from taskrepo.model import EXCHANGE, Actor, Task
+
+
+def check_active(actor: Actor) -> None:
+    """Raise `Refused` if the actor is suspended: nobody suspended has any role."""
+    if not actor.active:
+        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
 
 
 def has_role(role: str, task: Task, command: Command, actor: Actor) -> bool:

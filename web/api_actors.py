@@ -17,9 +17,10 @@ import bottle
 
 from taskrepo import parse, plain
 from taskrepo.commands import DirectoryCommand
+from taskrepo.directory import check_credentials
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
-from taskrepo.model import EXCHANGE, Actor, Task, iso
+from taskrepo.model import Actor, Task, iso
 from taskrepo.query import Query
 from taskrepo.statistics import WORK, measured, workload
 from taskrepo.web import present
@@ -105,11 +106,8 @@ def add_api_key(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResp
     without_conditions(request)
     _check_own(caller, actor)
     name = _key_name(json_body(request))
-    if actor == EXCHANGE:
-        raise Refused("exchange-only", "the exchange itself has no credentials")
     # As of now: a body may take its time, and a suspension must not be outlived by a key made during it.
-    if not exchange.snapshot().actor(actor).active:
-        raise Refused("actor-suspended", f"{actor} has been suspended by an admin")
+    check_credentials(exchange.snapshot().actor(actor))
     key, secret = exchange.accounts.add_key(actor, name, int(time.time()))
     return respond({"api_key": _api_key(key), "key": secret}, 201)
 

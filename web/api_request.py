@@ -24,6 +24,7 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange, Outcome
 from taskrepo.ledger import Snapshot
 from taskrepo.model import Actor
+from taskrepo.roles import check_active
 from taskrepo.web import intake, present
 
 MAX_JSON: Final = 1 << 20
@@ -68,8 +69,7 @@ def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
     actor = snapshot.directory.actors.get(key.actor) if key else None
     if key is None or actor is None:
         raise Refused("unauthenticated", "the key is unknown or revoked")
-    if not actor.active:
-        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
+    check_active(actor)
     return Caller(actor, key.id, key.name, snapshot, _query(request, parameters))
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from bottle import HTTPResponse
 
 from taskrepo import parse
+from taskrepo.directory import check_credentials
 from taskrepo.errors import Refused, TaskrepoError
 from taskrepo.model import EXCHANGE, Actor
 from taskrepo.query import Query
@@ -193,10 +194,7 @@ def _entrusted(visit: Visit, id: str) -> str:
     if not visit.actor.is_admin:
         raise Refused("not-admin", "keys and sign-in links of others are for admins")
     actor = visit.snapshot.actor(id)
-    if actor.id == EXCHANGE:
-        raise Refused("exchange-only", "the exchange itself has no credentials")
-    if not actor.active:
-        raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
+    check_credentials(actor)
     return actor.id
 
 
