@@ -208,6 +208,15 @@ class Comment(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Erase(Command):
+    """The content of a private task is destroyed for good; the reason stays readable by everyone."""
+
+    reason: str
+    name: ClassVar[str] = "erase"
+    event: ClassVar[str] = "erased"
+
+
+@dataclass(frozen=True, slots=True)
 class DirectoryCommand:
     """Something asked of the directory. `about` is the record it changes: an actor's id, or `policy`."""
 

@@ -24,6 +24,7 @@ from taskrepo.commands import (
     Command,
     Comment,
     Create,
+    Erase,
     Expire,
     Fail,
     Progress,
@@ -188,6 +189,12 @@ def _cancelled(task: Task, command: Command, event: Event) -> Task:
     return replace(stopped, reason=command.reason)
 
 
+def _erased(task: Task, command: Command, event: Event) -> Task:
+    assert isinstance(command, Erase)
+    stopped = _ended(task, event, "cancelled") if task.holder else task
+    return replace(stopped, reason=command.reason, erased_at=event.at, closed_at=task.closed_at or event.at)
+
+
 def _unchanged(task: Task, command: Command, event: Event) -> Task:
     return task
 
@@ -211,6 +218,7 @@ _EVOLVE: Final[dict[type[Command], Callable[[Task, Command, Event], Task]]] = {
     Cancel: _cancelled,
     Archive: _unchanged,
     Comment: _talked,
+    Erase: _erased,
 }
 
 

@@ -249,6 +249,8 @@ def _read_person(line: bytes, where: str) -> Person:
 
 def _words(event: Event, after: Task | None) -> str:
     command = event.command
+    if after is not None and after.manifest.private:
+        return ""  # what a private task says is for its readers, and a log is for everybody
     if isinstance(command, Progress):
         percent = f"{command.percent}%" if command.percent is not None else ""
         return clean_line(f"{percent} {command.note}")

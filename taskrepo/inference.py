@@ -24,6 +24,7 @@ from taskrepo.commands import (
     Command,
     Comment,
     Create,
+    Erase,
     Expire,
     Fail,
     Progress,
@@ -97,4 +98,5 @@ _INFER: Final[dict[str, Callable[[Task | None, Task, Content], Command]]] = {
     Cancel.event: lambda b, a, c: Cancel(a.id, a.reason),
     Archive.event: lambda b, a, c: Archive(a.id),
     Comment.event: lambda b, a, c: Comment(a.id, c.text, c.files),
+    Erase.event: lambda b, a, c: Erase(a.id, a.reason),
 }

@@ -1,4 +1,4 @@
-"""The rule book of a task: ten states, nineteen commands, who may give them and what they do.
+"""The rule book of a task: ten states, twenty commands, who may give them and what they do.
 
 * `decide` is the only place that says yes or no to a task command; it is pure: no clock, disk, randomness or logging.
 * `evolve` applies a decided event; `infer` is their inverse: it reads the command back from a change of the record, so
@@ -27,6 +27,7 @@ from taskrepo.commands import (
     Command,
     Comment,
     Create,
+    Erase,
     Expire,
     Fail,
     Progress,
@@ -55,7 +56,7 @@ from taskrepo.model import (
     Task,
     iso,
 )
-from taskrepo.roles import check_active, has_role, holds, reviewer
+from taskrepo.roles import check_active, has_role, holds, may_read, reviewer
 
 __all__ = ["RULES", "Rule", "allowed", "beat", "decide", "eligibility", "evolve", "infer", "reviewer", "with_heartbeat"]
 
@@ -97,6 +98,7 @@ RULES: Final[dict[type[Command], Rule]] = {
     Cancel: _rule("draft published claimed running rejected", "cancelled", "publisher admin"),
     Archive: _rule("approved rejected failed cancelled", "archived", "publisher admin"),
     Comment: _rule("any", None, "anyone"),
+    Erase: _rule("any", "archived", "publisher admin"),
 }
 _DENIALS: Final = {
     "publisher": "not-publisher",
@@ -117,19 +119,20 @@ def decide(
     """The event that `command` by `actor` at `now` (Unix seconds) amounts to, or `Refused`.
 
     `task` is the task as it stands (`None` if its id is free). `actors`, if given, holds the ids a manifest may name as
-    reviewer.
+    reviewer or reader. For whoever may not read a private task it does not exist.
     """
     check_active(actor)
     if isinstance(command, Create):
         return _decide_create(task, command, actor, now, policy, actors)
-    if task is None:
+    if task is None or not may_read(task, actor):
         raise Refused("unknown-task", f"no task has the id {command.task}")
+    _check_not_erased(task)
     _check_fence(task, command)
     _check_state(task, command)
     _check_role(task, command, actor, policy)
     decided = _CHECKS.get(type(command), _no_check)(task, command, actor, now, policy)
     if isinstance(decided, Revise):
-        _check_reviewer(decided.manifest, actors)
+        _check_people(decided.manifest, actors)
     return Event(
         decided,
         actor.id,
@@ -159,6 +162,8 @@ def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> 
     """The task with its lease renewed by a sign of life from its executor, or `Refused`. Not an event."""
     command = Progress(task.id, execution)
     check_active(actor)
+    if not may_read(task, actor):
+        raise Refused("unknown-task", f"no task has the id {task.id}")
     _check_fence(task, command)
     _check_state(task, command)
     _check_role(task, command, actor, policy)
@@ -171,7 +176,7 @@ def _decide_create(
     if task is not None:
         raise Refused("duplicate-id", f"the id {command.task} is taken", task=task.id)
     limits.check_files(policy, command.files)
-    _check_reviewer(command.manifest, actors)
+    _check_people(command.manifest, actors)
     files = limits.stamp_files(policy, command.files, actor, now, "task_attachment")
     return Event(replace(command, files=files), actor.id, now, None, "draft" if command.draft else "published")
 
@@ -225,19 +230,33 @@ def _check_role(task: Task, command: Command, actor: Actor, policy: Policy) -> N
     raise Refused(_DENIALS[wanted[0]], f"{command.name} is for the {' or '.join(wanted)} of {task.id}", roles=wanted)
 
 
-def _check_reviewer(manifest: Manifest | None, actors: Container[str] | None) -> None:
-    if manifest is None or actors is None or manifest.review in ("publisher", "anyone", "none"):
+def _check_people(manifest: Manifest | None, actors: Container[str] | None) -> None:
+    """Whom the manifest names is there, and a task that everybody reads names no readers."""
+    if manifest is None:
         return
-    if manifest.review not in actors:
+    if manifest.readers and not manifest.private:
+        raise Refused("public-task", "manifest.readers is for private tasks; everybody reads a public one")
+    if actors is None:
+        return
+    if manifest.review not in ("publisher", "anyone", "none") and manifest.review not in actors:
         raise Refused("unknown-reviewer", f"manifest.review names {manifest.review}, who is not an actor here")
+    for reader in manifest.readers:
+        if reader not in actors:
+            raise Refused("unknown-reader", f"manifest.readers names {reader}, who is not an actor here")
+
+
+def _check_not_erased(task: Task) -> None:
+    if task.erased_at is not None:
+        raise Refused("erased", f"the content of {task.id} was erased at {iso(task.erased_at)}")
 
 
 def _may(task: Task, kind: type[Command], actor: Actor, now: int, policy: Policy) -> bool:
     """Whether some command of this kind could succeed: its state and role fit, and what else the task itself says."""
     command = _sample(kind, task)
-    if not actor.active:
+    if not actor.active or not may_read(task, actor):
         return False
     try:
+        _check_not_erased(task)
         _check_state(task, command)
         _check_role(task, command, actor, policy)
         _CHECKS.get(kind, _no_check)(task, command, actor, now, policy)
@@ -262,6 +281,7 @@ def _sample(kind: type[Command], task: Task) -> Command:
         Fail: Fail(task.id, number, "-"),
         Cancel: Cancel(task.id, "-"),
         Comment: Comment(task.id, "-"),
+        Erase: Erase(task.id, "-"),
     }
     return samples.get(kind) or kind(task.id)
 
@@ -278,6 +298,9 @@ def _check_revise(task: Task, command: Command, actor: Actor, now: int, policy: 
     manifest = command.manifest or task.manifest
     if manifest.external_id != task.manifest.external_id:
         raise Refused("immutable-field", "manifest.external_id cannot change after creation", field="external_id")
+    if manifest.visibility != task.manifest.visibility:
+        # What a public task said is in every clone, and what a private one said was promised to its readers alone.
+        raise Refused("immutable-field", "manifest.visibility cannot change after creation", field="visibility")
     held = {f.path: f for f in task.files}
     for path in command.drop:
         if path not in held:
@@ -373,6 +396,12 @@ def _check_submit(task: Task, command: Command, actor: Actor, now: int, policy: 
     return replace(command, files=limits.stamp_files(policy, command.files, actor, now, "submission_artifact"))
 
 
+def _check_erase(task: Task, command: Command, actor: Actor, now: int, policy: Policy) -> Command:
+    if not task.manifest.private:
+        raise Refused("public-task", f"{task.id} is public: what it said is in every clone and cannot be taken back")
+    return command
+
+
 _CHECKS: Final[dict[type[Command], Callable[[Task, Command, Actor, int, Policy], Command]]] = {
     Revise: _check_revise,
     Claim: _check_claim,
@@ -384,6 +413,7 @@ _CHECKS: Final[dict[type[Command], Callable[[Task, Command, Actor, int, Policy],
     Expire: _check_expire,
     Submit: _check_submit,
     Comment: _check_talk,
+    Erase: _check_erase,
 }
 
 

@@ -21,6 +21,7 @@ Tier = Literal["low", "medium", "high"]
 Browser = Literal["none", "read_only", "interactive"]
 Compute = Literal["tiny", "small", "medium"]
 Speed = Literal["fast", "balanced", "quality"]
+Visibility = Literal["public", "private"]
 FileKind = Literal["task_attachment", "submission_artifact", "event_file"]
 Door = Literal["web", "api", "mcp", "a2a", "cli", "git", "exchange"]
 Outcome = Literal[
@@ -88,12 +89,23 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside an archive that a policy may deny: its path there, those of nested archives joined by `!/`."""
+
+    path: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """One file of a package, submission or discussion entry.
 
     `path` is relative to its root (`input/prices.csv`), `name` the name it had at its owner's, `size` in bytes,
     `sha256` lower-case hex of the whole content. `lfs` says the tree holds a Git LFS pointer instead of the content.
-    `by` and `at` are stamped by `decide`.
+    `by` and `at` are stamped by `decide`. `inside` lists what an archive holds that a policy may deny.
+
+    As the ledger holds a file of a private task, `seal` is its description, encrypted, and the rest speaks of the
+    encrypted content. As its reader sees it, `stored` is the file it was in the ledger.
     """
 
     path: str
@@ -105,16 +117,24 @@ class File:
     by: str = ""
     at: int = 0
     lfs: bool = False
+    inside: tuple[Member, ...] = ()
+    seal: str = ""
+    stored: "File | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Deliverable:
-    """Something a submission delivers. `path` may be a pattern (`artifacts/*.csv`); only one with a path is checked."""
+    """Something a submission delivers. `path` may be a pattern (`artifacts/*.csv`); only one with a path is checked.
+
+    `min_bytes` and `max_bytes` bound the size of each file that answers it.
+    """
 
     description: str = ""
     path: str = ""
     media_type: str = ""
     required: bool = True
+    min_bytes: int | None = None
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +147,10 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The definition of the work: the part of a package that people write. Only title and description are required."""
+    """The definition of the work: the part of a package that people write. Only title and description are required.
+
+    `result_schema` is the JSON text of a schema for `result.json`; `readers` may read and claim a private task.
+    """
 
     title: str
     description: str
@@ -145,11 +168,19 @@ class Manifest:
     labels: tuple[str, ...] = ()
     lease_seconds: int | None = None
     max_attempts: int | None = None
+    visibility: Visibility = "public"
+    readers: tuple[str, ...] = ()
+    result_schema: str = ""
     origin: str = ""
     source_name: str = ""
     source_url: str = ""
     source_context: str = ""
     external_id: str = ""
+
+    @property
+    def private(self) -> bool:
+        """Whether only the people of the task may read it."""
+        return self.visibility == "private"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +263,7 @@ class Task:
     executions: tuple[Execution, ...] = ()
     submissions: tuple[Submission, ...] = ()
     discussion: int = 0
+    erased_at: int | None = None
 
     @property
     def execution(self) -> Execution | None:
@@ -266,6 +298,8 @@ class Policy:
     max_file_bytes: int = 2 << 30
     max_task_bytes: int = 8 << 30
     max_files: int = 5000
+    max_actor_bytes: int = 64 << 30
+    upload_seconds: int = 86400
     denied_suffixes: tuple[str, ...] = field(
         default=(
             ".apk", ".app", ".bat", ".cmd", ".com", ".cpl", ".dll", ".dmg", ".exe", ".hta", ".jar", ".jse",
@@ -273,6 +307,7 @@ class Policy:
             ".wsf", ".wsh",
         )
     )
+    denied_types: tuple[str, ...] = ()
     updated: Stamp = Stamp("", "", 0)
 
 
@@ -281,6 +316,7 @@ class Row:
     """What a listing knows of a task: its sort keys and filters, and the text it is found by.
 
     `seq` is the ledger position of its last event (a count of commits), which breaks ties between equal times.
+    `readers` are those who may know of a private task beside admins; `None` means everybody.
     """
 
     id: str
@@ -297,3 +333,4 @@ class Row:
     waiting: bool
     seq: int
     text: str
+    readers: tuple[str, ...] | None = None

@@ -48,6 +48,7 @@ def task_command(name: str, task: str, body: object, files: tuple[File, ...] = (
     clean = _plain_newlines(body)
     validate(f"commands/{name}", clean, name)
     assert isinstance(clean, dict)
+    clean.pop("uploads", None)  # whoever took the body in has made files of them
     if kind is Revise:
         return _revise(task, clean, files)
     if kind is Submit:

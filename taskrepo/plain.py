@@ -8,6 +8,7 @@
 {'title': 'Count words', 'description': 'In `input/`.'}
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from taskrepo.model import (
     File,
     Lease,
     Manifest,
+    Member,
     Policy,
     PublicKey,
     Question,
@@ -38,7 +40,7 @@ T = TypeVar("T")
 
 _TIMES: Final = frozenset({
     "at", "added_at", "retired_at", "created_at", "published_at", "closed_at", "claimed_at", "started_at", "ended_at",
-    "heartbeat_at", "until", "paused_at", "since", "due_at", "reminder_at",
+    "heartbeat_at", "until", "paused_at", "since", "due_at", "reminder_at", "erased_at",
 })  # fmt: skip
 
 
@@ -60,23 +62,26 @@ def seconds(text: str, where: str) -> int:
 
 def manifest_to(manifest: Manifest) -> Plain:
     """`manifest.yaml` as plain data."""
-    return _to(manifest, deliverables=_deliverable_to, acceptance=_criterion_to)
+    return _to(manifest, deliverables=_deliverable_to, acceptance=_criterion_to, result_schema=json.loads)
 
 
 def manifest_from(data: Plain, where: str = "manifest") -> Manifest:
     """The manifest in schema-checked data. A package's own `id` becomes its `external_id`."""
-    known = {k: v for k, v in data.items() if k not in ("id", "visibility")}
+    known = {k: v for k, v in data.items() if k != "id"}
     if "id" in data:
         known.setdefault("external_id", data["id"])
     for name in ("due_at", "reminder_at"):
         if name in known:
             known[name] = seconds(known[name], f"{where}.{name}")
+    if "result_schema" in known:
+        known["result_schema"] = json.dumps(known["result_schema"], ensure_ascii=False, separators=(",", ":"))
     return Manifest(**{
         **known,
         "title": " ".join(known["title"].split()),
         "deliverables": tuple(map(_deliverable_from, known.get("deliverables", ()))),
         "acceptance": tuple(map(_criterion_from, known.get("acceptance", ()))),
         "labels": tuple(known.get("labels", ())),
+        "readers": tuple(known.get("readers", ())),
     })
 
 
@@ -136,13 +141,13 @@ def review_from(data: Plain) -> Review:
 
 def file_to(file: File) -> Plain:
     """One entry of `files.yaml` as plain data."""
-    data = _to(file)
+    data = _to(file, inside=_to)
     return {**data, "kind": file.kind}
 
 
 def file_from(data: Plain) -> File:
     """One entry of `files.yaml`."""
-    return _from(File, data)
+    return _from(File, data, inside=_each(lambda d: _from(Member, d)))
 
 
 # ── the directory ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,7 +197,7 @@ def policy_to(policy: Policy) -> Plain:
 
 def policy_from(data: Plain) -> Policy:
     """The policy of a `policy.yaml`; what is left out takes its default."""
-    return _from(Policy, data, denied_suffixes=tuple, updated=_stamp_from)
+    return _from(Policy, data, denied_suffixes=tuple, denied_types=tuple, updated=_stamp_from)
 
 
 def _stamp_from(data: Plain) -> Stamp:

@@ -22,6 +22,16 @@ def check_active(actor: Actor) -> None:
         raise Refused("actor-suspended", f"{actor.id} has been suspended by an admin")
 
 
+def may_read(task: Task, actor: Actor) -> bool:
+    """Whether the actor may know of the task: everybody of a public one, the task's people and admins of a private."""
+    return not task.manifest.private or actor.is_admin or actor.id == EXCHANGE or actor.id in people(task)
+
+
+def people(task: Task) -> frozenset[str]:
+    """The actors a private task is for: its publisher, reviewer, assignee and named readers."""
+    return frozenset({task.publisher, reviewer(task), task.assignee, *task.manifest.readers})
+
+
 def has_role(role: str, task: Task, command: Command, actor: Actor) -> bool:
     """Whether `actor` has the role on the task that `command` asks for."""
     return _HAS_ROLE[role](task, command, actor)

@@ -65,6 +65,7 @@ BODIES: Final[Mapping[str, Body]] = {
     "cancel": {"reason": "not needed any more"},
     "archive": {},
     "comment": {"text": "Thank you."},
+    "erase": {"reason": "a person asked for it"},
 }
 COMMANDS: Final = tuple(BODIES)
 CREATE: Final[Body] = {"manifest": MANIFEST, "state": "published"}
@@ -133,6 +134,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "lease": "lease-running",
     "open": "already-waiting",
     "closed": "not-waiting",
+    "public": "public-task",
     "susp": "actor-suspended",
 }
 
@@ -172,6 +174,8 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("approved rejected failed cancelled", "archived",      "ok     pub    pub    pub    pub    ok     pub susp"),
     ),
     "comment": ((" ".join((*STATES, WAITING)), "=",             "ok     ok     ok     ok     ok     ok     ok susp"),),
+    # The task of these cells is public.
+    "erase": ((" ".join((*STATES, WAITING)), "",                "public pub    pub    pub    pub    public pub susp"),),
 }  # fmt: skip
 
 # The four that must cite their execution: no execution has begun in these states, so the number is wrong first of all.
@@ -201,10 +205,10 @@ def _cell(command: str, state: str, role: str) -> Cell:
 CELLS: Final[list[Cell]] = [
     _cell(command, state, role) for command in COMMANDS for state in (*STATES, NONE) for role in ROLES
 ]
-"""All eighteen commands given on a task, in all ten states and on no task, for all eight roles: 1,584 cells."""
+"""All nineteen commands given on a task, in all ten states and on no task, for all eight roles: 1,672 cells."""
 
 WAITING_CELLS: Final[list[Cell]] = [_cell(command, WAITING, role) for command in COMMANDS for role in ROLES]
-"""The same commands on a claimed task whose executor waits for an answer: 144 cells."""
+"""The same commands on a claimed task whose executor waits for an answer: 152 cells."""
 
 CREATE_CELLS: Final[list[Cell]] = [
     Cell(NONE, "create", role, CREATE, "actor-suspended" if role == "suspended" else "ok",

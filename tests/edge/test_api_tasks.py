@@ -90,7 +90,7 @@ def test_carriage_returns_of_forms_become_newlines(site: Site) -> None:
         ({**MANIFEST, "due_at": "tomorrow"}, "manifest.due_at"),
         ({**MANIFEST, "due_at": "2026-02-31T00:00:00Z"}, "manifest.due_at"),
         ({**MANIFEST, "labels": "a"}, "manifest.labels"),
-        ({**MANIFEST, "visibility": "private"}, "manifest.visibility"),
+        ({**MANIFEST, "visibility": "secret"}, "manifest.visibility"),
         ({**MANIFEST, "state": "running"}, "state"),
         ({**MANIFEST, "state": None}, "state"),
         ({"manifest": MANIFEST, "state": "running"}, "body.state"),

@@ -107,8 +107,8 @@ def test_the_cells_are_complete() -> None:
     assert {(c.state, c.command, c.role) for c in CELLS} == {
         (s, c, r) for s in (*STATES, NONE) for c in TASK_COMMANDS if c != "create" for r in ACTORS
     }
-    assert len(CELLS) == 11 * 18 * 8
-    assert len(WAITING_CELLS) == 18 * 8
+    assert len(CELLS) == 11 * 19 * 8
+    assert len(WAITING_CELLS) == 19 * 8
     assert {c.verdict for c in (*CELLS, *WAITING_CELLS)} <= {"ok", *REFUSALS}
 
 

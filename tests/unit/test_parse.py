@@ -17,6 +17,7 @@ from taskrepo.commands import (
     ChangeActor,
     Claim,
     Comment,
+    Erase,
     Expire,
     Fail,
     Progress,
@@ -59,6 +60,7 @@ BODIES: dict[str, tuple[dict[str, Any], Any]] = {
     "fail": ({"execution": 1, "reason": "r", "fault": "task"}, Fail(ID, 1, "r", "task")),
     "cancel": ({"reason": "r"}, Cancel(ID, "r")),
     "archive": ({}, Archive(ID)),
+    "erase": ({"reason": "r"}, Erase(ID, "r")),
     "comment": ({"text": "c"}, Comment(ID, "c")),
 }
 

@@ -26,9 +26,10 @@ from taskrepo.model import (
 
 FULL = Manifest(
     "t", "d\n", "agent_only", "high", "interactive", "medium", "fast",
-    (Deliverable("words"), Deliverable("", "a.csv"), Deliverable("x", "b", "text/csv", False)),
+    (Deliverable("words"), Deliverable("", "a.csv", "", True, 1, 9), Deliverable("x", "b", "text/csv", False)),
     (Criterion("good"), Criterion("better", "c1")),
-    "carol", 1, 1_800_000_000, 1_700_000_000, ("a", "b"), 60, 3, "o", "s", "https://x", "c", "e-1",
+    "carol", 1, 1_800_000_000, 1_700_000_000, ("a", "b"), 60, 3, "private", ("dave",), '{"type":"object"}',
+    "o", "s", "https://x", "c", "e-1",
 )  # fmt: skip
 
 
@@ -44,6 +45,7 @@ def test_manifests_read_well() -> None:
     data = plain.manifest_to(FULL)
     assert data["deliverables"][0] == "words"
     assert data["deliverables"][2] == {"description": "x", "path": "b", "media_type": "text/csv", "required": False}
+    assert data["result_schema"] == {"type": "object"}
     assert data["acceptance"] == ["good", {"id": "c1", "text": "better"}]
     assert data["due_at"] == "2027-01-15T08:00:00Z"
 
@@ -54,7 +56,7 @@ def test_titles_are_one_line() -> None:
 
 
 def test_a_package_keeps_its_own_id() -> None:
-    """The id a package brings along becomes its external_id, unless it has one; unused fields are let go."""
+    """The id a package brings along becomes its external_id, unless it has one."""
     base = {"title": "t", "description": "d", "visibility": "public"}
     assert plain.manifest_from({**base, "id": "T-7"}).external_id == "T-7"
     assert plain.manifest_from({**base, "id": "T-7", "external_id": "E"}).external_id == "E"
@@ -142,7 +144,7 @@ def test_actors(actor: Actor) -> None:
 
 def test_policies() -> None:
     """A policy is written in full, and survives; what a file leaves out takes its default."""
-    policy = Policy("x", 1, 2, 3, 4, 5, True, 6, 7, 8, 9, (".a",), Stamp("policy-set", "admin", 9))
+    policy = Policy("x", 1, 2, 3, 4, 5, True, 6, 7, 8, 9, 10, 11, (".a",), ("a/b",), Stamp("policy-set", "admin", 9))
     data = plain.policy_to(policy)
     assert plain.policy_from(data) == policy
     assert list(data) == list(Policy.__dataclass_fields__)

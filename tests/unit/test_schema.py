@@ -54,7 +54,7 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "noun", "beside"),
     [
-        ("manifest", model.Manifest, {"id", "visibility", "readers", "result_schema", "blocked_by"}),
+        ("manifest", model.Manifest, {"id"}),
         ("policy", model.Policy, set()),
         ("actor", model.Actor, set()),
     ],
