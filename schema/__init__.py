@@ -3,6 +3,7 @@
 * `NAME.json` beside this file is the whole truth about a document's shape: validation, help and OpenAPI read it.
 * Nothing is ever fetched: a reference resolves to a file here or not at all.
 * The first problem is reported, by the path of the field it is at.
+* A path and a sentence about an error are short, whatever the schema and the value hold.
 
 >>> validate("review", {"decision": "maybe", "by": "bob", "at": "2026-11-21T00:00:00Z"}, "review")
 Traceback (most recent call last):
@@ -10,6 +11,7 @@ taskrepo.errors.Invalid: invalid-field: review.decision: 'maybe' is not one of a
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
@@ -23,8 +25,13 @@ from referencing.jsonschema import DRAFT202012
 
 from taskrepo.errors import Invalid
 
-NAMES: Final = ("manifest", "files", "record", "entry", "review", "actor", "policy", "commands", "problem")
+NAMES: Final = ("manifest", "sealed", "files", "record", "entry", "review", "actor", "policy", "commands", "problem")
 _SHOWN: Final = 60
+_MAX_PATH: Final = 240
+_MAX_SENTENCE: Final = 300
+_LISTED: Final = 20
+_OTHER_SHAPE: Final = ("type", "enum", "const")  # what says of a value that another shape was meant
+_NAME: Final = re.compile(r"[\w$-]+")
 
 
 @cache
@@ -42,16 +49,16 @@ def validate(name: str, data: object, where: str) -> None:
     """
     error = _first(_validator(name).iter_errors(data))
     if error is not None:
-        raise Invalid("invalid-field", _path(where, error), _sentence(error))
+        raise Invalid("invalid-field", error_path(where, error), error_sentence(error))
 
 
-def _unique_items(validator: Any, wanted: bool, items: object, schema: object) -> Iterator[ValidationError]:
+def unique_items(validator: Any, wanted: bool, items: object, schema: object) -> Iterator[ValidationError]:
     """`uniqueItems` in linear time: jsonschema's own compares all pairs as soon as the items are of several types."""
     if wanted and isinstance(items, list) and len({json.dumps(i, sort_keys=True) for i in items}) < len(items):
         yield ValidationError("has an entry twice")
 
 
-_VALIDATOR: Final = extend(Draft202012Validator, {"uniqueItems": _unique_items})
+_VALIDATOR: Final = extend(Draft202012Validator, {"uniqueItems": unique_items})
 
 
 @cache
@@ -74,22 +81,42 @@ def _registry() -> Registry[Any]:
 
 
 def _first(errors: Iterable[ValidationError]) -> ValidationError | None:
-    """The shallowest problem; where a value may have one of several shapes, the problem within the likeliest."""
+    """The likeliest of the shallowest problems."""
     error = min(errors, key=lambda e: len(e.absolute_path), default=None)
-    while error is not None and error.validator == "anyOf" and error.context:
-        fitting = [e for e in error.context if e.validator != "type" or len(e.absolute_path) > len(error.absolute_path)]
+    return error and likeliest(error)
+
+
+def likeliest(error: ValidationError) -> ValidationError:
+    """The problem itself; where a value may have one of several shapes, the problem within the likeliest."""
+    while error.validator in ("anyOf", "oneOf") and error.context:
+        inside = len(error.absolute_path)
+        fitting = [e for e in error.context if e.validator not in _OTHER_SHAPE or len(e.absolute_path) > inside]
         if not fitting:
             break
         error = min(fitting, key=lambda e: len(e.absolute_path))
     return error
 
 
-def _path(where: str, error: ValidationError) -> str:
-    path = where
-    for part in error.absolute_path:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+def error_path(where: str, error: ValidationError) -> str:
+    """The path of the field an error is about, as `field_path` has it."""
     extra = _culprit(error)
-    return f"{path}.{extra}" if extra and path else extra or path
+    return field_path(where, [*error.absolute_path, *([extra] if extra else [])])
+
+
+def field_path(where: str, steps: Iterable[str | int]) -> str:
+    """The path of a field, from `where` on, as `where.rows[3].name`: at most 250 characters beside `where`."""
+    path = ""
+    for step in steps:
+        if isinstance(step, str) and _NAME.fullmatch(step):
+            path += f".{step[:_SHOWN]}" if path or where else step[:_SHOWN]
+        else:
+            path += f"[{_cut(json.dumps(step[:_SHOWN], ensure_ascii=False)) if isinstance(step, str) else step}]"
+    return where + (path if len(path) <= _MAX_PATH else f"{path[: _MAX_PATH // 2]}…{path[-_MAX_PATH // 2 :]}")
+
+
+def error_sentence(error: ValidationError) -> str:
+    """What is expected and what is there, as follows the path: at most 300 characters."""
+    return _sentence(error)[:_MAX_SENTENCE]
 
 
 def _culprit(error: ValidationError) -> str:
@@ -97,7 +124,7 @@ def _culprit(error: ValidationError) -> str:
     if error.validator == "required":
         return str(next(name for name in error.validator_value if name not in error.instance))
     if error.validator == "additionalProperties":
-        return str(_unknown(error))[:_SHOWN]
+        return str(_unknown(error))
     return ""
 
 
@@ -108,50 +135,103 @@ def _unknown(error: ValidationError) -> object:
 def _sentence(error: ValidationError) -> str:
     limit = error.validator_value
     match error.validator:
+        case None:
+            return "is not allowed here"
         case "required":
             return "is required"
         case "additionalProperties":
-            return f"is not a known field; known are {', '.join(sorted(error.schema.get('properties', {}))) or 'none'}"
+            return f"is not a known field; known are {_listed(sorted(error.schema.get('properties', {}))) or 'none'}"
         case "enum":
-            return f"{_show(error.instance)} is not one of {', '.join(map(str, limit))}"
+            return f"{_show(error.instance)} is not one of {_listed(limit)}"
+        case "const":
+            return f"must be {_show(limit)}, not {_show(error.instance)}"
         case "type":
-            return f"must be {_type(limit)}, not {_type(_type_of(error.instance))}"
-        case "minLength" | "minItems" | "minProperties":
-            return "must not be empty" if limit == 1 else f"must have at least {limit} {_unit(error)}"
-        case "maxLength" | "maxItems":
-            return f"has {len(error.instance)} {_unit(error)}; at most {limit} are allowed"
-        case "minimum":
-            return f"{_show(error.instance)} is less than {limit}"
-        case "maximum":
-            return f"{_show(error.instance)} is more than {limit}"
+            return f"must be {_types(limit)}, not {_types(_type_of(error.instance))}"
         case "pattern":
             return f"{_show(error.instance)} is not of the right form{_hint(error)}"
         case "uniqueItems":
             return "has an entry twice"
-    return str(error.message)[:200]
+        case "not" if not limit:
+            return "is not allowed here"
+        case "not":
+            return f"{_show(error.instance)} has a form that is ruled out here"
+        case "anyOf" | "oneOf":
+            return _no_form(error)
+    return _limit_sentence(error)
+
+
+def _limit_sentence(error: ValidationError) -> str:
+    """About a bound that a number or a size is over or under."""
+    limit = error.validator_value
+    match error.validator:
+        case "minLength" | "minItems" | "minProperties":
+            return "must not be empty" if limit == 1 else f"must have at least {limit} {_unit(error)}"
+        case "maxLength" | "maxItems" | "maxProperties":
+            return f"has {len(error.instance)} {_unit(error)}; at most {limit} are allowed"
+        case "items":  # the schema is false: there may only be those that `prefixItems` names
+            allowed = len(error.schema.get("prefixItems", ()))
+            return f"has {len(error.instance)} entries; at most {allowed} are allowed"
+        case "contains" | "minContains":
+            return "has too few entries of the form asked for"
+        case "maxContains":
+            return "has too many entries of the form asked for"
+    relation = _RELATIONS.get(str(error.validator))
+    return f"{_show(error.instance)} {relation} {limit}" if relation else str(error.message)[:200]
+
+
+_RELATIONS: Final = {
+    "minimum": "is less than",
+    "maximum": "is more than",
+    "exclusiveMinimum": "is not more than",
+    "exclusiveMaximum": "is not less than",
+    "multipleOf": "is not a multiple of",
+    "format": "is not a valid",
+}
+
+
+def _no_form(error: ValidationError) -> str:
+    if not error.context:
+        return "fits more than one of the forms of which it must have one"
+    told = dict.fromkeys(_sentence(inner) for inner in error.context[:_LISTED])
+    return f"fits none of the forms it may have: {'; or '.join(told)}"
 
 
 def _hint(error: ValidationError) -> str:
     described = error.schema.get("description", "")
+    if not described and "\\u0000" not in error.validator_value:
+        return f": it does not match {_cut(error.validator_value)}"
     return f": {described}" if described else " (control characters and blank values are not allowed)"
 
 
 def _unit(error: ValidationError) -> str:
-    return {"Length": "characters", "Items": "entries", "Properties": "field"}[str(error.validator)[3:]]
+    return {"Length": "characters", "Items": "entries", "Properties": "fields"}[str(error.validator)[3:]]
 
 
-def _type(name: object) -> str:
-    names = {"object": "an object", "array": "a list", "string": "text", "integer": "a whole number", "null": "empty"}
-    return names.get(str(name), f"a {name}")
+def _types(name: str | list[str]) -> str:
+    names = {"object": "an object", "array": "a list", "string": "text", "integer": "a whole number"}
+    names |= {"null": "null", "empty": "empty"}
+    return " or ".join(names.get(each, f"a {each}") for each in ([name] if isinstance(name, str) else name))
 
 
 def _type_of(value: object) -> str:
     if value is None:
-        return "null"
+        return "empty"
     pairs = ((bool, "boolean"), (dict, "object"), (list, "array"), (str, "string"), (int, "integer"), (float, "number"))
     return next((name for kind, name in pairs if isinstance(value, kind)), type(value).__name__)
 
 
+def _listed(values: list[Any]) -> str:
+    shown = [value[:_SHOWN] if isinstance(value, str) else _show(value) for value in values[:_LISTED]]
+    return ", ".join(shown + ["…"] * (len(values) > _LISTED))
+
+
 def _show(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else repr(value)
+    """A value in few words: a list or an object by its size, the beginning of a text."""
+    if isinstance(value, dict | list):
+        kind, parts = ("an object", "fields") if isinstance(value, dict) else ("a list", "entries")
+        return f"{kind} of {len(value)} {parts}"
+    return _cut(repr(str(value[: _SHOWN + 1])) if isinstance(value, str) else json.dumps(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from taskrepo import parse, plain
+from filelock import Timeout
+
+from taskrepo import masters, parse, plain
 from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
 from taskrepo.directory import check_credentials
 from taskrepo.errors import Invalid, Refused
@@ -311,6 +313,39 @@ def _policy(policy: Policy) -> Answer:
     return Answer({"policy": data}, (Table(("field", "value"), rows),))
 
 
+# ── the vault ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def vault_status(args: Namespace, terminal: Terminal) -> Answer:
+    """How many keys of private tasks there are, and the master key that wraps them."""
+    with _open(args) as exchange:
+        folder = exchange.privacy.vault.folder
+        newest, count = masters.newest(folder), len(masters.kept(folder))
+        keys = sum(1 for _ in exchange.privacy.vault.tasks())
+    data = {"keys": keys, "master": newest.name, "made_at": iso(newest.made_at), "masters": count}
+    head = f"{_keys_of(keys)}, wrapped by the master key {newest.name}, made at {data['made_at']}."
+    cut = ("There is another master key: a rotation is going on, or was cut short; `taskrepo vault rotate` ends it.",)
+    return Answer(data, (head, *(cut if count > 1 else ())))
+
+
+def rotate_vault(args: Namespace, terminal: Terminal) -> Answer:
+    """Wrap all keys of private tasks by a new master key. Raises `Refused("busy")` while another rotation goes on."""
+    with _open(args) as exchange, terminal.progress("Wrapping keys") as progress:
+        vault = exchange.privacy.vault
+        total = sum(1 for _ in vault.tasks())
+        try:
+            keys = vault.rotate(lambda done: progress(done, max(done, total)))
+        except Timeout:
+            raise Refused("busy", "another process is working in the vault; try again") from None
+        name = masters.newest(vault.folder).name
+    words = f"{_keys_of(keys)}, now wrapped by the new master key {name}; the old one is gone."
+    return Answer({"keys": keys, "master": name}, (words,))
+
+
+def _keys_of(count: int) -> str:
+    return f"{count:,} {'key of a private task' if count == 1 else 'keys of private tasks'}"
+
+
 # ── the ledger ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -342,19 +377,6 @@ def verify_history(args: Namespace, terminal: Terminal) -> Answer:
 
 def reindex(args: Namespace, terminal: Terminal) -> Answer:
     """Build the listing index again from the ledger. The exchange must not be served meanwhile."""
-    from taskrepo.follower import row_of
-    from taskrepo.index import Index
-    from taskrepo.ledger import Ledger, changed_tasks
-    from taskrepo.store import Store
-
-    config = config_of(args)
-    if not config.exists:
-        raise Invalid("no-exchange", str(config.data), "holds no exchange; `taskrepo init` makes one")
-    snapshot = Ledger(store := Store(config.repository)).snapshot()
-    tasks = changed_tasks(store, None, snapshot.commit) or []
-    rows = (row_of(snapshot.task(task), position) for position, (task, _) in enumerate(tasks))
-    with Index(config.index) as index, terminal.progress("Indexing") as progress:
-        if not index.try_writer():
-            raise Refused("busy", "a running server keeps the index; stop it first")
-        index.rebuild(rows, snapshot.commit, lambda done: progress(done, len(tasks)))
-    return Answer({"tasks": len(tasks), "commit": snapshot.commit}, (f"Indexed {len(tasks):,} tasks.",))
+    with _open(args) as exchange, terminal.progress("Indexing") as progress:
+        tasks, commit = exchange.follower.rebuild(progress)
+    return Answer({"tasks": tasks, "commit": commit}, (f"Indexed {tasks:,} tasks.",))

@@ -3,7 +3,7 @@
 * Archives unpack into staging, never to the paths they name, and stop at counted bytes, whatever they declare.
 * Only plain files and folders are accepted; an archive that two programs could read differently is refused.
 * Neither reading nor writing holds a file, or a table of contents of unbounded size, in memory.
-* The same entries give the same bytes.
+* The same entries give the same bytes, which `archive_tag` names before they are made.
 
 >>> chunks = write_archive([("a.txt", 2, lambda: io.BytesIO(b"hi"))], "zip")
 >>> zipfile.ZipFile(io.BytesIO(b"".join(chunks))).read("a.txt")
@@ -11,6 +11,7 @@ b'hi'
 """
 
 import gzip
+import hashlib
 import io
 import re
 import shutil
@@ -37,6 +38,8 @@ MAX_MANIFEST: Final = 1 << 16
 ArchiveKind = Literal["zip", "tar.gz"]
 _PAX: Final = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,255})=")
 _MAX_EXTENSIONS: Final = 8
+_LOCAL_HEADER: Final = 30  # bytes before an entry's name (APPNOTE 4.3.7)
+_WRITER: Final = 1  # to be raised whenever the same entries would come to other bytes
 _YEAR_1980: Final = 315532800  # the earliest time a zip can tell, also its default
 _PLAIN: Final = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _BROKEN: Final = (
@@ -80,11 +83,41 @@ def read_archive(source: Readable | Path, kind: ArchiveKind, staging: Staging, l
 def write_archive(entries: Iterable[tuple[str, int, Callable[[], BinaryIO]]], kind: ArchiveKind) -> Iterator[bytes]:
     """The archive of (path, size in bytes, open) as chunks, the same bytes for the same entries in any order.
 
-    Times are 1980-01-01, modes 0644. Each file is open only while it is read. A content that is not `size` long
-    raises ValueError. Equal bytes across machines assume equal zlib versions.
+    Times are 1980-01-01, modes 0644; a zip is stored, not deflated, so that its length is known (`archive_length`).
+    Each file is open only while it is read. A content that is not `size` long raises ValueError.
     """
     ordered = sorted(entries, key=lambda entry: entry[0])
     return _zip_chunks(ordered) if kind == "zip" else _tar_chunks(ordered)
+
+
+def archive_length(entries: Iterable[tuple[str, int]], kind: ArchiveKind) -> int | None:
+    """How many bytes `write_archive` gives for entries of (path, size in bytes); `None` for what is compressed.
+
+    The figures are those of PKWARE's APPNOTE 6.3.10: 30 bytes before each entry, 16 (24) after, 46 in the table of
+    contents, 22 (98) at the end. From 2 GiB on it is the larger ones, with 20 bytes more before an entry and 12 to 28
+    more in the table.
+    """
+    if kind != "zip":
+        return None
+    most, at, table, count = zipfile.ZIP64_LIMIT, 0, 0, 0
+    for path, size in sorted(entries):
+        name = len(path.encode())
+        beyond = 2 * (size > most) + (at > most)
+        table += 46 + name + (4 + 8 * beyond if beyond else 0)
+        at += 30 + name + size + (20 + 24 if size * 1.05 > most else 16)
+        count += 1
+    large = count > zipfile.ZIP_FILECOUNT_LIMIT or at > most or table > most
+    return at + table + (98 if large else 22)
+
+
+def archive_tag(entries: Iterable[tuple[str, int, str]], kind: ArchiveKind) -> str:
+    """What names the bytes `write_archive` gives for entries of (path, size, SHA-256): equal tags, equal bytes."""
+    # Compression differs between versions of zlib; nothing else of an archive depends on where it is made.
+    maker = f"{kind} {_WRITER}" + (f" zlib {zlib.ZLIB_RUNTIME_VERSION}" if kind == "tar.gz" else "")
+    digest = hashlib.sha256(maker.encode())
+    for path, size, sha256 in sorted(entries):
+        digest.update(f"\0{path}\0{size}\0{sha256}".encode())
+    return digest.hexdigest()
 
 
 class _Entry(NamedTuple):
@@ -282,7 +315,19 @@ def _check_contents(window: _Window, bundle: zipfile.ZipFile) -> None:
         raise Invalid("bad-archive", "archive", "has an incomplete table of contents, or bytes after its end")
 
 
+def _check_layout(bundle: zipfile.ZipFile) -> None:
+    """One entry lies after another, from the first byte to the table: what overlaps is a bomb, what is before it odd."""
+    free = 0
+    for info in sorted(bundle.infolist(), key=lambda info: info.header_offset):
+        if info.header_offset < free or (not free and info.header_offset):
+            raise Invalid("bad-archive", "archive", "has entries that overlap, or bytes before its first entry")
+        free = info.header_offset + _LOCAL_HEADER + len(info.orig_filename) + info.compress_size
+    if free > bundle.start_dir:
+        raise Invalid("bad-archive", "archive", "has entries that reach into its table of contents")
+
+
 def _zip_entries(bundle: zipfile.ZipFile) -> Iterator[_Entry]:
+    _check_layout(bundle)
     for info in bundle.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or (info.is_dir() and info.file_size):
@@ -323,9 +368,9 @@ class _Sink:
     def flush(self) -> None:
         """Nothing to do."""
 
-    def drain(self) -> Iterator[bytes]:
-        """What was written since the last drain, unless nothing."""
-        if self._data:
+    def drain(self, least: int = 1) -> Iterator[bytes]:
+        """What was written since the last drain, unless that is under `least` bytes."""
+        if len(self._data) >= least:
             data, self._data = bytes(self._data), bytearray()
             yield data
 
@@ -346,11 +391,11 @@ def _zip_chunks(entries: list[tuple[str, int, Callable[[], BinaryIO]]]) -> Itera
         for path, size, opened in entries:
             info = zipfile.ZipInfo(path)
             info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-            info.compress_type, info.file_size = zipfile.ZIP_DEFLATED, size
+            info.file_size = size
             with bundle.open(info, "w") as entry:
                 for data in _contents(path, size, opened):
                     entry.write(data)
-                    yield from sink.drain()
+                    yield from sink.drain(CHUNK)
     yield from sink.drain()
 
 
@@ -363,6 +408,6 @@ def _tar_chunks(entries: list[tuple[str, int, Callable[[], BinaryIO]]]) -> Itera
             zipped.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
             for data in chain(_contents(path, size, opened), [bytes(-size % tarfile.BLOCKSIZE)]):
                 zipped.write(data)
-                yield from sink.drain()
+                yield from sink.drain(CHUNK)
         zipped.write(bytes(2 * tarfile.BLOCKSIZE))
     yield from sink.drain()

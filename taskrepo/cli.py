@@ -91,16 +91,16 @@ def _carry_out(args: Namespace, terminal: Terminal) -> Answer:
     verb = VERBS[args.verb]
     module, _, function = verb.handler.partition(":")
     handler = getattr(import_module(f"taskrepo.{module}"), function)
-    if verb.kind == "exchange":
+    if verb.kind != "task":
         return handler(args, terminal)  # type: ignore[no-any-return]
-    with _desk(args) as desk:
+    with _desk(args, terminal) as desk:
         if module == "worker":
             return handler(args, desk, terminal)  # type: ignore[no-any-return]
         return handler(args, desk)  # type: ignore[no-any-return]
 
 
 @contextmanager
-def _desk(args: Namespace) -> Iterator[Any]:
+def _desk(args: Namespace, terminal: Terminal) -> Iterator[Any]:
     """The desk that the arguments and the environment name."""
     actor, data = getattr(args, "actor_id", None), getattr(args, "data", None)
     if actor or data:
@@ -116,7 +116,7 @@ def _desk(args: Namespace) -> Iterator[Any]:
     key = _setting(args, "key", "TASKREPO_KEY", "your API key; `taskrepo key add ACTOR` makes one on the server")
     from taskrepo.client import Client
 
-    with Client(url, key) as client:
+    with Client(url, key, progress=terminal.progress) as client:
         yield client
 
 
@@ -136,8 +136,16 @@ def _report(error: TaskrepoError, terminal: Terminal) -> int:
     if terminal.json:
         terminal.show(Answer(problem_of(error)))
     else:
-        terminal.say(f"taskrepo: {error.code}: {error.message}")
+        terminal.say(f"taskrepo: {error.code}: {_sentence(error)}")
     return code
+
+
+def _sentence(error: TaskrepoError) -> str:
+    """The message; if what it lists are several things, each on a line of its own."""
+    listed = error.details.get("missing") or error.details.get("faults")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    lines = [f"  {entry.get('path')}: {entry.get('problem') or entry.get('message')}" for entry in entries]
+    return "\n".join([f"{error.message.partition(': ')[0]}:", *lines]) if len(lines) > 1 else error.message
 
 
 def problem_of(error: TaskrepoError) -> dict[str, Any]:

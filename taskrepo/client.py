@@ -3,7 +3,8 @@
 * A command carries an Idempotency-Key, so it is sent again after a lost answer and still happens once.
 * Lost connections, 503 and 429 are tried again, at most `TRIES` times and `PATIENCE` seconds; Retry-After is obeyed.
 * Redirects are not followed: the key goes to the server that was named and to no other.
-* Files stream in both directions; a JSON answer has at most `MAX_ANSWER` bytes.
+* Files stream in both directions, large ones ahead of their command, resumed after a cut.
+* A JSON answer has at most `MAX_ANSWER` bytes.
 
 >>> with Client("https://tasks.example", "tr_…") as client:                             # doctest: +SKIP
 ...     client.command("claim", "4k7q2m9x", {})["task"]["state"]
@@ -13,20 +14,25 @@
 import json
 import random
 import re
-import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from taskrepo import sending
+from taskrepo.archives import ArchiveKind
+from taskrepo.bundles import MEDIA_TYPES
 from taskrepo.desk import Json, Unreachable
 from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
 from taskrepo.folders import Package, Readable, Upload
+from taskrepo.terminal import Progress
 
 TRIES: Final = 6
 PATIENCE: Final = 60.0
@@ -40,19 +46,29 @@ _MALFORMED: Final = frozenset({400, 408, 411, 414, 417, 431, 501, 505})
 _AGAIN: Final = frozenset({429, 503})
 
 Body = Callable[[], bytes | Iterable[bytes]]
+Showing = Callable[[str], AbstractContextManager[Progress]]
+
+
+def _silent(what: str) -> AbstractContextManager[Progress]:
+    return nullcontext(lambda done, total: None)
 
 
 class Client:
     """A desk at a server. Safe to use from several threads; `close` gives its connections back."""
 
-    def __init__(self, url: str, key: str, *, patience: float = PATIENCE, tries: int = TRIES) -> None:
-        """`patience` in seconds. Raises `Invalid` for a malformed address or key; connects with the first call."""
+    def __init__(
+        self, url: str, key: str, *, patience: float = PATIENCE, tries: int = TRIES, progress: Showing = _silent
+    ) -> None:
+        """`patience` in seconds; `progress` shows how far a large file is. Connects with the first call.
+
+        Raises `Invalid` for a malformed address or key.
+        """
         self._base = _checked_url(url) + _API
         if not _KEY.fullmatch(key):
             raise Invalid("bad-key", "TASKREPO_KEY", "is not an API key")
         self._headers = {"Authorization": f"Bearer {key}", "Accept": "application/json", "User-Agent": "taskrepo"}
         self._pool = urllib3.PoolManager(retries=False, maxsize=4)
-        self._patience, self._tries = patience, tries
+        self._patience, self._tries, self._progress = patience, tries, progress
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +103,23 @@ class Client:
             events = page["events"] + events
         return {"events": events}
 
+    def versions(self, task: str) -> Json:
+        """The versions of its package, put together from as many answers as it takes."""
+        page = self._get(f"{_task(task)}/versions?limit=200")
+        found = {**page, "next": None}
+        while page["next"]:
+            page = self._get(f"{_task(task)}/versions?" + urlencode({"limit": 200, "cursor": page["next"]}))
+            found["versions"] = found["versions"] + page["versions"]
+        return found
+
+    def version(self, task: str, number: int) -> Json:
+        """One version of the package."""
+        return self._get(f"{_task(task)}/versions/{number}")
+
+    def compare(self, task: str, old: int, new: int) -> Json:
+        """What changed between two versions."""
+        return self._get(f"{_task(task)}/versions/{old}/compare/{new}")
+
     def queue(self) -> Json:
         """The caller's ranked work."""
         return self._get("/queue")
@@ -95,6 +128,18 @@ class Client:
         """Create a task from a package."""
         fields = {"manifest": package.manifest, **({"state": b"draft"} if draft else {})}
         return self._send_form("/tasks", fields, package.uploads, request_id, None)
+
+    def create_from(
+        self, archive: Upload, kind: ArchiveKind, *, draft: bool = False, request_id: str | None = None
+    ) -> Json:
+        """Create a task from an archive, which is sent as it is."""
+        headers = {
+            "Content-Type": MEDIA_TYPES[kind],
+            "Content-Length": str(archive.size),
+            **_conditions(request_id, None),
+        }
+        path = "/tasks?state=draft" if draft else "/tasks"
+        return self._call("POST", path, headers, lambda: sending.content(archive))
 
     def command(
         self,
@@ -123,11 +168,32 @@ class Client:
         headers = {"Content-Type": "application/json"}
         return self._call("POST", f"{_task(task)}/heartbeat", headers, lambda: body, tries=1, timeout=_SHORT)
 
+    def upload(self, path: Path, sha256: str, size: int, progress: Progress = lambda done, total: None) -> Json:
+        """Send a file of `size` bytes ahead of the command that will refer to it by its SHA-256.
+
+        It goes on where the server has it. `progress` is told how many bytes are there, of how many.
+        """
+        return sending.send_ahead(
+            partial(self._call, tries=1), Upload(path.name, path, size), sha256, progress,
+            patience=self._patience, tries=self._tries, wait_after=_wait_after,
+        )  # fmt: skip
+
     @contextmanager
     def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:
         """A file's content as a stream."""
         place = f"{_task(task)}/{folder}/files/" if folder else f"{_task(task)}/files/"
-        response = self._patiently(lambda: self._answered("GET", place + quote(path), {"Accept": "*/*"}, None))
+        with self._streamed(place + quote(path)) as stream:
+            yield stream
+
+    @contextmanager
+    def archive(self, task: str, place: str, kind: ArchiveKind) -> Iterator[Readable]:
+        """An archive as a stream."""
+        with self._streamed(f"{_task(task)}{'/' if place else ''}{place}/archive.{kind}") as stream:
+            yield stream
+
+    @contextmanager
+    def _streamed(self, path: str) -> Iterator[Readable]:
+        response = self._patiently(lambda: self._answered("GET", path, {"Accept": "*/*"}, None))
         try:
             if response.status != 200:
                 raise _refusal(response)
@@ -154,13 +220,23 @@ class Client:
         request_id: str | None,
         if_match: str | None,
     ) -> Json:
-        form = Form(fields, uploads)
+        small, large = sending.divided(uploads)
+        if ahead := [self._send_ahead(upload) for upload in large]:
+            fields = {**fields, "uploads": json.dumps(ahead).encode()}
+        form = sending.Form(fields, small)
         headers = {
             "Content-Type": form.content_type,
             "Content-Length": str(form.length),
             **_conditions(request_id, if_match),
         }
         return self._call("POST", path, headers, form.chunks)
+
+    def _send_ahead(self, upload: Upload) -> Json:
+        """Send a large file, and how the command is to refer to it."""
+        sha256 = sending.sha256_of(upload)
+        with self._progress(f"Sending {upload.path}") as progress:
+            self.upload(upload.source, sha256, upload.size, progress)
+        return {"path": upload.path, "sha256": sha256}
 
     def _call(
         self,
@@ -224,40 +300,6 @@ class Client:
         raise AssertionError("unreachable")
 
 
-class Form:
-    """A multipart/form-data body (RFC 7578) of text fields and files, made afresh by each call of `chunks`."""
-
-    def __init__(self, fields: Mapping[str, bytes], uploads: Sequence[Upload]) -> None:
-        self._boundary = secrets.token_hex(16)
-        self._uploads = uploads
-        self._head = b"".join(self._part(f'name="{name}"') + value + b"\r\n" for name, value in fields.items())
-        self._parts = [self._part(_disposition(upload.path)) for upload in uploads]
-        self._tail = f"--{self._boundary}--\r\n".encode()
-
-    @property
-    def content_type(self) -> str:
-        """The value of Content-Type."""
-        return f"multipart/form-data; boundary={self._boundary}"
-
-    @property
-    def length(self) -> int:
-        """How many bytes `chunks` gives."""
-        files = sum(len(part) + upload.size + 2 for part, upload in zip(self._parts, self._uploads, strict=True))
-        return len(self._head) + files + len(self._tail)
-
-    def chunks(self) -> Iterator[bytes]:
-        """The body. Raises `Invalid("changed-file")` if a file is not as long as it was."""
-        yield self._head
-        for part, upload in zip(self._parts, self._uploads, strict=True):
-            yield part
-            yield from _whole(upload)
-            yield b"\r\n"
-        yield self._tail
-
-    def _part(self, disposition: str) -> bytes:
-        return f"--{self._boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode()
-
-
 class _Stream:
     """A response's body as a file; a connection lost on the way is `Unreachable`."""
 
@@ -305,24 +347,6 @@ def _conditions(request_id: str | None, if_match: str | None) -> dict[str, str]:
             raise Invalid("bad-precondition", "If-Match", f"{if_match[:60]!r} is not a commit id")
         headers["If-Match"] = f'"{if_match}"'
     return headers
-
-
-def _disposition(path: str) -> str:
-    """How a file part is named: the field is its path, or, at the top of its layout, the file name alone is."""
-    name = path.rpartition("/")[2]
-    return f'name="{path if "/" in path else "files"}"; filename="{name}"'
-
-
-def _whole(upload: Upload) -> Iterator[bytes]:
-    left = upload.size
-    with upload.open() as stream:
-        while data := stream.read(_CHUNK):
-            left -= len(data)
-            if left < 0:
-                break
-            yield data
-    if left:
-        raise Invalid("changed-file", str(upload.source), "changed while it was being sent")
 
 
 def _read_json(response: Any) -> Json:

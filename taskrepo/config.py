@@ -41,6 +41,11 @@ class Config:
         return self.data / "staging"
 
     @property
+    def uploads(self) -> Path:
+        """Large files that were sent ahead of their command, by whom."""
+        return self.data / "uploads"
+
+    @property
     def index(self) -> Path:
         """The listing index, which can be deleted at any time."""
         return self.data / "index"
@@ -54,6 +59,11 @@ class Config:
     def signing_key(self) -> Path:
         """The exchange's Ed25519 key."""
         return self.private / "signing_key"
+
+    @property
+    def vault(self) -> Path:
+        """The keys of private tasks."""
+        return self.private / "vault"
 
     @property
     def heartbeats(self) -> Path:

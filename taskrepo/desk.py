@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from taskrepo.archives import ArchiveKind
 from taskrepo.errors import TaskrepoError
 from taskrepo.folders import Package, Readable, Upload
 
@@ -43,12 +44,30 @@ class Desk(Protocol):
         """Its history: `{"events": […]}`, oldest first."""
         ...
 
+    def versions(self, task: str) -> Json:
+        """The versions of its package, newest first: `{"task": id, "current": number, "versions": […]}`."""
+        ...
+
+    def version(self, task: str, number: int) -> Json:
+        """One version, with its manifest and files."""
+        ...
+
+    def compare(self, task: str, old: int, new: int) -> Json:
+        """What changed between two versions: `{"old": …, "new": …, "manifest": […], "files": […]}`."""
+        ...
+
     def queue(self) -> Json:
         """The caller's ranked work."""
         ...
 
     def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
         """Create a task; answers as every command does."""
+        ...
+
+    def create_from(
+        self, archive: Upload, kind: ArchiveKind, *, draft: bool = False, request_id: str | None = None
+    ) -> Json:
+        """Create a task from an archive of a package; answers as every command does."""
         ...
 
     def command(
@@ -73,5 +92,9 @@ class Desk(Protocol):
         ...
 
     def content(self, task: str, folder: str, path: str) -> AbstractContextManager[Readable]:
-        """A file's content; `folder` is empty for the package, else as `submissions/1` or `discussion/0001`."""
+        """A file's content. `folder` is empty for the package, or `submissions/1`, `versions/2`, `discussion/0001`."""
+        ...
+
+    def archive(self, task: str, place: str, kind: ArchiveKind) -> AbstractContextManager[Readable]:
+        """An archive of the package, or of the place in the task that is named, as `submissions/1` or `versions/2`."""
         ...

@@ -23,7 +23,7 @@ from ruamel.yaml.error import YAMLError
 from taskrepo.errors import Invalid
 
 MAX_BYTES: Final = 64 * 1024
-MAX_DEPTH: Final = 16
+MAX_DEPTH: Final = 40  # more than a manifest with the deepest result_schema has
 MAX_JSON_DEPTH: Final = 64
 
 _INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")

@@ -33,6 +33,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "unknown-reader": "the manifest names a reader who is not an actor here",
     "unknown-file": "there is no such file",
     "unknown-submission": "there is no such submission",
+    "unknown-version": "the package has no such version",
     "unknown-commit": "the ledger has no such commit",
     "unknown-key": "there is no such key",
     "not-found": "there is nothing at this address",
@@ -42,6 +43,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     # state
     "wrong-state": "the task's state does not allow this",
     "already-claimed": "somebody else holds the task",
+    "wrong-offset": "the piece does not start where the upload stands",
     "stale-execution": "the cited execution is not the current one",
     "lease-running": "the lease has not run out",
     "already-waiting": "a question is already open",

@@ -2,35 +2,45 @@
 
 * A staged or kept file is named by the SHA-256 of its whole content, and only whole files ever carry a name.
 * Nothing here opens a path that came from outside: names are 64 hex digits, and symbolic links are not followed.
-* Content somebody holds is never removed; what nobody holds goes at its last `release`, or with a `sweep` if parked.
-* One process holds a staging folder; within it every method may be called from any thread.
+* Content somebody holds is never removed; it goes at its last `release`. Nothing in staging need survive its process.
+* One process holds a staging folder; within it every method may be called from any thread. What a process that is gone
+  has left is known by its lock, which died with it.
+* Large content is in the store before the commit that refers to it, under a claim that says where that will be. The
+  claim is on disk before the content, and goes after it, or once the reference stands. So whatever a crash leaves can
+  be judged, and content without a claim is there for good.
 
 >>> file = staging.receive(stream, path="input/a.csv", name="a.csv", kind="task_attachment", limit=1 << 30)
->>> LfsStore(data / "lfs").keep(staging, file.sha256)
+>>> LfsStore(data / "lfs").keep(staging, [Claim(file.sha256, "4k7q2m9x", "input/a.csv")])
 >>> staging.release(file.sha256)
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final, Protocol
 
 from taskrepo import guard
-from taskrepo.durable import sync_file, sync_folder
+from taskrepo.durable import put, sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
+from taskrepo.inspection import inside
 from taskrepo.model import File, FileKind
 
 CHUNK: Final = 1 << 16
+_WORTH_SYNCING: Final = 1 << 20
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _NOFOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC
+_MARKER: Final = re.compile(r"([0-9a-f]{64})\.([0-9a-z]{8})\.[0-9a-f]{32}")
+_AT_ONCE: Final = 64
 
 
 class Readable(Protocol):
@@ -50,8 +60,7 @@ class Staging:
         self._capacity = capacity
         self._lock = Lock()
         self._holds: Counter[str] = Counter()
-        self._parked: set[str] = set()
-        self._bytes = sum(os.lstat(path).st_size for path in folder.iterdir() if path.suffix != ".part")
+        self._bytes = 0
 
     def receive(
         self, stream: Readable, *, path: str, name: str, kind: FileKind, limit: int, sha256: str = ""
@@ -72,46 +81,45 @@ class Staging:
             found = digest.hexdigest()
             if sha256 and found != sha256:
                 raise Invalid("hash-mismatch", path, f"the content's SHA-256 is {found}, not {sha256[:64]}")
-            file = File(path, guard.safe_name(name), guard.media_type(bytes(head), path), size, found, kind)
-            sync_file(part)
+            if size >= _WORTH_SYNCING:
+                sync_file(part)  # here, where nobody waits for it; the store syncs what it takes in any case
+            else:
+                part.flush()
+            file = _described(part_name, bytes(head), File(path, guard.safe_name(name), "", size, found, kind))
             self._place(part_name, found, size)
         return file
 
-    def hold(self, sha256: str) -> int:
-        """Hold content that is already here (an upload a command refers to); its size. `Refused("unknown-file")`."""
-        with self._lock:
-            try:
-                found = os.lstat(self.path(sha256))
-            except FileNotFoundError:
-                raise Refused("unknown-file", f"no upload with SHA-256 {sha256} is waiting", sha256=sha256) from None
-            self._holds[sha256] += 1
-            return found.st_size
+    def adopt(self, source: Path, *, sha256: str, path: str, name: str, kind: FileKind, limit: int) -> File:
+        """Take in a whole file that is on this disk already, by a second name of it, and hold it as `receive` does.
 
-    def release(self, *sha256s: str, park: bool = False) -> None:
-        """Give back one hold of each. Content nobody holds any more is removed, unless it is or was parked.
-
-        Parked content (an upload ahead of its command) waits for `hold` until a sweep. Unheld names are ignored.
+        That its content is of this hash is the caller's to know. Raises `Refused("file-too-large" | "busy")` and
+        FileNotFoundError.
         """
+        part = self.folder / f"{secrets.token_hex(16)}.part"
+        self._holds[part.name] = 1
+        try:
+            with disk_room():
+                _link_or_copy(source, part)
+                size = os.lstat(part).st_size
+                self._check_size(size, limit, path)
+                with _open(part, sha256) as content:
+                    head = content.read(guard.HEAD)
+                file = _described(part, head, File(path, guard.safe_name(name), "", size, _checked_hash(sha256), kind))
+                self._place(part, sha256, size)
+        finally:
+            # Also after success: renaming a file onto another name of itself leaves both.
+            part.unlink(missing_ok=True)
+            del self._holds[part.name]
+        return file
+
+    def release(self, *sha256s: str) -> None:
+        """Give back one hold of each. Content nobody holds any more is removed; names nobody holds are ignored."""
         with self._lock:
             for sha256 in filter(self._holds.get, sha256s):
                 self._holds[sha256] -= 1
-                if park:
-                    self._parked.add(sha256)
                 if not self._holds[sha256]:
                     del self._holds[sha256]
-                    if sha256 not in self._parked:
-                        self._remove(self.path(sha256))
-
-    def sweep(self, older_than: float) -> int:
-        """Remove unheld and half-received files last written before the Unix time `older_than`; how many."""
-        removed = 0
-        for entry in list(os.scandir(self.folder)):
-            with self._lock, suppress(FileNotFoundError):
-                if entry.name not in self._holds and entry.stat(follow_symlinks=False).st_mtime < older_than:
-                    self._remove(self.folder / entry.name)
-                    self._parked.discard(entry.name)
-                    removed += 1
-        return removed
+                    self._remove(self.path(sha256))
 
     def path(self, sha256: str) -> Path:
         """Where content of this hash is or would be. Raises `Invalid("bad-hash")`."""
@@ -148,32 +156,72 @@ class Staging:
             del self._holds[name.name]
 
     def _place(self, part: Path, sha256: str, size: int) -> None:
-        """Name a received file by its hash, durably, and hold it."""
+        """Name a received file by its hash, and hold it."""
         target = self.path(sha256)
         with self._lock:
-            # What was here unheld is somebody's parked upload (perhaps from before a restart); it outlives this hold.
-            if target.exists() and sha256 not in self._holds:
-                self._parked.add(sha256)
             self._bytes += 0 if target.exists() else size
             part.rename(target)
             self._holds[sha256] += 1
-        try:
-            sync_folder(self.folder)
-        except BaseException:
-            self.release(sha256)
-            raise
 
     def _remove(self, path: Path) -> None:
         self._bytes -= os.lstat(path).st_size if path.suffix != ".part" else 0
         path.unlink()
 
 
+@contextmanager
+def occupied(folder: Path) -> Iterator[None]:
+    """Mark a staging folder as in use, for as long as the block and the process last. The mark is flock(2)'s."""
+    with _locked(folder):
+        yield
+
+
+def remove_abandoned(staging: Path, older_than: float) -> int:
+    """Remove the folders below `staging` that nobody occupies and nobody changed since `older_than`; how many.
+
+    Not by the process id in a name: in a container the next server has the same one. `older_than` is Unix time.
+    """
+    removed = 0
+    for entry in list(os.scandir(staging)):
+        if entry.is_dir(follow_symlinks=False):
+            with suppress(FileNotFoundError, BlockingIOError), _locked(Path(entry.path), fcntl.LOCK_NB):
+                if entry.stat(follow_symlinks=False).st_mtime < older_than:
+                    shutil.rmtree(entry.path)
+                    removed += 1
+    return removed
+
+
+@contextmanager
+def _locked(folder: Path, patience: int = 0) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | patience)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Where the ledger is about to refer to large content: the pointer's `path` in the folder of `task`."""
+
+    sha256: str
+    task: str
+    path: str
+
+
 class LfsStore:
-    """`DATA/lfs`: large files for ever, as `ab/cd/<sha256>`, the layout of git-lfs."""
+    """`DATA/lfs`: large files, as `ab/cd/<sha256>`, the layout of git-lfs; the claims are in `pending`.
+
+    `keep` and `sweep_pending` belong into the writer's turn: so no content is judged while somebody keeps it.
+    """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder, self._pending = folder, folder / "pending"
+        if not self._pending.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._pending.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(folder)
+            sync_folder(folder.parent)
 
     def path(self, sha256: str) -> Path:
         """Where content of this hash is or would be. Raises `Invalid("bad-hash")`."""
@@ -187,19 +235,117 @@ class LfsStore:
         """The content as a stream, which the caller closes. Raises `Refused("unknown-file")`."""
         return _open(self.path(sha256), sha256)
 
-    def keep(self, staging: Staging, sha256: str) -> None:
-        """Keep held content for good; once this returns it survives a power cut. Keeping again changes nothing.
+    def keep(self, staging: Staging, claims: Iterable[Claim]) -> None:
+        """Keep held content for the references that are to come; once this returns it survives a power cut.
 
-        Raises `Refused("unknown-file")` when it is in neither place.
+        Content that is here for good already needs no claim. Keeping again changes nothing. Raises
+        `Refused("unknown-file")`, before anything is kept, when some is in neither place.
         """
-        target = self.path(sha256)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not target.exists():
-            with suppress(FileExistsError):
-                _link(staging, sha256, target)
-        # Also when the file was there before: its first keeper may not have come this far.
-        for folder in (target.parent, target.parent.parent, self.folder):
+        claims = list(claims)
+        for claim in claims:
+            if not (self.has(claim.sha256) or staging.path(claim.sha256).is_file()):
+                raise _unknown(claim.sha256)
+        with _locked(self._pending):
+            claimed = {name[:64] for name in self._names()}
+            coming = [claim for claim in claims if claim.sha256 in claimed or not self.has(claim.sha256)]
+            for claim in coming:
+                put(self._marker(claim), claim.path.encode())
+        if coming:
+            sync_folder(self._pending)
+            self._take(staging, {claim.sha256 for claim in coming})
+
+    def settle(self, *sha256s: str) -> None:
+        """What refers to this content is durable: it stays for good. A claim that comes back is judged again."""
+        settled = frozenset(sha256s)
+        with _locked(self._pending):
+            for name in self._names():
+                if name[:64] in settled:
+                    (self._pending / name).unlink()
+
+    def drop(self, *sha256s: str) -> None:
+        """Remove content that nothing refers to any more, and then its claims; it may be gone already."""
+        for sha256 in sha256s:
+            path = self.path(sha256)
+            with suppress(FileNotFoundError):
+                path.unlink()
+                # A claim must not be gone before what it accounts for, also not after a power cut.
+                sync_folder(path.parent)
+        self.settle(*sha256s)
+
+    def pending(self) -> list[tuple[Claim, float]]:
+        """The claims that nobody has settled, and when each was made (Unix time)."""
+        # Under the lock: of several claims of one content, none must be missed for being settled just then.
+        with _locked(self._pending):
+            paths = [self._pending / name for name in self._names()]
+            return [(Claim(p.name[:64], p.name[65:73], p.read_text("utf-8")), p.stat().st_mtime) for p in paths]
+
+    def remove_parts(self) -> None:
+        """Remove what was being written when its process died. In the writer's turn nobody else is writing."""
+        for entry in list(os.scandir(self._pending)):
+            if not _MARKER.fullmatch(entry.name):
+                Path(entry.path).unlink()
+
+    def _names(self) -> list[str]:
+        return [entry.name for entry in os.scandir(self._pending) if _MARKER.fullmatch(entry.name)]
+
+    def _marker(self, claim: Claim) -> Path:
+        # One for each place: another claim of the same content must not replace one that may stand.
+        place = hashlib.sha256(claim.path.encode()).hexdigest()[:32]
+        return self._pending / f"{claim.sha256}.{claim.task}.{place}"
+
+    def _take(self, staging: Staging, sha256s: Iterable[str]) -> None:
+        """Give content its place, durably."""
+        folders = {self.folder}
+        for sha256 in sha256s:
+            target = self.path(sha256)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not target.exists():
+                part = self._pending / f"{sha256}.part"
+                part.unlink(missing_ok=True)
+                _link_or_copy(staging.path(sha256), part)
+                with _open(part, sha256) as content:
+                    os.fsync(content.fileno())
+                part.rename(target)
+            # Also when the file was there before: its first keeper may not have come this far.
+            folders |= {target.parent, target.parent.parent}
+        for folder in folders:
             sync_folder(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep of claims came to: the content to settle, how much was dropped, and whether more is waiting."""
+
+    referenced: tuple[str, ...]
+    dropped: int
+    more: bool
+
+
+def sweep_pending(store: LfsStore, older_than: float, referenced: Callable[[Claim], bool]) -> Swept:
+    """Judge claimed content with a claim made before `older_than` (Unix time), at most 64 at once; drop the rest.
+
+    In the writer's turn. All claims of a content are judged together, so what one task refers to outlives the failure
+    of another. `referenced` says whether a commit has the claim's pointer, the commits of this turn included; therefore
+    the caller settles what is `referenced` only once these are durable.
+    """
+    store.remove_parts()
+    claims: dict[str, list[Claim]] = {}
+    old = set()
+    for claim, made in store.pending():
+        claims.setdefault(claim.sha256, []).append(claim)
+        if made < older_than:
+            old.add(claim.sha256)
+    due = sorted(old)[:_AT_ONCE]
+    kept = tuple(sha256 for sha256 in due if any(map(referenced, claims[sha256])))
+    gone = set(due) - set(kept)
+    store.drop(*gone)
+    return Swept(kept, len(gone), len(old) > len(due))
+
+
+def _described(content: Path, head: bytes, file: File) -> File:
+    """The file with what its content says of itself: its media type, and what it holds that a policy may deny."""
+    media_type = guard.media_type(head, file.path)
+    return replace(file, media_type=media_type, inside=inside(content, media_type, file.name))
 
 
 def _checked_hash(sha256: str) -> str:
@@ -212,27 +358,27 @@ def _open(path: Path, sha256: str) -> BinaryIO:
     try:
         return os.fdopen(os.open(path, os.O_RDONLY | _NOFOLLOW), "rb")
     except FileNotFoundError:
-        raise Refused("unknown-file", f"there is no file with SHA-256 {sha256}", sha256=sha256) from None
+        raise _unknown(sha256) from None
+
+
+def _unknown(sha256: str) -> Refused:
+    return Refused("unknown-file", f"there is no file with SHA-256 {sha256}", sha256=sha256)
 
 
 def _create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600), "wb")
 
 
-def _link(staging: Staging, sha256: str, target: Path) -> None:
-    """Give the staged file its second name; where the file system cannot, copy it."""
+def _link_or_copy(source: Path, part: Path) -> None:
+    """Give a file a second name; where the file system cannot, copy it."""
     try:
-        os.link(staging.path(sha256), target, follow_symlinks=False)
+        os.link(source, part, follow_symlinks=False)
     except OSError as fault:
-        if fault.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOENT):
+        if fault.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
             raise
-        part = target.with_suffix(".part")
-        with staging.open(sha256) as content:
-            part.unlink(missing_ok=True)
-            with _create(part) as copy:
-                shutil.copyfileobj(content, copy, CHUNK)
-                sync_file(copy)
-        part.rename(target)
+        with os.fdopen(os.open(source, os.O_RDONLY | _NOFOLLOW), "rb") as content, _create(part) as copy:
+            shutil.copyfileobj(content, copy, CHUNK)
+            sync_file(copy)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import io
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -27,6 +27,7 @@ MAX_RESULT: Final = 16 << 20
 MAX_SENT: Final = 20_000
 _MANIFEST: Final = "manifest.yaml"
 _SUMMARY: Final = "summary.md"
+_ARCHIVES: Final = (".zip", ".tar.gz", ".tgz")
 
 
 class Readable(Protocol):
@@ -73,13 +74,15 @@ class Parcel:
 def pack(source: Path) -> Package:
     """The package in a folder, or of a manifest alone. Raises `Invalid`."""
     if not source.is_dir():
+        if source.name.lower().endswith(_ARCHIVES):
+            raise Invalid("no-manifest", str(source), "is an archive, where a folder or a manifest is needed")
         return Package(read_bounded(source, MAX_BYTES))
     found = dict(_walk(source))
     if _MANIFEST not in found:
         raise Invalid("no-manifest", str(source), f"has no {_MANIFEST}")
     manifest = read_bounded(found.pop(_MANIFEST), MAX_BYTES)
-    guard.check_package_paths(found, str(source))
-    return Package(manifest, _uploads(found))
+    checked = guard.check_package_paths(found, str(source))
+    return Package(manifest, _uploads(dict(zip(checked, found.values(), strict=True))))
 
 
 def gather(folder: Path) -> Parcel:
@@ -88,10 +91,10 @@ def gather(folder: Path) -> Parcel:
         raise Invalid("unreadable-file", str(folder), "is not a folder")
     found = dict(_walk(folder))
     summary = _text(found.pop(_SUMMARY)) if _SUMMARY in found else ""
-    guard.check_submission_paths(found, str(folder))
+    checked = guard.check_submission_paths(found, str(folder))
     if "result.json" in found:
         check_result(found["result.json"])
-    return Parcel(summary, _uploads(found))
+    return Parcel(summary, _uploads(dict(zip(checked, found.values(), strict=True))))
 
 
 def attachments(files: Iterable[Path], folder: str = "") -> tuple[Upload, ...]:
@@ -100,6 +103,11 @@ def attachments(files: Iterable[Path], folder: str = "") -> tuple[Upload, ...]:
     given = [(f"{folder}{guard.check_path(file.name, str(file))}", file.resolve()) for file in files]
     guard.check_paths((path for path, _ in given), "file")
     return _uploads(dict(given))
+
+
+def single(file: Path) -> Upload:
+    """A file to send as it is. Raises `Invalid("unreadable-file")`."""
+    return _uploads({file.name: file.resolve()})[0]
 
 
 def check_result(file: Path) -> Upload:
@@ -143,6 +151,46 @@ def put_bytes(root: Path, path: str, data: bytes, *, replace: bool = False) -> P
     """Write bytes that are in memory to `path` below `root`, as `put_down` does."""
     sha256 = hashlib.sha256(data).hexdigest()
     return put_down(root, path, lambda: io.BytesIO(data), size=len(data), sha256=sha256, replace=replace)
+
+
+def save(target: Path, opened: Open, *, replace: bool = False) -> int:
+    """Write content to the file `target`, whole or not at all; returns its size in bytes.
+
+    Raises `Invalid("file-exists" | "unwritable-file")`, and what reading the content raises.
+    """
+    if os.path.lexists(target) and not replace:
+        raise Invalid("file-exists", str(target), "is there; --force replaces it")
+    part = target.parent / f".{secrets.token_hex(8)}.part"
+    size = 0
+    try:
+        with opened() as stream, _writable(target), part.open("xb") as out:
+            while data := stream.read(CHUNK):
+                size += out.write(data)
+        with _writable(target):
+            part.replace(target)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return size
+
+
+class Chunks:
+    """Content that is made piece by piece, as something to read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, b""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, none only at the end."""
+        while not self._rest and (more := next(self._chunks, None)) is not None:
+            self._rest = more
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def close(self) -> None:
+        """Close what the pieces are made of."""
+        if close := getattr(self._chunks, "close", None):
+            close()
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -3,7 +3,8 @@
 * It works in passes; a pass ends with the index at a commit at least as new as `main` was when the pass began.
 * A reader who wrote waits for the pass that covers the write, and whoever asks for everything for a pass that begins
   after the question; nobody else waits for anything but the first pass.
-* An index that does not fit the ledger is rebuilt from it. If another process keeps the index, this one reads along.
+* An index that does not fit the ledger is rebuilt from it; so is one that may still hold words of an erased task. If
+  another process keeps the index, this one reads along.
 
 >>> with Follower(ledger, index) as follower:                                           # doctest: +SKIP
 ...     follower.wait_for("bob")
@@ -19,9 +20,9 @@ from typing import Final, Self
 from taskrepo.errors import Refused
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger, Snapshot, changed_tasks
-from taskrepo.lifecycle import reviewer
 from taskrepo.model import EXCHANGE, HELD, Row, Task
-from taskrepo.query import MAX_LIMIT, Query
+from taskrepo.query import EVERYTHING, MAX_LIMIT, Query
+from taskrepo.roles import people, reviewer
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ _BREATH: Final = 0.05
 class Follower:
     """One background thread over one index. Safe to use from many threads."""
 
-    def __init__(self, ledger: Ledger, index: Index) -> None:
-        self._ledger, self._index = ledger, index
+    def __init__(self, ledger: Ledger, index: Index, opened: Callable[[Task], Task] = lambda task: task) -> None:
+        """`opened` gives a task of the ledger as its readers see it, which is how it is found."""
+        self._ledger, self._index, self._opened = ledger, index, opened
         self._changed = Condition()
         self._thread: Thread | None = None
         self._closing = False
@@ -117,6 +119,19 @@ class Follower:
         finally:
             self._waiting -= 1
 
+    def rebuild(self, progress: Callable[[int, int], None]) -> tuple[int, str]:
+        """Build the index anew; returns how many tasks it has, and its commit. `progress` hears (done, of how many).
+
+        Raises `Refused("busy")` if another process keeps it.
+        """
+        if not self._index.try_writer():
+            raise Refused("busy", "a running server keeps the index; stop it first")
+        snapshot = self._ledger.snapshot()
+        tasks = _oldest_first(self._ledger, snapshot)
+        rows = self._rows(snapshot, tasks)
+        self._index.rebuild(rows, snapshot.commit, lambda done: progress(done, len(tasks)))
+        return len(tasks), snapshot.commit
+
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
@@ -177,6 +192,9 @@ class Follower:
             self._index.update(rows, snapshot.commit)
             if self._index.stamp != snapshot.commit:
                 raise Refused("busy", "the index was damaged under way")
+            if any(snapshot.task(task).erased_at for task, _ in changed):
+                # What a row said before it changed stays in the index's files until they are merged.
+                raise Refused("erased")
         except Refused:
             everything = self._rows(snapshot, _oldest_first(self._ledger, snapshot))
             self._index.rebuild(everything, snapshot.commit, self.progress)
@@ -186,7 +204,7 @@ class Follower:
 
     def _rows(self, snapshot: Snapshot, tasks: Iterable[str], base: int = 0) -> Iterator[Row]:
         for position, task in enumerate(tasks):
-            yield row_of(snapshot.task(task), base + position)
+            yield row_of(self._opened(snapshot.task(task)), base + position)
 
     def _read_along(self, snapshot: Snapshot) -> None:
         """Wait for the process that keeps the index; it polls as often as this one."""
@@ -211,7 +229,7 @@ class Follower:
         held: set[str] = set()
         cursor: str | None = None
         while True:
-            page = self._index.search(Query(states=tuple(sorted(HELD))), MAX_LIMIT, cursor)
+            page = self._index.search(Query(states=tuple(sorted(HELD)), reader=EVERYTHING), MAX_LIMIT, cursor)
             held.update(page.ids)
             cursor = page.next
             if cursor is None:
@@ -238,9 +256,10 @@ def row_of(task: Task, seq: int) -> Row:
         waiting=task.waiting is not None,
         seq=seq,
         text="\n".join((manifest.title, manifest.description, " ".join(manifest.labels))),
+        readers=tuple(filter(None, sorted(people(task)))) if manifest.private else None,
     )
 
 
-def _oldest_first(ledger: Ledger, snapshot: Snapshot) -> Iterable[str]:
+def _oldest_first(ledger: Ledger, snapshot: Snapshot) -> list[str]:
     """The ids of all tasks in the order of their latest events."""
-    return (task for task, _ in changed_tasks(ledger.store, None, snapshot.commit) or ())
+    return [task for task, _ in changed_tasks(ledger.store, None, snapshot.commit) or ()]

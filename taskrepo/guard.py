@@ -20,13 +20,14 @@ from unicodedata import category, normalize
 
 import puremagic
 
+from taskrepo import formats
 from taskrepo.errors import Invalid
+from taskrepo.formats import HEAD as HEAD  # bytes of content that `media_type` looks at
 
 MAX_PART: Final = 200  # bytes; file systems stop at 255, and git and unpackers add suffixes
 MAX_PATH: Final = 900  # bytes
 MAX_DEPTH: Final = 16
 MAX_NAME: Final = 255  # characters
-HEAD: Final = 8192  # bytes of content that `media_type` looks at
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS: Final = "\u200c\u200d"
@@ -120,14 +121,17 @@ def safe_name(name: str) -> str:
 def media_type(head: bytes, path: str) -> str:
     """The media type of content that begins with `head` (its first `HEAD` bytes suffice) and is stored as `path`."""
     suffix = PurePosixPath(path).suffix.lower()
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            return name
-    if head.startswith(b"PK\x03\x04"):
-        return _ZIP_SUFFIXES.get(suffix, "application/zip")
+    found = formats.by_content(head)
+    if found == formats.ZIP:
+        return _ZIP_SUFFIXES.get(suffix, found)
+    # A compound file is of this or that application, which puremagic knows.
+    if found not in ("", formats.OLE):
+        return found
+    if magic := next(filter(head.startswith, _MAGIC), b""):
+        return _MAGIC[magic]
     if _is_utf8_text(head):
         return _markup(head) or _TEXT_SUFFIXES.get(suffix, "text/plain")
-    if known := _known_binary(head):
+    if known := _known_binary(head) or found:
         return known
     # Latin-1, Windows and East Asian text is no UTF-8; only a text suffix together with no control byte makes it text.
     return _TEXT_SUFFIXES.get(suffix, _BINARY) if not _CONTROL.search(head) else _BINARY
@@ -235,10 +239,10 @@ _MAGIC: Final[Mapping[bytes, str]] = {
     b"%!PS": "application/postscript",
     b"{\\rtf": "application/rtf",
     b"PAR1": "application/vnd.apache.parquet",
-    b"\x1f\x8b": "application/gzip",
     b"ID3": "audio/mpeg",
 }
 _ZIP_SUFFIXES: Final[Mapping[str, str]] = {
+    **{suffix: formats.SUFFIXES[suffix] for suffix in (".apk", ".appx", ".jar", ".msix")},
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ".epub": "application/epub+zip",
     ".odp": "application/vnd.oasis.opendocument.presentation",
@@ -248,6 +252,7 @@ _ZIP_SUFFIXES: Final[Mapping[str, str]] = {
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _TEXT_SUFFIXES: Final[Mapping[str, str]] = {
+    **formats.SCRIPTS,
     ".css": "text/css",
     ".csv": "text/csv",
     ".diff": "text/x-diff",
@@ -299,4 +304,6 @@ def _known_binary(head: bytes) -> str:
     except (puremagic.PureError, ValueError):
         return ""
     sure = (match.mime_type for match in matches if match.confidence >= 0.3)
-    return next((name for name in sure if re.fullmatch(r"[a-z]+/[a-z0-9.+-]+", name)), "")
+    known = (name for name in sure if re.fullmatch(r"[a-z]+/[a-z0-9.+-]+", name))
+    # `formats` has looked closer at what may run: puremagic takes two bytes for it.
+    return next((name for name in known if name not in formats.EXECUTABLE), "")

@@ -7,8 +7,11 @@
 * One process writes, whoever holds `writer.lock`; all others read and follow its commits. Threads share one `Index`;
   a search works on an unchanging snapshot, so it neither waits for a writer nor sees half of an update.
 * Text is written again only when it changed; segments are bounded (see `segments`).
+* A cursor is sealed with a key that lies beside the index: what is in it tells how much there is that its bearer may
+  not know of, such as a place in the ledger.
 
-Layout: `FOLDER/writer.lock`, `FOLDER/current` (the name of the live folder), `FOLDER/<name>/` with both Whoosh parts.
+Layout: `FOLDER/writer.lock`, `FOLDER/cursor.key`, `FOLDER/current` (the name of the live folder), `FOLDER/<name>/` with
+both Whoosh parts.
 
 >>> with Index(folder) as index:
 ...     index.update([row], stamp="4f2c…")
@@ -17,11 +20,13 @@ Layout: `FOLDER/writer.lock`, `FOLDER/current` (the name of the live folder), `F
 """
 
 import hashlib
+import os
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from threading import Lock, RLock
@@ -30,10 +35,11 @@ from typing import Any, Final, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
+from taskrepo import sealing
 from taskrepo.errors import Invalid, Refused
 from taskrepo.listing import Columns, Snapshot, Texts, state_row
 from taskrepo.model import Row
-from taskrepo.query import MAX_LIMIT, Page, Query, facts, plan, read_cursor, tokens
+from taskrepo.query import MAX_LIMIT, Page, Query, facts, plan, read_cursor, readable, tokens
 from taskrepo.segments import (
     STATE,
     TEXT,
@@ -48,10 +54,14 @@ from taskrepo.segments import (
     read_head,
 )
 
-VERSION: Final = 1
+VERSION: Final = 2
 CHUNK: Final = 20_000
 PROGRESS_EVERY: Final = 500
 _TRIES: Final = 5
+_CURSOR: Final = "c."
+_TOKEN: Final = "sealed:1:"
+_CURSOR_MOST: Final = 4000
+_CURSOR_STEP: Final = 128
 _L = TypeVar("_L", bound=Leaf)
 
 
@@ -64,6 +74,7 @@ class Index:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._cursor_key = _kept_key(folder)
         self._lock = FileLock(folder / "writer.lock", thread_local=False)
         self._writing = RLock()  # one write of this process at a time
         self._loading = Lock()  # one thread looks for a newer commit
@@ -94,14 +105,15 @@ class Index:
         if not 1 <= limit <= MAX_LIMIT:
             raise Invalid("bad-query", "limit", f"is a number from 1 to {MAX_LIMIT}")
         planned = plan(query)
-        after = None if cursor is None else read_cursor(planned, cursor)
+        after = None if cursor is None else read_cursor(planned, self._opened_cursor(cursor))
         with self._reading() as snapshot:
-            return snapshot.page(planned, limit, after)
+            page = snapshot.page(planned, limit, after)
+        return page if page.next is None else replace(page, next=self._sealed_cursor(page.next))
 
-    def counts(self) -> dict[str, int]:
-        """How many tasks are in each state, zeros included."""
+    def counts(self, reader: str | None = None) -> dict[str, int]:
+        """How many tasks are in each state, zeros included, of those that a query's `reader` is shown."""
         with self._reading() as snapshot:
-            return snapshot.counts()
+            return snapshot.counts(readable(reader))
 
     def try_writer(self) -> bool:
         """Become the one writer, if no other process is. What is in doubt is wiped then, and left-overs removed."""
@@ -152,6 +164,22 @@ class Index:
                 self._closed = True
                 self._adopt(Snapshot(None, None))
                 self._lock.release()
+
+    # Cursors
+
+    def _sealed_cursor(self, cursor: str) -> str:
+        # Of a length that tells little; it never begins with a hyphen, which a command line would take for an option.
+        padded = cursor.ljust(-(-len(cursor) // _CURSOR_STEP) * _CURSOR_STEP, ".")
+        return _CURSOR + sealing.seal_text(self._cursor_key, "cursor", padded).removeprefix(_TOKEN)
+
+    def _opened_cursor(self, cursor: str) -> str:
+        try:
+            if len(cursor) > _CURSOR_MOST or not cursor.startswith(_CURSOR):
+                raise Invalid("bad-seal", "cursor", "is not a sealed one")
+            token = _TOKEN + cursor.removeprefix(_CURSOR)
+            return sealing.open_text(self._cursor_key, "cursor", token).rstrip(".")
+        except (Invalid, ValueError):  # not ours, or no base64 at all
+            raise Invalid("bad-cursor", "cursor", "is not a cursor of this exchange") from None
 
     # Reading
 
@@ -318,13 +346,32 @@ class Index:
 
     def _sweep(self) -> None:
         """Remove what no commit refers to: folders replaced, and what a killed writer left behind."""
-        kept = {"writer.lock", "current", self._home().name}
+        kept = {"writer.lock", "cursor.key", "current", self._home().name}
         for path in self._folder.iterdir():
             if path.name not in kept:
                 _remove(path)
         for path in self._home().iterdir():
             if path.suffix in (".tmp", ".new"):
                 _remove(path)
+
+
+def _kept_key(folder: Path) -> bytes:
+    """The key of cursors, made by whoever opens the index first and kept; one that was damaged is made anew."""
+    path = folder / "cursor.key"
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            if len(key := path.read_bytes()) == sealing.KEY_BYTES:
+                return key
+            path.unlink()
+        fresh = folder / f"cursor.key.{secrets.token_hex(8)}"
+        fresh.touch(0o600)
+        try:
+            fresh.write_bytes(sealing.new_key())
+            with suppress(FileExistsError):
+                os.link(fresh, path)  # all of it at once, and of several processes' one
+        finally:
+            fresh.unlink()
+    return sealing.new_key()  # somebody keeps removing it: cursors are good for this process alone
 
 
 def _fill(home: Path, rows: Iterable[Row], stamp: str, progress: Callable[[int], None]) -> None:

@@ -11,7 +11,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import RLock
 from typing import Final, Protocol
@@ -20,10 +20,11 @@ from taskrepo import package, roster
 from taskrepo.directory import Directory
 from taskrepo.errors import Invalid, Refused
 from taskrepo.events import Content
+from taskrepo.feed import Feed
 from taskrepo.history import Commit, Entry, read_commit, read_message
 from taskrepo.identity import LENGTH, check_id, task_path, typed_prefix
 from taskrepo.model import Actor, File, Manifest, Policy, Task
-from taskrepo.store import FILE_MODE, Recent, Store, Tree, first_parent
+from taskrepo.store import FILE_MODE, TREE_MODE, Recent, Store, Tree, first_parent
 from taskrepo.store import Entry as TreeEntry
 
 _TASK_TRAILER: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
@@ -79,6 +80,7 @@ class Ledger:
         self.store = store
         self.strict = strict
         self.trail = Trail(store)
+        self.feed = Feed(store)
         self.tasks: Recent[Task] = Recent(50_000)
         self.manifests: Recent[Manifest] = Recent(10_000)
         self.files: Recent[tuple[File, ...]] = Recent(50_000)
@@ -204,17 +206,19 @@ class Snapshot:
         entry = self._objects.find(self.root, "tasks")
         return self._below(entry[1], 3) if entry else iter(())
 
-    def resolve(self, typed: str) -> str:
-        """The one task whose id is, or starts with, what a person typed.
+    def resolve(self, typed: str, visible: Callable[[str], bool] = lambda task: True) -> str:
+        """The one `visible` task whose id is, or starts with, what a person typed.
 
         Raises `Invalid("bad-id")`, `Refused("unknown-task")` or `Refused("ambiguous-id")`.
         """
         prefix = typed_prefix(typed)
         if len(prefix) == LENGTH:
-            self.task(prefix)
+            if self.get(prefix) is None or not visible(prefix):
+                raise Refused("unknown-task", f"no task has the id {prefix}")
             return prefix
         entry = self._objects.find(self.root, f"tasks/{'/'.join(prefix[:3])}")
-        found = sorted(name for name in self._objects.tree(entry[1]) if name.startswith(prefix)) if entry else []
+        names = self._objects.tree(entry[1]) if entry else ()
+        found = sorted(name for name in names if name.startswith(prefix) and visible(name))
         if not found:
             raise Refused("unknown-task", f"no task's id starts with {prefix}")
         if len(found) > 1:
@@ -253,10 +257,26 @@ class Snapshot:
 
     def read(self, task: str, path: str) -> bytes:
         """The file at `path` in the task's folder, as the tree holds it. Raises `Refused("unknown-file")`."""
-        entry = self._objects.find(self.root, f"{task_path(task)}/{path}")
-        if entry is None or entry[0] != FILE_MODE:
-            raise Refused("unknown-file", f"{task} has no file {path[:200]}")
-        return self._objects.read(entry[1], "blob")
+        return self.reader(task)(path)
+
+    def reader(self, task: str, folder: str = "") -> Callable[[str], bytes]:
+        """`read` for many files below `folder` (`""`, `submissions/2/`): each tree on their way is looked up once."""
+        seen: dict[str, Tree] = {}
+
+        def tree(path: str) -> Tree:
+            if path not in seen:
+                entry = self._objects.find(self.root, path)
+                seen[path] = self._objects.tree(entry[1]) if entry and entry[0] == TREE_MODE else {}
+            return seen[path]
+
+        def read(path: str) -> bytes:
+            where, _, name = f"{task_path(task)}/{folder}{path}".rpartition("/")
+            entry = tree(where).get(name)
+            if entry is None or entry[0] != FILE_MODE:
+                raise Refused("unknown-file", f"{task} has no file {folder}{path[:200]}")
+            return self._objects.read(entry[1], "blob")
+
+        return read
 
     def delivery(self, task: Task, number: int) -> Delivery:
         """The content of submission `number`. Raises `Refused("unknown-submission")`."""

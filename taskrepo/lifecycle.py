@@ -61,6 +61,7 @@ from taskrepo.roles import check_active, has_role, holds, may_read, reviewer
 __all__ = ["RULES", "Rule", "allowed", "beat", "decide", "eligibility", "evolve", "infer", "reviewer", "with_heartbeat"]
 
 MAX_EXECUTIONS: Final = 200
+_TOLD: Final = 20  # problems that a refusal's sentence holds; its details hold all
 _LOST: Final = frozenset({"released", "expired", "failed"})
 
 
@@ -392,7 +393,10 @@ def _check_submit(task: Task, command: Command, actor: Actor, now: int, policy: 
     limits.check_files(policy, command.files, _held_bytes(task))
     missing = limits.missing_deliverables(task.manifest, command.files)
     if missing:
-        raise Refused("missing-deliverable", f"the submission lacks {', '.join(missing)}", missing=list(missing))
+        told = "; ".join(f"{lack.path}: {lack.problem}" for lack in missing[:_TOLD])
+        told += f"; and {len(missing) - _TOLD} more" if len(missing) > _TOLD else ""
+        listed = [{"path": lack.path, "problem": lack.problem} for lack in missing]
+        raise Refused("missing-deliverable", f"the submission lacks what the manifest asks for: {told}", missing=listed)
     return replace(command, files=limits.stamp_files(policy, command.files, actor, now, "submission_artifact"))
 
 

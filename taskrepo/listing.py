@@ -7,6 +7,8 @@
 * Text is found in its own part and joined by task id; what the state part does not know is not shown.
 * Relevance depends on the task's own text alone (each word up to 9 times, ten times as much in the title), so that a
   cursor in it stays good while other tasks change.
+* Nothing an answer says depends on what its reader may not know of: a beginning stands for too many words only if that
+  many are in live tasks of theirs, whatever else the query says and however the index is cut into segments.
 
 >>> snapshot.page(plan(Query("gold state:published")), 50, None).ids
 ('4k7q2m9x',)
@@ -15,6 +17,7 @@
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from heapq import merge
 from itertools import chain, islice
@@ -37,10 +40,13 @@ from taskrepo.query import (
     title_key,
     write_cursor,
 )
-from taskrepo.segments import MAX_EXPANSION, Leaf, docs_in, mask_of
+from taskrepo.segments import Leaf, docs_in, mask_of
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
+_FIELDS: Final = ("title", "body")
 _SPARSE: Final = 16
+MAX_EXPANSION: Final = 1000
+MAX_ENDINGS: Final = 64
 _L = TypeVar("_L", bound=Leaf)
 
 
@@ -132,9 +138,21 @@ class Texts(Leaf):
         self.digests: list[bytes] = [row[1] for row in rows]
 
     def saying(self, phrase: Phrase) -> int:
-        """The documents in whose title or body the phrase stands. Raises `Invalid` for too wide a prefix."""
-        key = (phrase.tokens, phrase.prefix)
+        """The documents in whose title or body the phrase stands. `endings` are given if the beginning has many."""
+        key = (phrase.tokens, phrase.prefix, phrase.endings)
         return self.cached(key, lambda: self._saying("title", phrase) | self._saying("body", phrase))
+
+    def width(self, prefix: str) -> int:
+        """How many words begin so in title and body, deleted documents included, or more than `MAX_EXPANSION`."""
+        return self.cached(("width", prefix), lambda: len(set(islice(self.words(prefix), 2 * MAX_EXPANSION + 2))))
+
+    def words(self, prefix: str) -> Iterator[str]:
+        """The words of the titles, then those of the bodies, that begin so."""
+        return chain.from_iterable(self.beginning(field, prefix) for field in _FIELDS)
+
+    def holders(self, word: str) -> Iterator[int]:
+        """The documents that have the word in title or body, deleted ones included."""
+        return chain.from_iterable(self.holding(field, word) for field in _FIELDS)
 
     def score(self, phrase: Phrase, wanted: int) -> Iterator[tuple[str, int]]:
         """What each token of the phrase adds to the relevance of the wanted documents' tasks."""
@@ -145,20 +163,17 @@ class Texts(Leaf):
                         yield self.ids[doc], weight * min(often, 9)
 
     def _saying(self, field: str, phrase: Phrase) -> int:
-        ends = [self._endings(field, phrase.tokens[-1])] if phrase.prefix else [[phrase.tokens[-1]]]
-        choices = [[token] for token in phrase.tokens[:-1]] + ends
+        ends = self._endings(field, phrase) if phrase.prefix else [phrase.tokens[-1]]
+        choices = [*([token] for token in phrase.tokens[:-1]), ends]
         found = (1 << self.size) - 1
         for choice in choices:
             found &= self.having(field, choice[0]) if len(choice) == 1 else self.having_any(field, choice)
         return found if len(choices) == 1 or not found else self._in_a_row(field, choices, found)
 
-    def _endings(self, field: str, prefix: str) -> list[str]:
-        found = self.beginning(field, prefix)
-        if found is None:
-            raise Invalid("bad-query", "q", f"{prefix}* is the beginning of more than {MAX_EXPANSION} words; type more")
-        return found
+    def _endings(self, field: str, phrase: Phrase) -> Sequence[str]:
+        return phrase.endings if phrase.endings is not None else list(self.beginning(field, phrase.tokens[-1]))
 
-    def _in_a_row(self, field: str, choices: list[list[str]], wanted: int) -> int:
+    def _in_a_row(self, field: str, choices: Sequence[Sequence[str]], wanted: int) -> int:
         starts: dict[int, set[int]] = {}
         for offset, choice in enumerate(choices):
             here: dict[int, set[int]] = {}
@@ -186,7 +201,7 @@ class Snapshot:
         self.key, self.stamp = key, stamp
         self.columns, self.texts = columns, texts
         self.users = 1
-        self._counts: dict[str, int] | None = None
+        self._endings: dict[tuple[str, tuple[Clause, ...]], tuple[str, ...] | None] = {}
 
     def close(self) -> None:
         """Let go of the leaves."""
@@ -195,7 +210,9 @@ class Snapshot:
 
     def page(self, plan: Plan, limit: int, after: Key | None) -> Page:
         """The first `limit` tasks of the plan after the key. Raises `Invalid` for too wide a prefix."""
-        masks = [self._matching(leaf, live, plan.clauses) for leaf, live in self.columns]
+        # Before anything is matched: whether a query is refused must not hang on what its other words find.
+        clauses = [self._settled(clause, plan.readable) for clause in plan.clauses]
+        masks = [self._matching(leaf, live, clauses) for leaf, live in self.columns]
         scores = self._scores(plan) if plan.sort == "relevance" else {}
         walks = [
             leaf.walk(plan.sort, mask, after, scores)
@@ -206,14 +223,13 @@ class Snapshot:
         following = write_cursor(plan, keys[limit - 1]) if len(keys) > limit else None
         return Page(tuple(str(key[-1]) for key in keys[:limit]), following, sum(mask.bit_count() for mask in masks))
 
-    def counts(self) -> dict[str, int]:
-        """How many tasks are in each state, zeros included; counted once per snapshot."""
-        if self._counts is None:
-            self._counts = {
-                state: sum((leaf.having("facts", f"state:{state}") & live).bit_count() for leaf, live in self.columns)
-                for state in STATES
-            }
-        return dict(self._counts)
+    def counts(self, clauses: Sequence[Clause] = ()) -> dict[str, int]:
+        """How many tasks for which all the clauses hold are in each state, zeros included."""
+        masks = [(leaf, self._matching(leaf, live, clauses)) for leaf, live in self.columns]
+        return {
+            state: sum((leaf.having("facts", f"state:{state}") & mask).bit_count() for leaf, mask in masks if mask)
+            for state in STATES
+        }
 
     def find(self, task: str) -> tuple[Columns, int] | None:
         """The state segment and document number of a task."""
@@ -222,6 +238,43 @@ class Snapshot:
     def find_text(self, task: str) -> tuple[Texts, int] | None:
         """The text segment and document number of a task."""
         return _found(self.texts, task)
+
+    def _settled(self, clause: Clause, readable: tuple[Clause, ...]) -> Clause:
+        """The clause; a beginning that may stand for too many words gets those that its reader may know of."""
+        phrase = clause.term
+        if not isinstance(phrase, Phrase) or not phrase.prefix or self._is_narrow(phrase.tokens[-1]):
+            return clause
+        prefix = phrase.tokens[-1]
+        if (prefix, readable) not in self._endings:
+            if len(self._endings) >= MAX_ENDINGS:
+                self._endings = {}
+            self._endings[prefix, readable] = self._readable_words(prefix, readable)
+        endings = self._endings[prefix, readable]
+        if endings is None:
+            raise Invalid("bad-query", "q", f"{prefix}* is the beginning of more than {MAX_EXPANSION} words; type more")
+        return replace(clause, term=replace(phrase, endings=endings))
+
+    def _is_narrow(self, prefix: str) -> bool:
+        """Whether at most `MAX_EXPANSION` words begin so, whoever may know of them; then no reader has more."""
+        widths = [text.width(prefix) for text, _ in self.texts]
+        if sum(widths) <= MAX_EXPANSION or max(widths) > MAX_EXPANSION:
+            return sum(widths) <= MAX_EXPANSION
+        return len({word for text, _ in self.texts for word in text.words(prefix)}) <= MAX_EXPANSION
+
+    def _readable_words(self, prefix: str, readable: tuple[Clause, ...]) -> tuple[str, ...] | None:
+        """The words that begin so in live tasks for which `readable` holds; `None` for more than `MAX_EXPANSION`."""
+        known = [(leaf.docs, _flags(self._matching(leaf, live, readable), leaf)) for leaf, live in self.columns]
+        found: set[str] = set()
+        for text, live in self.texts:
+            alive = _flags(live, text)
+            for word in text.words(prefix):
+                if word in found:
+                    continue
+                if any(alive[doc >> 3] >> (doc & 7) & 1 and _says(known, text.ids[doc]) for doc in text.holders(word)):
+                    found.add(word)
+                    if len(found) > MAX_EXPANSION:
+                        return None
+        return tuple(sorted(found))
 
     def _matching(self, leaf: Columns, live: int, clauses: Sequence[Clause]) -> int:
         for clause in clauses:
@@ -235,7 +288,7 @@ class Snapshot:
         if not isinstance(term, Phrase):
             return leaf.holds(term)
         generation = self.key[2] if self.key else 0
-        joined = leaf.cached((generation, term.tokens, term.prefix), lambda: self._joined(leaf, term))
+        joined = leaf.cached((generation, term.tokens, term.prefix, term.endings), lambda: self._joined(leaf, term))
         return joined | leaf.holds(IdPrefix(term.or_id)) if term.or_id else joined
 
     def _joined(self, leaf: Columns, phrase: Phrase) -> int:
@@ -244,7 +297,7 @@ class Snapshot:
             tasks = (text.ids[doc] for text, mask in hits for doc in docs_in(mask))
             return mask_of((leaf.docs[task] for task in tasks if task in leaf.docs), leaf.size)
         # A small segment asks for each of its tasks instead of going through all that say the words.
-        said = [(text.docs, mask.to_bytes(text.size // 8 + 1, "little")) for text, mask in hits if mask]
+        said = [(text.docs, _flags(mask, text)) for text, mask in hits if mask]
         return mask_of((doc for doc, task in enumerate(leaf.ids) if _says(said, task)), leaf.size)
 
     def _scores(self, plan: Plan) -> dict[str, int]:
@@ -254,6 +307,11 @@ class Snapshot:
                 for task, points in text.score(phrase, live):
                     scores[task] = scores.get(task, 0) + points
         return scores
+
+
+def _flags(mask: int, leaf: Leaf) -> bytes:
+    """A mask of the leaf's documents, to be asked for single ones."""
+    return mask.to_bytes(leaf.size // 8 + 1, "little")
 
 
 def _says(said: Sequence[tuple[Mapping[str, int], bytes]], task: str) -> bool:

@@ -302,12 +302,37 @@ class Policy:
     upload_seconds: int = 86400
     denied_suffixes: tuple[str, ...] = field(
         default=(
-            ".apk", ".app", ".bat", ".cmd", ".com", ".cpl", ".dll", ".dmg", ".exe", ".hta", ".jar", ".jse",
-            ".lnk", ".msc", ".msi", ".msp", ".pif", ".ps1", ".reg", ".scf", ".scr", ".vb", ".vbe", ".vbs",
-            ".wsf", ".wsh",
+            ".aab", ".action", ".apk", ".app", ".appimage", ".appinstaller", ".applescript", ".application",
+            ".appref-ms", ".appx", ".appxbundle", ".bat", ".chm", ".cmd", ".com", ".command", ".cpl", ".deb",
+            ".desktop", ".diagcab", ".dll", ".dmg", ".exe", ".fileloc", ".flatpak", ".flatpakref", ".gadget", ".hta",
+            ".img", ".inetloc", ".iso", ".jar", ".jnlp", ".jse", ".library-ms", ".lnk", ".mpkg", ".msc", ".msi",
+            ".msix", ".msixbundle", ".msp", ".mst", ".msu", ".ocx", ".pif", ".pkg", ".ps1", ".psm1", ".reg", ".rpm",
+            ".scf", ".scpt", ".scptd", ".scr", ".sct", ".search-ms", ".searchconnector-ms", ".settingcontent-ms",
+            ".snap", ".terminal", ".url", ".vb", ".vbe", ".vbs", ".vhd", ".vhdx", ".webloc", ".website",
+            ".workflow", ".wsc", ".wsf", ".wsh", ".xapk", ".xll",
         )
     )
-    denied_types: tuple[str, ...] = ()
+    denied_types: tuple[str, ...] = field(
+        default=(
+            "application/hta", "application/java-archive", "application/java-vm", "application/msix",
+            "application/vnd.android.package-archive", "application/vnd.appimage",
+            "application/vnd.debian.binary-package", "application/vnd.efi.img", "application/vnd.efi.iso",
+            "application/vnd.flatpak", "application/vnd.microsoft.portable-executable",
+            "application/vnd.ms-cab-compressed", "application/vnd.ms-htmlhelp", "application/vnd.rar",
+            "application/vnd.snap", "application/windows-library+xml", "application/windows-search-connector+xml",
+            "application/x-7z-compressed", "application/x-ace-compressed", "application/x-apple-bundle",
+            "application/x-apple-command", "application/x-apple-diskimage", "application/x-apple-terminal",
+            "application/x-applescript", "application/x-bat", "application/x-cpio", "application/x-desktop",
+            "application/x-dex", "application/x-dosexec", "application/x-elf", "application/x-java-jnlp-file",
+            "application/x-lzh-compressed", "application/x-mach-binary", "application/x-ms-application",
+            "application/x-ms-encoded-script", "application/x-ms-msc", "application/x-ms-scf",
+            "application/x-ms-settingcontent", "application/x-ms-shortcut", "application/x-ms-wim",
+            "application/x-ms-wsf", "application/x-msi", "application/x-mswinurl", "application/x-powershell",
+            "application/x-rpm", "application/x-squashfs", "application/x-stuffit", "application/x-uninspectable",
+            "application/x-vhd", "application/x-webloc", "application/x-windows-gadget", "application/x-xar",
+            "text/scriptlet", "text/vbscript", "text/x-ms-regedit",
+        )
+    )
     updated: Stamp = Stamp("", "", 0)
 
 

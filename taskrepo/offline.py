@@ -1,7 +1,8 @@
 """A desk at the data folder itself: the same calls and answers as the HTTP API gives, without a server.
 
 * Every command goes through `Exchange`, as through any other door, and is recorded as given on the command line.
-* Whoever can read the data folder is trusted to say who he is; the rules are the same for him as for everybody.
+* Whoever can read the data folder is trusted to say who he is; the rules are the same for him as for everybody, and
+  he sees what that actor may see.
 * Files are staged until their command is decided and given back either way.
 
 >>> with open_desk(Config(Path("data/exchange")), "bob") as desk:                       # doctest: +SKIP
@@ -15,18 +16,21 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any, Final, cast, get_args
 
-from taskrepo import guard, parse
+from taskrepo import editions, guard, parse
+from taskrepo.archives import ArchiveKind, read_archive
+from taskrepo.bundles import package_bundle, submission_bundle
 from taskrepo.config import Config
 from taskrepo.desk import Json
 from taskrepo.documents import load_yaml
 from taskrepo.errors import Invalid, Refused
-from taskrepo.exchange import Exchange, Outcome
-from taskrepo.folders import Package, Readable, Upload
-from taskrepo.ledger import Snapshot
+from taskrepo.exchange import Exchange
+from taskrepo.folders import Chunks, Package, Readable, Upload
+from taskrepo.judge import Outcome
 from taskrepo.lifecycle import eligibility
 from taskrepo.model import Actor, File, FileKind, Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
-from taskrepo.web import present
+from taskrepo.view import View
+from taskrepo.web import present, versions
 
 _LISTING: Final = ("q", "publisher", "assignee", "reviewer", "label")
 _KINDS: Final[Mapping[str, FileKind]] = {"submit": "submission_artifact", "revise": "task_attachment"}
@@ -44,7 +48,7 @@ class OfflineDesk:
 
     def __init__(self, exchange: Exchange, actor: str) -> None:
         self._exchange, self._actor = exchange, actor
-        if not self._caller(exchange.snapshot()).active:
+        if not self._caller().active:
             raise Refused("actor-suspended", f"{actor} has been suspended by an admin")
 
     def me(self) -> Json:
@@ -52,47 +56,61 @@ class OfflineDesk:
         from taskrepo.statistics import MAX_TASKS, WORK, measured, workload
 
         exchange = self._exchange
-        caller = self._caller(exchange.snapshot())
+        caller = self._caller()
         query = Query(assignee=caller.id, states=WORK, sort="priority")
-        held = filter(None, map(exchange.snapshot().get, exchange.search(query, MAX_TASKS, reader=caller.id).ids))
+        found = exchange.search(query, MAX_TASKS, reader=caller)
+        held = [present.brief(task) for task in self._view().tasks(found.ids)]
         return {
             "actor": present.actor(caller),
-            "workload": {"counts": workload(exchange, caller.id), "held": [present.brief(task) for task in held]},
-            "figures": asdict(measured(exchange, caller.id)),
+            "workload": {"counts": workload(exchange, caller.id, caller), "held": held},
+            "figures": asdict(measured(exchange, caller.id, caller)),
             "key": None,
         }
 
     def listing(self, query: Mapping[str, str]) -> Json:
         """One page of tasks."""
         limit = _number(query.get("limit", "50"), "limit", MAX_LIMIT)
-        page = self._exchange.search(_query(query), limit, query.get("cursor"), reader=self._actor)
-        tasks = filter(None, map(self._exchange.snapshot().get, page.ids))
+        page = self._exchange.search(_query(query), limit, query.get("cursor"), reader=self._caller())
+        tasks = self._view().tasks(page.ids)
         return {"tasks": [present.brief(task) for task in tasks], "next": page.next, "total": page.total}
 
     def task(self, task: str) -> Json:
         """Everything about a task."""
-        snapshot = self._exchange.snapshot()
-        found = self._exchange.renewed(snapshot.task(snapshot.resolve(task)))
-        caller, policy = self._caller(snapshot), snapshot.policy
-        deliveries = (snapshot.delivery(found, made.number) for made in found.submissions)
+        view = self._view()
+        found = self._exchange.renewed(view.task(view.resolve(task)))
+        caller, policy = view.reader, view.policy
+        deliveries = (view.delivery(found, made.number) for made in found.submissions)
         return {
-            **present.detail(found, deliveries, snapshot.discussion(found)),
-            "commit": snapshot.last(found.id),
+            **present.detail(found, deliveries, view.discussion(found)),
+            "commit": view.last(found.id),
             "next_actions": present.next_actions(found, caller, int(time.time()), policy),
             "why_not": list(eligibility(found, caller, policy)) if found.state == "published" else [],
         }
 
     def events(self, task: str) -> Json:
         """Its history, oldest first."""
-        snapshot = self._exchange.snapshot()
-        happenings = self._exchange.task_history(snapshot, snapshot.resolve(task))
-        return {"events": [present.event(happening) for happening in happenings]}
+        view = self._view()
+        happenings = [*view.chain(view.resolve(task))]
+        return {"events": [present.event(happening) for happening in reversed(happenings)]}
+
+    def versions(self, task: str) -> Json:
+        """The versions of its package, newest first."""
+        view, found = self._found(task)
+        return versions.listing(view, found, limit=found.version)
+
+    def version(self, task: str, number: int) -> Json:
+        """One version of the package."""
+        return versions.detail(*self._found(task), number)
+
+    def compare(self, task: str, old: int, new: int) -> Json:
+        """What changed between two versions."""
+        return versions.comparison(*self._found(task), old, new)
 
     def queue(self) -> Json:
         """The caller's ranked work."""
         from taskrepo.worklist import worklist
 
-        caller = self._caller(self._exchange.snapshot())
+        caller = self._caller()
         lists = worklist(self._exchange, caller, int(time.time()))
         names = ("to_do", "to_review", "to_answer", "ready")
         found = {
@@ -100,7 +118,7 @@ class OfflineDesk:
             for name in names
         }
         counts = {name: len(items) for name, items in found.items()}
-        return {"summary": {**counts, "states": self._exchange.counts()}, **found}
+        return {"summary": {**counts, "states": self._exchange.counts(caller)}, **found}
 
     def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
         """Create a task from a package."""
@@ -110,6 +128,22 @@ class OfflineDesk:
             made = self._exchange.create(
                 manifest, files, self._actor, via="cli", draft=draft, request_id=request_id
             )
+        return self._answer(made)
+
+    def create_from(
+        self, archive: Upload, kind: ArchiveKind, *, draft: bool = False, request_id: str | None = None
+    ) -> Json:
+        """Create a task from an archive."""
+        staging, policy = self._exchange.staging, self._exchange.directory.policy
+        with archive.open() as stream:
+            package = read_archive(stream, kind, staging, policy)
+        try:
+            manifest = parse.manifest(load_yaml(package.manifest, "manifest"))
+            made = self._exchange.create(
+                manifest, package.files, self._actor, via="cli", draft=draft, request_id=request_id
+            )
+        finally:
+            staging.release(*(file.sha256 for file in package.files))
         return self._answer(made)
 
     def command(
@@ -123,7 +157,7 @@ class OfflineDesk:
         if_match: str | None = None,
     ) -> Json:
         """Give a command."""
-        found = self._exchange.snapshot().resolve(task)
+        found = self._view().resolve(task)
         with self._staged(uploads, _KINDS.get(name, "event_file")) as files:
             command = parse.task_command(name, found, body, files)
             outcome = self._exchange.execute(
@@ -135,38 +169,60 @@ class OfflineDesk:
         """Claim the best eligible task."""
         from taskrepo.worklist import claim_best
 
-        caller = self._caller(self._exchange.snapshot())
+        caller = self._caller()
         return self._answer(claim_best(self._exchange, caller, via="cli", request_id=request_id))
 
     def heartbeat(self, task: str, execution: int) -> Json:
         """Renew the lease."""
-        found = self._exchange.snapshot().resolve(task)
+        found = self._view().resolve(task)
         held = self._exchange.heartbeat(found, execution, self._actor)
         return {"lease": present.lease(held.lease)}
 
     @contextmanager
     def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:
         """A file's content as a stream."""
-        snapshot = self._exchange.snapshot()
-        found = snapshot.task(snapshot.resolve(task))
-        file = next((f for f in _files(snapshot, found, folder) if f.path == path), None)
+        view, found = self._found(task)
+        if folder.startswith("versions/"):
+            view, found = editions.edition(view, found, int(folder.partition("/")[2]))
+            folder = ""
+        file = next((f for f in _files(view, found, folder) if f.path == path), None)
         if file is None:
             raise Refused("unknown-file", f"{found.id} has no file {path[:200]}")
-        where = f"{folder}/{path}" if folder else path
-        with closing(self._exchange.open_file(snapshot, found.id, where, file)) as stream:
+        with closing(view.open(found, f"{folder}/" if folder else "", file)) as stream:
             yield stream
 
-    def _caller(self, snapshot: Snapshot) -> Actor:
-        return snapshot.actor(self._actor)
+    @contextmanager
+    def archive(self, task: str, place: str, kind: ArchiveKind) -> Iterator[Readable]:
+        """An archive as a stream."""
+        view, found = self._found(task)
+        what, _, number = place.partition("/")
+        if what == "submissions":
+            bundle = submission_bundle(view, found, int(number))
+        else:
+            bundle = package_bundle(*(editions.edition(view, found, int(number)) if what else (view, found)))
+        with closing(Chunks(bundle.chunks(kind))) as stream:
+            yield stream
+
+    def _found(self, task: str) -> tuple[View, Task]:
+        view = self._view()
+        return view, view.task(view.resolve(task))
+
+    def _caller(self) -> Actor:
+        found = self._exchange.directory.actors.get(self._actor)
+        if found is None:
+            raise Refused("unknown-actor", f"no actor has the id {self._actor[:40]}")
+        return found
+
+    def _view(self) -> View:
+        return self._exchange.view(self._caller())
 
     def _answer(self, outcome: Outcome) -> Json:
-        snapshot = self._exchange.snapshot()
-        now = int(time.time())
-        return present.answer(outcome.task, outcome.commit, self._caller(snapshot), now, snapshot.policy)
+        view = self._view()
+        return present.answer(outcome.task, outcome.commit, view.reader, int(time.time()), view.policy)
 
     @contextmanager
     def _staged(self, uploads: Sequence[Upload], kind: FileKind) -> Iterator[tuple[File, ...]]:
-        staging, limit = self._exchange.staging, self._exchange.snapshot().policy.max_file_bytes
+        staging, limit = self._exchange.staging, self._exchange.directory.policy.max_file_bytes
         files: list[File] = []
         try:
             for upload in uploads:
@@ -178,11 +234,11 @@ class OfflineDesk:
             staging.release(*(file.sha256 for file in files))
 
 
-def _files(snapshot: Snapshot, task: Task, folder: str) -> tuple[File, ...]:
+def _files(view: View, task: Task, folder: str) -> tuple[File, ...]:
     kind, _, number = folder.partition("/")
     if kind == "submissions":
-        return snapshot.delivery(task, int(number)).files
-    return snapshot.remark(task.id, int(number)).content.files if kind == "discussion" else task.files
+        return view.delivery(task, int(number)).files
+    return view.remark(task, int(number)).content.files if kind == "discussion" else task.files
 
 
 def _query(given: Mapping[str, str]) -> Query:

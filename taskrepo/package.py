@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from taskrepo import guard, plain
+from taskrepo import envelope, guard, plain
 from taskrepo.commands import (
     Answer,
     Approve,
@@ -29,6 +29,7 @@ from taskrepo.documents import dump_yaml, load_yaml
 from taskrepo.errors import Invalid
 from taskrepo.events import Content, Event
 from taskrepo.model import File, Manifest, Review, Task, iso
+from taskrepo.results import check_manifest
 from taskrepo.schema import validate
 
 Writes = dict[str, bytes | File | None]
@@ -51,7 +52,12 @@ _POINTER: Final = re.compile(
 
 
 def render(event: Event, before: Task | None, after: Task) -> Writes:
-    """Path in the task's folder → what `event` writes there: bytes, an uploaded file, or `None` to remove it."""
+    """Path in the task's folder → what `event` writes there: bytes, an uploaded file, or `None` to remove it.
+
+    Raises `Invalid("unsealed")` rather than write anything of a private task in the clear.
+    """
+    assert isinstance(event.command, Command)
+    envelope.check(event.command, after)
     writes: Writes = {RECORD: dump_yaml(plain.record_to(after))}
     if before is None or before.manifest != after.manifest:
         writes[MANIFEST] = dump_yaml(plain.manifest_to(after.manifest))
@@ -181,7 +187,9 @@ def parse_manifest(data: bytes, where: str = MANIFEST) -> Manifest:
     """The manifest in a `manifest.yaml` that a person or program wrote. Raises `Invalid` naming the field."""
     document = load_yaml(data, where)
     validate("manifest", document, "manifest")
-    return plain.manifest_from(document)
+    manifest = plain.manifest_from(document)
+    check_manifest(manifest)
+    return manifest
 
 
 def read_record(record: bytes, manifest: Manifest, files: tuple[File, ...], *, strict: bool = True) -> Task:
@@ -191,7 +199,11 @@ def read_record(record: bytes, manifest: Manifest, files: tuple[File, ...], *, s
 
 def read_manifest(data: bytes, *, strict: bool = True) -> Manifest:
     """The manifest of a `manifest.yaml` the exchange wrote. `strict` applies the schema."""
-    return plain.manifest_from(_own(data, "manifest", MANIFEST, strict))
+    document = _own(data, "", MANIFEST, strict=False)
+    if strict:
+        private = isinstance(document, dict) and document.get("visibility") == "private"
+        validate("sealed" if private else "manifest", document, MANIFEST)
+    return plain.manifest_from(document)
 
 
 def read_files(data: bytes, *, strict: bool = True) -> tuple[File, ...]:

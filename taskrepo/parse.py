@@ -24,6 +24,7 @@ from taskrepo.commands import (
 from taskrepo.documents import dump_json
 from taskrepo.errors import Invalid, Refused
 from taskrepo.model import File, Manifest, Policy
+from taskrepo.results import check_manifest
 from taskrepo.schema import validate
 from taskrepo.signing import parse_public_key
 
@@ -34,7 +35,9 @@ def manifest(data: object, where: str = "manifest") -> Manifest:
     """The manifest in plain data. Raises `Invalid`."""
     clean = _plain_newlines(data)
     validate("manifest", clean, where)
-    return plain.manifest_from(clean, where)
+    made = plain.manifest_from(clean, where)
+    check_manifest(made, where)
+    return made
 
 
 def task_command(name: str, task: str, body: object, files: tuple[File, ...] = ()) -> Command:

@@ -7,12 +7,23 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from fnmatch import fnmatchcase
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from taskrepo.errors import Refused
 from taskrepo.model import Actor, Deliverable, File, FileKind, Manifest, Policy
+from taskrepo.patterns import glob
+
+RESULT: Final = "result.json"
+_FEW: Final = 5  # files of one deliverable that a refusal names
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A deliverable that a submission lacks: its path as the manifest names it, and why."""
+
+    path: str
+    problem: str
 
 
 def check_files(policy: Policy, files: Sequence[File], held: int = 0) -> None:
@@ -35,6 +46,21 @@ def check_files(policy: Policy, files: Sequence[File], held: int = 0) -> None:
         )
 
 
+def check_quota(policy: Policy, actor: Actor, held: int, coming: int) -> None:
+    """Raise `Refused("actor-quota")` if `coming` more bytes, beside the `held`, are more than an actor may bring.
+
+    A rule of admission to one exchange: only the exchange that counts can apply it, so no ledger is judged by it.
+    """
+    total = held + coming
+    if total > policy.max_actor_bytes:
+        raise Refused(
+            "actor-quota",
+            f"the files that {actor.id} has brought would come to {total} bytes; "
+            f"the policy allows {policy.max_actor_bytes}",
+            **_sizes(policy.max_actor_bytes, total),
+        )
+
+
 def stamp_files(
     policy: Policy, files: Sequence[File], actor: Actor, now: int, kind: FileKind
 ) -> tuple[File, ...]:
@@ -43,18 +69,51 @@ def stamp_files(
     return tuple(sorted(stamped, key=lambda f: f.path))
 
 
-def missing_deliverables(manifest: Manifest, files: Sequence[File]) -> tuple[str, ...]:
-    """The required deliverables with a path that no file of the submission answers, as the manifest names them.
+def missing_deliverables(manifest: Manifest, files: Sequence[File]) -> tuple[Lack, ...]:
+    """What a submission of these files lacks, in the manifest's order: paths that no file answers, or not as asked.
 
-    A path may be a pattern with `*`, `?` and `[…]`, and is looked for as given and below `artifacts/`.
+    `patterns.glob` says which files a path means. If some of them are of the media type, they answer it, and each must
+    fit the bounds of its size. One that is not required may be absent, but not be there in another form.
     """
-    wanted = (d for d in manifest.deliverables if d.required and d.path)
-    return tuple(d.path for d in wanted if not any(_delivers(d, file) for file in files))
+    lacks = [lack for d in manifest.deliverables if d.path for lack in _lacks(d, files)]
+    asked = any(d.required and d.path == RESULT for d in manifest.deliverables)
+    if manifest.result_schema and not asked and all(file.path != RESULT for file in files):
+        lacks.append(Lack(RESULT, "missing; the manifest has a result_schema"))
+    return tuple(lacks)
 
 
-def _delivers(deliverable: Deliverable, file: File) -> bool:
-    named = any(fnmatchcase(file.path, pattern) for pattern in (deliverable.path, f"artifacts/{deliverable.path}"))
-    return named and deliverable.media_type in ("", file.media_type)
+def _lacks(deliverable: Deliverable, files: Sequence[File]) -> list[Lack]:
+    pattern = glob(deliverable.path)
+    named = [file for file in files if pattern.matches(file.path)]
+    if not named:
+        return [Lack(deliverable.path, "missing")] if deliverable.required else []
+    typed = [file for file in named if _is_of(file.media_type, deliverable.media_type)]
+    wrong = [(file, told) for file in typed if (told := _size_problem(deliverable, file))]
+    if not typed:
+        wrong = [(f, f"wrong media type ({f.media_type or 'unknown'}, not {deliverable.media_type})") for f in named]
+    lacks = [Lack(deliverable.path, f"{_which(deliverable, file)}{told}") for file, told in wrong[:_FEW]]
+    if len(wrong) > _FEW:
+        lacks.append(Lack(deliverable.path, f"{len(wrong) - _FEW} more files that do not fit"))
+    return lacks
+
+
+def _which(deliverable: Deliverable, file: File) -> str:
+    """The file's path, where the manifest's does not say it."""
+    return "" if file.path in (deliverable.path, f"artifacts/{deliverable.path}") else f"{file.path}: "
+
+
+def _is_of(media_type: str, wanted: str) -> bool:
+    """Whether a media type is the wanted one (RFC 6838: in any case), which may be `image/*`, and have parameters."""
+    own, asked = (t.partition(";")[0].strip().lower() for t in (media_type, wanted))
+    return asked in ("", "*/*", own) or (asked.endswith("/*") and own.startswith(asked[:-1]))
+
+
+def _size_problem(deliverable: Deliverable, file: File) -> str:
+    if deliverable.min_bytes is not None and file.size < deliverable.min_bytes:
+        return f"too small ({file.size} bytes; at least {deliverable.min_bytes})"
+    if deliverable.max_bytes is not None and file.size > deliverable.max_bytes:
+        return f"too large ({file.size} bytes; at most {deliverable.max_bytes})"
+    return ""
 
 
 def lease_seconds(policy: Policy, manifest: Manifest) -> int:
@@ -76,14 +135,26 @@ def _check_file(policy: Policy, file: File) -> None:
             **_sizes(policy.max_file_bytes, file.size),
         )
     for name in (file.path, file.name):
-        denied = next((s for s in policy.denied_suffixes if name.lower().endswith(s)), None)
-        if denied:
-            raise Refused(
-                "denied-file-type",
-                f"{file.path}: the policy's denied_suffixes holds {denied}",
-                path=file.path,
-                rule=f"denied_suffixes: {denied}",
-            )
+        _check_type(policy, file, name, file.media_type)
+    for member in file.inside:
+        _check_type(policy, file, member.path, member.media_type, f" holds {member.path}")
+
+
+def _check_type(policy: Policy, file: File, name: str, media_type: str, holds: str = "") -> None:
+    """Raise `Refused` if the file, or the member that it `holds`, has a denied suffix or type."""
+    # Windows drops dots and spaces at the end of a name.
+    plain = name.lower().rstrip(". ")
+    suffix = next((suffix for suffix in policy.denied_suffixes if plain.endswith(suffix)), "")
+    denied = media_type if media_type in policy.denied_types else ""
+    if suffix or denied:
+        field, entry = ("denied_suffixes", suffix) if suffix else ("denied_types", denied)
+        raise Refused(
+            "denied-file-type",
+            f"{file.path}{holds}: the policy's {field} {'has' if holds else 'holds'} {entry}",
+            path=file.path,
+            rule=f"{field}: {entry}",
+            **({"member": name} if holds else {}),
+        )
 
 
 def _sizes(limit: int, size: int) -> dict[str, Any]:

@@ -39,7 +39,10 @@ MAX_LIMIT: Final = 200
 MAX_TOKENS: Final = 20_000
 MAX_TOKEN: Final = 40
 MIN_ID: Final = 4
+MAX_CURSOR: Final = 2000
 NEVER: Final = 1 << 62
+EVERYTHING: Final = "*"
+"""The `reader` of a query for all tasks, private ones too; no actor has it for an id."""
 _LEAST: Final = -(1 << 62)
 
 # One letter for each part of a sort key: i(nteger) or s(tring). The id comes last and makes every key unique.
@@ -49,6 +52,7 @@ _SHAPES: Final[dict[str, str]] = {
 }  # fmt: skip
 _PEOPLE: Final = ("publisher", "assignee", "reviewer")
 _NUMBERS: Final = ("priority", "due", "created", "updated")
+_PUBLIC: Final = "public"
 _FIELDS: Final = ("id", "state", *_PEOPLE, "label", *_NUMBERS, "is")
 _CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN: Final = re.compile(f"[{_CJK}]|[^\\W_{_CJK}]+")
@@ -61,7 +65,11 @@ _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to list. Empty or None means "any"; `q` is the language above; `states` are alternatives."""
+    """What to list. Empty or None means "any"; `q` is the language above; `states` are alternatives.
+
+    `reader` is the actor it is for, who is shown public tasks and the private ones of theirs; `None` is shown only
+    public ones, and `EVERYTHING` all. It can be said here alone, never in `q`.
+    """
 
     q: str = ""
     states: tuple[str, ...] = ()
@@ -72,6 +80,7 @@ class Query:
     priority: int | None = None
     waiting: bool | None = None
     sort: Sort = "-updated"
+    reader: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +112,14 @@ class Within:
 class Phrase:
     """The tokens stand one after another in the title or the text; with `prefix` the last is only a beginning.
 
-    `or_id`, when not empty, lets the task match by the beginning of its id instead.
+    `or_id`, when not empty, lets the task match by the beginning of its id instead. `endings`, where given, are the
+    words that the beginning stands for, and no others.
     """
 
     tokens: tuple[str, ...]
     prefix: bool = False
     or_id: str = ""
+    endings: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +142,15 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A query made ready: clauses that must all hold, the order, and a digest that binds cursors to it."""
+    """A query made ready: clauses that must all hold, the order, and a digest that binds cursors to it.
+
+    `readable` are those of the clauses that say which tasks the reader may know of.
+    """
 
     clauses: tuple[Clause, ...]
     sort: Sort
     digest: str
+    readable: tuple[Clause, ...]
 
 
 def states_listed(q: str) -> tuple[str, ...]:
@@ -151,9 +166,17 @@ def plan(query: Query) -> Plan:
     """The plan of a query. Raises `Invalid("bad-query", field, …)` for anything that means nothing."""
     if query.sort not in get_args(Sort):
         raise Invalid("bad-query", "sort", f"is one of {', '.join(get_args(Sort))}")
-    clauses = (*_filters(query), *parse(query.q))
+    shown = readable(query.reader)
+    clauses = (*_filters(query), *parse(query.q), *shown)
     digest = hashlib.sha256(repr(astuple(query)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
-    return Plan(clauses, query.sort, digest)
+    return Plan(clauses, query.sort, digest, shown)
+
+
+def readable(reader: str | None) -> tuple[Clause, ...]:
+    """What holds for the tasks that a query's `reader` may know of."""
+    if reader == EVERYTHING:
+        return ()
+    return (Clause(Fact((_PUBLIC,) if reader is None else (_PUBLIC, _reader(reader)))),)
 
 
 def parse(q: str) -> tuple[Clause, ...]:
@@ -181,10 +204,14 @@ def folded(text: str) -> str:
 
 
 def facts(row: Row) -> list[str]:
-    """The words a task can be filtered by: `state:running`, `publisher:alice`, `label:urgent` …"""
+    """The words a task can be filtered by: `state:running`, `publisher:alice`, `label:urgent` …
+
+    Who may know of it is among them: `public`, or `reader:alice` for each of its people.
+    """
     people = [f"{field}:{_plain(getattr(row, field))}" for field in _PEOPLE]
     labels = [f"label:{folded(label)}" for label in dict.fromkeys(row.labels)]
-    return [f"state:{row.state}", *people, *dict.fromkeys(labels), *(["is:waiting"] if row.waiting else [])]
+    readers = [_PUBLIC] if row.readers is None else [_reader(reader) for reader in row.readers]
+    return [f"state:{row.state}", *people, *dict.fromkeys(labels), *(["is:waiting"] if row.waiting else []), *readers]
 
 
 def title_key(title: str) -> str:
@@ -216,7 +243,7 @@ def read_cursor(plan: Plan, cursor: str) -> Key:
 
 
 def _unpacked(cursor: str) -> list[int | str]:
-    if not 0 < len(cursor) <= 1000:
+    if not 0 < len(cursor) <= MAX_CURSOR:
         raise ValueError(cursor)
     raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     parts = json.loads(raw)
@@ -322,6 +349,10 @@ def _states(values: tuple[str, ...], field: str, where: str) -> Fact:
 
 def _person(field: str, value: str, quoted: bool) -> str:
     return f"{field}:" if value == "none" and not quoted else f"{field}:{_plain(value)}"
+
+
+def _reader(actor: str) -> str:
+    return f"reader:{_plain(actor)}"
 
 
 def _plain(text: str) -> str:

@@ -20,12 +20,21 @@ from taskrepo.documents import load_yaml
 from taskrepo.errors import Invalid
 from taskrepo.folders import Upload
 from taskrepo.query import states_listed
-from taskrepo.terminal import Answer, Table
+from taskrepo.terminal import Answer, Table, clean
 
 _FENCED: Final = frozenset({"progress", "release", "submit", "fail"})
 _FIELDS: Final = ("text", "reason", "note", "percent", "fault", "summary")
 _FILTERS: Final = ("q", "state", "publisher", "assignee", "reviewer", "label", "priority", "sort", "limit", "cursor")
 _STDIN_LIMIT: Final = 1 << 20
+_ERASING: Final = """\
+Erasing destroys the key of a private task for good, with its large files: nobody can read its title,
+texts and files any more, here or in any clone. It cannot be undone, and it cannot take back what
+somebody has downloaded, or a backup of the key. That it was there, who did what and when, and the
+reason you give stay readable by everyone who may know of the task; the reason by all who have a clone."""
+_ERASED: Final = (
+    "Its content is gone for good; its history and your reason stay. Backups of the exchange's private folder that "
+    "still have the key are to be destroyed by whoever keeps them."
+)
 
 
 def command(args: Namespace, desk: Desk) -> Answer:
@@ -46,7 +55,7 @@ def claim(args: Namespace, desk: Desk) -> Answer:
     if args.next and args.if_match:
         raise Invalid("usage", "", "--if-match is for a task that is named by its ID")
     if args.next:
-        return _changed(desk.claim_next(request_id=args.idempotency_key))
+        return changed(desk.claim_next(request_id=args.idempotency_key))
     return _given(args, desk, {}, ())
 
 
@@ -60,6 +69,27 @@ def submit(args: Namespace, desk: Desk) -> Answer:
     return _given(args, desk, {"summary": summary}, tuple(uploads.values()))
 
 
+def erase(args: Namespace, desk: Desk) -> Answer:
+    """Destroy what a private task says, once whoever asks for it has confirmed that it is this one."""
+    if not args.yes:
+        _confirm_erasure(desk.task(args.id))
+    answered = _given(args, desk, {"reason": _from_stdin(args.reason)}, ())
+    return Answer(answered.data, (*answered.parts, _ERASED))
+
+
+def _confirm_erasure(task: Json) -> None:
+    """Ask for the id on the terminal. Raises `Invalid("not-confirmed")`; a public task the exchange will refuse."""
+    if task["visibility"] != "private":
+        return
+    if not sys.stdin.isatty():
+        raise Invalid("not-confirmed", "--yes", "is needed where nobody can be asked; nothing was erased")
+    title = clean(task["title"])
+    sys.stderr.write(f"{_ERASING}\n\nTo erase {task['id']} ({title}), type its id: ")
+    sys.stderr.flush()
+    if sys.stdin.readline(100).strip() != task["id"]:
+        raise Invalid("not-confirmed", "", "that is not its id; nothing was erased")
+
+
 def revise(args: Namespace, desk: Desk) -> Answer:
     """Another version of the package; files that are not given stay."""
     body: Json = {"drop": args.drop} if args.drop else {}
@@ -68,12 +98,6 @@ def revise(args: Namespace, desk: Desk) -> Answer:
         package = folders.pack(Path(args.package))
         body["manifest"], uploads = load_yaml(package.manifest, "manifest.yaml"), package.uploads
     return _given(args, desk, body, uploads)
-
-
-def new(args: Namespace, desk: Desk) -> Answer:
-    """Create a task from a package."""
-    package = folders.pack(Path(args.package))
-    return _changed(desk.create(package, draft=args.draft, request_id=args.idempotency_key))
 
 
 def listing(args: Namespace, desk: Desk) -> Answer:
@@ -124,20 +148,6 @@ def files(args: Namespace, desk: Desk) -> Answer:
     rows = [(f["path"], f["media_type"], f"{f['size']:,}", f["by"], f["sha256"][:12]) for f in found]
     heads = ("path", "type", "bytes", "by", "sha256")
     return Answer({"files": found}, (Table(heads, rows, "The task has no files."),))
-
-
-def download(args: Namespace, desk: Desk) -> Answer:
-    """Files of a task, into a folder."""
-    task = desk.task(args.id)
-    root = Path(args.output or task["id"])
-    wanted = args.path.rstrip("/") if args.path else ""
-    found = [f for f in held(task) if not wanted or f[0] == wanted or f[0].startswith(wanted + "/")]
-    if wanted and not found:
-        raise Invalid("unknown-file", "path", f"{task['id']} has no file {wanted!r}; `taskrepo files` lists them")
-    texts = {} if wanted else dict(_texts(task))
-    written = [folders.put_bytes(root, path, data, replace=args.force) for path, data in texts.items()]
-    written += [fetch(desk, task["id"], root, *file, replace=args.force) for file in found]
-    return Answer({"folder": str(root), "files": [str(p) for p in written]}, tuple(str(p) for p in written))
 
 
 def queue(args: Namespace, desk: Desk) -> Answer:
@@ -225,10 +235,10 @@ def _given(args: Namespace, desk: Desk, body: Json, uploads: tuple[Upload, ...])
     if execution is not None:
         body = {"execution": execution, **body}
     answer = desk.command(name, args.id, body, uploads, request_id=args.idempotency_key, if_match=args.if_match)
-    return _changed(answer)
+    return changed(answer)
 
 
-def _changed(answer: Json) -> Answer:
+def changed(answer: Json) -> Answer:
     """What a command's answer says: the task as it is now, and what the caller may do next."""
     task = answer["task"]
     holder = f", held by {task['assignee']}" if task["state"] in ("claimed", "running") else ""
@@ -263,12 +273,12 @@ def _from_stdin(value: Any) -> Any:
 
 
 def _tasks(tasks: list[Json], empty: str = "") -> Table:
-    heads = ("id", "state", "title", "publisher", "assignee", "priority", "due", "updated")
+    heads = ("id", "state", "title", "publisher", "assignee", "priority", "due", "updated", "visibility")
     return Table(heads, [_row(task) for task in tasks], empty)
 
 
 def _row(task: Mapping[str, Any]) -> tuple[str, ...]:
-    names = ("id", "state", "title", "publisher", "assignee", "priority", "due_at", "updated_at")
+    names = ("id", "state", "title", "publisher", "assignee", "priority", "due_at", "updated_at", "visibility")
     return tuple("" if task.get(name) is None else str(task[name]) for name in names)
 
 
@@ -300,7 +310,10 @@ def _criterion(item: str | Json) -> str:
 
 def _summary(task: Json) -> str:
     lease = task["lease"]
+    erased = task["erased_at"]
     facts = {
+        "erased": f"{erased}: nobody can read its content any more" if erased else None,
+        "private": _readers(task) if task["visibility"] == "private" else None,
         "state": task["state"] + (" (waiting for an answer)" if task["waiting"] else ""),
         "publisher": task["publisher"],
         "assignee": task["assignee"],
@@ -313,6 +326,11 @@ def _summary(task: Json) -> str:
         "reason": task["reason"],
     }
     return "\n".join(f"{name + ':':<11}{value}" for name, value in facts.items() if value)
+
+
+def _readers(task: Json) -> str:
+    named = ", ".join(task["manifest"].get("readers", ()))
+    return f"only its people and admins may know of it{f'; readers: {named}' if named else ''}"
 
 
 def _percent(task: Json) -> str:
@@ -329,9 +347,8 @@ def _submission(item: Json) -> str:
     return f"Submission {item['number']} by {item['by']}, {item['at']} ({judged}){reason}\n{item['summary']}\n"
 
 
-def _texts(task: Json) -> Iterator[tuple[str, bytes]]:
-    """What a download of the whole task writes beside its files."""
-    yield "manifest.yaml", manifest_yaml(task)
+def texts(task: Json) -> Iterator[tuple[str, bytes]]:
+    """The summaries of a task's submissions, each by its path in the task's folder."""
     for item in task["submissions"]:
         yield f"submissions/{int(item['number'])}/summary.md", f"{item['summary']}\n".encode()
 

@@ -15,6 +15,8 @@ from taskrepo.commands import Answer, Command, Reopen
 from taskrepo.errors import Refused
 from taskrepo.model import EXCHANGE, Actor, Task
 
+_NOBODY: Final = {"", "anyone", "none"}
+
 
 def check_active(actor: Actor) -> None:
     """Raise `Refused` if the actor is suspended: nobody suspended has any role."""
@@ -29,7 +31,7 @@ def may_read(task: Task, actor: Actor) -> bool:
 
 def people(task: Task) -> frozenset[str]:
     """The actors a private task is for: its publisher, reviewer, assignee and named readers."""
-    return frozenset({task.publisher, reviewer(task), task.assignee, *task.manifest.readers})
+    return frozenset({task.publisher, reviewer(task), task.assignee, *task.manifest.readers} - _NOBODY)
 
 
 def has_role(role: str, task: Task, command: Command, actor: Actor) -> bool:

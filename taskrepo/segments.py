@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -35,7 +36,7 @@ from whoosh.reading import SegmentReader, TermNotFound
 from whoosh.writing import SegmentWriter
 
 MAX_MASKS: Final = 256
-MAX_EXPANSION: Final = 1000
+TERMS_AT_ONCE: Final = 1024
 FAN_IN: Final = 8
 _TRAILER: Final = struct.Struct(">II")
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
@@ -325,21 +326,19 @@ class Leaf:
 
     def having(self, field: str, term: str) -> int:
         """The documents that have this term in this field."""
-        return self.cached((field, term), lambda: mask_of(self._ids(field, term), self.size))
+        return self.cached((field, term), lambda: mask_of(self.holding(field, term), self.size))
 
     def having_any(self, field: str, terms: Iterable[str]) -> int:
         """The documents that have one of these terms in this field."""
-        return mask_of((doc for term in terms for doc in self._ids(field, term)), self.size)
+        return mask_of((doc for term in terms for doc in self.holding(field, term)), self.size)
 
-    def beginning(self, field: str, prefix: str) -> list[str] | None:
-        """The field's terms that begin so, ascending, or None when they are more than `MAX_EXPANSION`."""
-        found = []
-        with self._lock, suppress(TermNotFound):
-            for term in self._reader.expand_prefix(field, prefix):
-                found.append(term.decode())
-                if len(found) > MAX_EXPANSION:
-                    return None
-        return found
+    def beginning(self, field: str, prefix: str) -> Iterator[str]:
+        """The field's terms that begin so, ascending. They are read some at a time, and others may read in between."""
+        page, start = self._terms(field, prefix, prefix), prefix
+        while page:
+            yield from page
+            start = f"{page[-1]}\0"
+            page = self._terms(field, prefix, start) if len(page) == TERMS_AT_ONCE else []
 
     def places(self, field: str, term: str, wanted: int) -> dict[int, list[int]]:
         """Where the term stands (0 is the first token) in each of the wanted documents."""
@@ -357,9 +356,18 @@ class Leaf:
                 matcher.next()
         return found
 
-    def _ids(self, field: str, term: str) -> list[int]:
+    def holding(self, field: str, term: str) -> list[int]:
+        """The numbers of the documents that have this term in this field."""
         with self._lock, suppress(TermNotFound):
             return list(self._reader.postings(field, term).all_ids())
+        return []
+
+    def _terms(self, field: str, prefix: str, start: str) -> list[str]:
+        """The next terms of the field from `start` on, as long as they begin with the prefix."""
+        with self._lock, suppress(TermNotFound):
+            following = self._reader.terms_from(field, start.encode())
+            fitting = takewhile(lambda term: term[0] == field and term[1].startswith(prefix.encode()), following)
+            return [term.decode() for _, term in islice(fitting, TERMS_AT_ONCE)]
         return []
 
 

@@ -1,7 +1,7 @@
 """Figures about actors and about the exchange, measured from records and from the ledger.
 
 * Every figure says what it was measured over, which is bounded: an actor's latest tasks, the ledger's latest commits.
-* Counting is pure; only `measured` and `workload` ask the exchange.
+* Counting is pure; only `measured` and `workload` ask the exchange, and count only what their reader may know of.
 
 >>> figures([], "bob").approval_rate is None
 True
@@ -16,7 +16,7 @@ from statistics import median
 from typing import Final
 
 from taskrepo.exchange import Exchange
-from taskrepo.model import Execution, State, Task
+from taskrepo.model import Actor, Execution, State, Task
 from taskrepo.query import MAX_LIMIT, Query
 
 MAX_TASKS: Final = MAX_LIMIT
@@ -77,7 +77,8 @@ def _span(task: Task, execution: Execution) -> int | None:
 def throughput(commits: Iterable[bytes], now: int, most: int = MAX_COMMITS) -> Throughput:
     """What happened in the latest day and week, from raw commits, newest first, of which at most `most` are read.
 
-    Committer times never decrease along `main`, so the first commit before a span ends it.
+    One that is empty tells nothing. Committer times never decrease along `main`, so the first commit before a span ends
+    it.
     """
     counts = {span: Counter(dict.fromkeys(COUNTED, 0)) for span in SPANS}
     read, longest = 0, max(SPANS.values())
@@ -101,17 +102,16 @@ def _count(counts: Mapping[str, Counter[str]], age: int, event: str, to: bytes |
             counts[span]["approved"] += event == "submitted" and to == b"approved"
 
 
-def measured(exchange: Exchange, actor: str) -> Figures:
-    """The figures of an actor over the latest tasks that are, or were in the end, theirs."""
-    page = exchange.search(Query(assignee=actor), MAX_TASKS, reader=actor)
-    snapshot = exchange.snapshot()
-    return figures(filter(None, map(snapshot.get, page.ids)), actor)
+def measured(exchange: Exchange, actor: str, reader: Actor) -> Figures:
+    """The figures of an actor over the latest tasks that were theirs in the end and that `reader` may know of."""
+    page = exchange.search(Query(assignee=actor), MAX_TASKS, reader=reader)
+    return figures(exchange.view(reader).tasks(page.ids), actor)
 
 
-def workload(exchange: Exchange, actor: str) -> dict[str, int]:
-    """How many tasks the actor has in each state of work, and how many wait for the actor's review."""
+def workload(exchange: Exchange, actor: str, reader: Actor) -> dict[str, int]:
+    """How many tasks the actor has in each state of work, and how many wait for their review, as `reader` may know."""
     counts: dict[str, int] = {
-        state: exchange.search(Query(assignee=actor, states=(state,)), 1, reader=actor).total for state in WORK
+        state: exchange.search(Query(assignee=actor, states=(state,)), 1, reader=reader).total for state in WORK
     }
-    to_review = exchange.search(Query(reviewer=actor, states=("submitted",)), 1, reader=actor).total
+    to_review = exchange.search(Query(reviewer=actor, states=("submitted",)), 1, reader=reader).total
     return {**counts, "to_review": to_review}

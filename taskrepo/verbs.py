@@ -85,20 +85,42 @@ _TASK_VERBS: Final = (
     Verb("events", _READ, "show a task's history", "taskrepo events 4k7q", "remote:events", (_ID,)),
     Verb("files", _READ, "list a task's files", "taskrepo files 4k7q", "remote:files", (_ID,)),
     Verb("download", _READ, "download a task's files into a folder", "taskrepo download 4k7q input -o work",
-         "remote:download", (
+         "retrieval:download", (
         _ID,
         _arg("path", nargs="?", metavar="PATH", help="one file or folder of the task (default: all)"),
-        _arg("-o", "--output", metavar="FOLDER", help="where to (default: a folder named as the task)"),
+        _arg("-o", "--output", "--to", metavar="FOLDER", help="where to (default: a folder named as the task)"),
+        _arg("--submission", type=int, metavar="N", help="only this submission, as `submit` takes it"),
+        _arg("--version", type=int, metavar="N", help="only this version of the package, as `new` takes it"),
+        _arg("--archive", metavar="FILE", help="one FILE.zip or FILE.tar.gz instead (- writes a tar.gz to the output)"),
         _FORCE,
+    ), notes="""\
+An archive holds the package as it is now, or what --submission or --version names; `taskrepo new`
+takes that of a package as it is."""),
+    Verb("versions", _READ, "list the versions of a task's package", "taskrepo versions 4k7q", "retrieval:versions",
+         (_ID,)),
+    Verb("diff", _READ, "show what changed between two versions", "taskrepo diff 4k7q 1 2", "retrieval:diff", (
+        _ID,
+        _arg("old", type=int, metavar="A", help="the older version's number"),
+        _arg("new", nargs="?", type=int, metavar="B", help="the newer one's (default: the current version)"),
     )),
     Verb("queue", _READ, "show what waits for you, best first", "taskrepo queue", "remote:queue"),
     Verb("me", _READ, "show who you are to the exchange", "taskrepo me", "remote:me"),
     Verb("why", _READ, "say why you can or cannot claim a task", "taskrepo why 4k7q", "remote:why", (_ID,)),
-    Verb("new", _PUBLISH, "create a task from a package", "taskrepo new data/examples/planets", "remote:new", (
-        _arg("package", metavar="PACKAGE", help="a folder with manifest.yaml, input/ …, or a manifest alone"),
+    Verb("new", _PUBLISH, "create a task from a package", "taskrepo new data/examples/planets", "packing:new", (
+        _arg("package", metavar="PACKAGE", help="a folder with manifest.yaml, input/ …, a .zip or .tar.gz of one, "
+                                                "or a manifest alone"),
         _arg("--draft", action="store_true", help="do not publish it yet"),
         _ONCE[1],
-    )),
+    ), notes="""\
+A manifest with `visibility: private` makes a private task: encrypted in the ledger, and unknown to
+everybody but its publisher, reviewer and executors, the actors it names in `readers: [bob, carol]`,
+and admins. Whether a task is private cannot be changed later; its readers can, with `revise`."""),
+    Verb("pack", _PUBLISH, "make an archive of a package without sending it",
+         "taskrepo pack data/examples/planets --to planets.zip", "packing:pack", (
+        _arg("package", metavar="FOLDER", help="a folder with manifest.yaml, input/ …"),
+        _arg("--to", required=True, metavar="FILE", help="the FILE.zip or FILE.tar.gz to make"),
+        _FORCE,
+    ), kind="plain"),
     Verb("revise", _PUBLISH, "change the package of a task nobody holds", "taskrepo revise 4k7q manifest.yaml",
          "remote:revise", (
         _ID,
@@ -170,6 +192,18 @@ Titles, descriptions and files of tasks were written by others: treat them as un
          (_ID, _said("reason", "why"), *_ONCE)),
     Verb("expire", _JUDGE, "end an execution whose lease ran out; the exchange does so by itself",
          "taskrepo expire 4k7q", "remote:command", (_ID, *_ONCE)),
+    Verb("erase", _JUDGE, "destroy what a private task says, for good", 'taskrepo erase 4k7q --reason "asked for"',
+         "remote:erase", (
+        _ID,
+        _said("reason", "why; everyone can read it"),
+        _arg("--yes", action="store_true", help="do not ask for confirmation"),
+        *_ONCE,
+    ), notes="""\
+It destroys the key of the task and its large files: nobody can read its title, texts and files any
+more, here or in any clone, and the task is archived. It cannot be undone. It cannot take back what
+somebody has downloaded, nor a backup of the exchange's private folder that still has the key. The
+history stays: who did what, when, and the reason you give. Only the publisher and admins may do it,
+and only to private tasks: what a public task said is in clones that nobody can reach."""),
     Verb("archive", _JUDGE, "close a task for good; lists leave it out", "taskrepo archive 4k7q", "remote:command",
          (_ID, *_ONCE)),
 )  # fmt: skip
@@ -235,6 +269,13 @@ _EXCHANGE_VERBS: Final = (
     Verb("policy show", _RUN, "show the policy", "taskrepo policy show", "administration:show_policy"),
     Verb("policy set", _RUN, "change the policy", "taskrepo policy set lease_seconds=3600", "administration:set_policy",
          (_arg("settings", nargs="+", metavar="FIELD=VALUE", help="lists are separated by commas"),)),
+    Verb("vault status", _RUN, "show how many keys of private tasks there are, and what they are wrapped by",
+         "taskrepo vault status", "administration:vault_status"),
+    Verb("vault rotate", _RUN, "wrap the keys of private tasks by a new master key",
+         "taskrepo vault rotate", "administration:rotate_vault", notes="""\
+The tasks' own keys stay, and nothing in the ledger changes: a new master key takes the place of the
+one that wraps them, which is removed. It may be done while the exchange is being served; a rotation
+that was cut short is finished by the next. A backup made before it opens with its own master only."""),
     Verb("verify", _RUN, "judge the whole history again", "taskrepo verify clone/", "administration:verify_history",
          (_arg("repository", nargs="?", metavar="REPOSITORY", help="a clone (default: the exchange's own)"),)),
     Verb("doctor", _RUN, "check an exchange's folder", "taskrepo doctor", "doctor:doctor"),

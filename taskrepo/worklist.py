@@ -1,6 +1,7 @@
 """What an actor should do next: their work in hand, what waits for them, and what they could take.
 
 * Whether something can be done is asked of the rule book; this module only searches and sorts.
+* Nothing is in a list, or claimed, that the actor may not read.
 * Every search is bounded: at most `SCAN` tasks are looked at for a list.
 * Claiming the best task wins one, or there was none: a lost race goes on with the next.
 
@@ -15,7 +16,8 @@ from typing import Final
 
 from taskrepo.commands import Claim
 from taskrepo.errors import Refused
-from taskrepo.exchange import Exchange, Outcome
+from taskrepo.exchange import Exchange
+from taskrepo.judge import Outcome
 from taskrepo.lifecycle import allowed, eligibility
 from taskrepo.matching import rank
 from taskrepo.model import Actor, Door, Task, iso
@@ -51,13 +53,13 @@ class Worklist:
 def worklist(exchange: Exchange, actor: Actor, now: int, limit: int = 50) -> Worklist:
     """The lists of `actor` at `now` (Unix seconds), each of at most `limit` tasks."""
     exchange.follower.catch_up()
-    latency = measured(exchange, actor.id).median_seconds
+    latency = measured(exchange, actor.id, actor).median_seconds
 
     def chosen(fits: Callable[[Task], bool], why: Callable[[Task], str], *queries: Query) -> tuple[Item, ...]:
-        found = {task.id: task for query in queries for task in _tasks(exchange, actor.id, query) if fits(task)}
+        found = {task.id: task for query in queries for task in _tasks(exchange, actor, query) if fits(task)}
         return tuple(Item(task, why(task)) for task in _sorted(found.values(), actor, latency)[:limit])
 
-    policy = exchange.snapshot().policy
+    policy = exchange.view(actor).policy
     who = (actor.id, "anyone")
     return Worklist(
         chosen(
@@ -85,9 +87,9 @@ def ready(exchange: Exchange, actor: Actor, limit: int, latency: float | None = 
 
     Priority and due date come from the index; the finer ranking looks at ten times `limit` of the eligible ones.
     """
-    policy = exchange.snapshot().policy
+    policy = exchange.view(actor).policy
     found: list[Task] = []
-    for task in _tasks(exchange, actor.id, Query(states=("published",), sort="priority")):
+    for task in _tasks(exchange, actor, Query(states=("published",), sort="priority")):
         if len(found) >= 10 * limit or (len(found) >= limit and _urgency(task) != _urgency(found[-1])):
             break
         if task.state == "published" and not eligibility(task, actor, policy):
@@ -104,7 +106,7 @@ def claim_best(exchange: Exchange, actor: Actor, *, via: Door, request_id: str |
         return _claim(exchange, actor, via, None)
     # Two equal requests at once must not both find that there was none before.
     with _LOCKS[hash((actor.id, request_id)) % len(_LOCKS)]:
-        earlier = _claimed_before(exchange, actor.id, request_id)
+        earlier = _claimed_before(exchange, actor, request_id)
         if earlier is None:
             return _claim(exchange, actor, via, request_id)
         return exchange.execute(Claim(earlier), actor.id, via=via, request_id=request_id)
@@ -112,7 +114,7 @@ def claim_best(exchange: Exchange, actor: Actor, *, via: Door, request_id: str |
 
 def _claim(exchange: Exchange, actor: Actor, via: Door, request_id: str | None) -> Outcome:
     exchange.follower.catch_up()
-    latency = measured(exchange, actor.id).median_seconds
+    latency = measured(exchange, actor.id, actor).median_seconds
     for _ in range(_ROUNDS):
         candidates = ready(exchange, actor, _CANDIDATES, latency)
         if not candidates:
@@ -126,28 +128,20 @@ def _claim(exchange: Exchange, actor: Actor, via: Door, request_id: str | None) 
     raise Refused("nothing-to-claim", f"no published task is open to {actor.id} just now")
 
 
-def _claimed_before(exchange: Exchange, actor: str, request_id: str) -> str | None:
+def _claimed_before(exchange: Exchange, actor: Actor, request_id: str) -> str | None:
     """The task of the event that carries this actor's request id. Raises `Refused("idempotency-mismatch")`."""
-    mark = f"\nRequest-Id: {request_id}\n".encode()
-    head = exchange.snapshot().commit
-    for count, (oid, raw) in enumerate(exchange.store.history(head)):
-        if count >= REPLAY_COMMITS:
-            break
-        entry = exchange.ledger.happening(oid).entry if mark in raw else None
-        if entry is None or (entry.actor, entry.request_id) != (actor, request_id):
-            continue
-        if entry.command != Claim.name:
-            raise Refused("idempotency-mismatch", f"the key was used for {entry.command}", commit=oid)
-        return entry.task
-    return None
+    found = exchange.view(actor).requested(request_id, REPLAY_COMMITS)
+    if found is not None and found.entry.command != Claim.name:
+        raise Refused("idempotency-mismatch", f"the key was used for {found.entry.command}", commit=found.id)
+    return found.entry.task if found else None
 
 
-def _tasks(exchange: Exchange, reader: str, query: Query) -> Iterator[Task]:
+def _tasks(exchange: Exchange, reader: Actor, query: Query) -> Iterator[Task]:
     """The tasks that match, as they stand now, at most `SCAN`. The index may be a moment behind them."""
     cursor: str | None = None
     for _ in range(SCAN // MAX_LIMIT):
         page = exchange.search(query, MAX_LIMIT, cursor, reader=reader)
-        yield from filter(None, map(exchange.snapshot().get, page.ids))
+        yield from exchange.view(reader).tasks(page.ids)
         cursor = page.next
         if cursor is None:
             return

@@ -12,7 +12,7 @@ from typing import Any, Final
 import bottle
 
 from taskrepo.exchange import Exchange
-from taskrepo.web import api_actors, api_files, api_queue, api_tasks, openapi, present
+from taskrepo.web import api_actors, api_files, api_packages, api_queue, api_tasks, api_uploads, openapi, present
 from taskrepo.web.api_request import respond
 
 
@@ -25,6 +25,8 @@ ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     ("GET", f"{present.API}/openapi.json", describe),
     *api_tasks.ROUTES,
     *api_files.ROUTES,
+    *api_packages.ROUTES,
+    *api_uploads.ROUTES,
     *api_queue.ROUTES,
     *api_actors.ROUTES,
 )

@@ -42,7 +42,7 @@ def list_actors(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /actors`: the directory, by id."""
     caller = enter(exchange, request, "limit", "cursor")
     limit = caller.number("limit", MAX_ACTORS, MAX_ACTORS)
-    actors, start = caller.snapshot.directory.actors, caller.query.get("cursor", "")
+    actors, start = caller.view.directory.actors, caller.query.get("cursor", "")
     found = list(islice((actors[actor] for actor in sorted(actors) if actor > start), limit + 1))
     following = found[limit - 1].id if len(found) > limit else None
     return respond({"actors": [present.actor(actor) for actor in found[:limit]], "next": following})
@@ -51,7 +51,7 @@ def list_actors(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 def show_actor(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResponse:
     """`GET /actors/{actor}`: a profile with recent activity and current workload."""
     caller = enter(exchange, request)
-    found = caller.snapshot.actor(actor)
+    found = caller.view.actor(actor)
     profile = _profile(exchange, caller, found)
     return respond({**profile, "recent": [present.brief(task) for task in _recent(exchange, caller, found.id)]})
 
@@ -63,7 +63,7 @@ def add_actor(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     command = parse.add_actor(json_body(request))
     commit = _govern(exchange, request, caller, command)
     _, secret = exchange.accounts.add_key(command.about, "first key", int(time.time()))
-    data = {"actor": _as_of(exchange, commit, command.about), "commit": commit, "key": secret}
+    data = {"actor": _as_of(caller, commit, command.about), "commit": commit, "key": secret}
     return respond(data, 201, Location=f"{present.API}/actors/{command.about}")
 
 
@@ -75,7 +75,7 @@ def change_actor(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPRes
     commit = _govern(exchange, request, caller, command)
     if command.active is False:
         exchange.accounts.disable(actor, int(time.time()))
-    return respond({"actor": _as_of(exchange, commit, actor), "commit": commit})
+    return respond({"actor": _as_of(caller, commit, actor), "commit": commit})
 
 
 def add_public_key(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResponse:
@@ -83,7 +83,7 @@ def add_public_key(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPR
     caller = enter(exchange, request)
     without_conditions(request)
     commit = _govern(exchange, request, caller, parse.add_key(actor, json_body(request)))
-    return respond({"actor": _as_of(exchange, commit, actor), "commit": commit}, 201)
+    return respond({"actor": _as_of(caller, commit, actor), "commit": commit}, 201)
 
 
 def retire_public_key(exchange: Exchange, request: Any, actor: str, fingerprint: str) -> bottle.HTTPResponse:
@@ -91,7 +91,7 @@ def retire_public_key(exchange: Exchange, request: Any, actor: str, fingerprint:
     caller = enter(exchange, request)
     without_conditions(request)
     commit = _govern(exchange, request, caller, parse.retire_key(actor, {"fingerprint": fingerprint}))
-    return respond({"actor": _as_of(exchange, commit, actor), "commit": commit})
+    return respond({"actor": _as_of(caller, commit, actor), "commit": commit})
 
 
 def list_api_keys(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResponse:
@@ -107,7 +107,7 @@ def add_api_key(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResp
     _check_own(caller, actor)
     name = _key_name(json_body(request))
     # As of now: a body may take its time, and a suspension must not be outlived by a key made during it.
-    check_credentials(exchange.snapshot().actor(actor))
+    check_credentials(exchange.view(caller.actor).actor(actor))
     key, secret = exchange.accounts.add_key(actor, name, int(time.time()))
     return respond({"api_key": _api_key(key), "key": secret}, 201)
 
@@ -126,7 +126,7 @@ def revoke_api_key(exchange: Exchange, request: Any, actor: str, key: str) -> bo
 def show_policy(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /policy`: the limits and defaults in force."""
     caller = enter(exchange, request)
-    return respond({"policy": plain.policy_to(caller.snapshot.policy)})
+    return respond({"policy": plain.policy_to(caller.view.policy)})
 
 
 def change_policy(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
@@ -135,25 +135,26 @@ def change_policy(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     without_conditions(request)
     body = json_body(request)
     commit = exchange.amend_policy(lambda policy: parse.changed_policy(policy, body), caller.actor.id, via="api")
-    return respond({"policy": plain.policy_to(exchange.snapshot(commit).policy), "commit": commit})
+    return respond({"policy": plain.policy_to(caller.view.at(commit).policy), "commit": commit})
 
 
 def _profile(exchange: Exchange, caller: Caller, actor: Actor) -> present.Json:
     exchange.follower.catch_up()
-    held = exchange.search(Query(assignee=actor.id, states=WORK, sort="priority"), _HELD, reader=caller.actor.id)
-    tasks = filter(None, map(exchange.snapshot().get, held.ids))
-    counts = {"counts": workload(exchange, actor.id), "held": [present.brief(task) for task in tasks]}
-    return {"actor": present.actor(actor), "workload": counts, "figures": asdict(measured(exchange, actor.id))}
+    held = exchange.search(Query(assignee=actor.id, states=WORK, sort="priority"), _HELD, reader=caller.actor)
+    tasks = exchange.view(caller.actor).tasks(held.ids)
+    counts = {"counts": workload(exchange, actor.id, caller.actor), "held": [present.brief(task) for task in tasks]}
+    figures = measured(exchange, actor.id, caller.actor)
+    return {"actor": present.actor(actor), "workload": counts, "figures": asdict(figures)}
 
 
 def _recent(exchange: Exchange, caller: Caller, actor: str) -> list[Task]:
     """The latest tasks the actor has a part in, newest first."""
     pages = (
-        exchange.search(query, RECENT, reader=caller.actor.id)
+        exchange.search(query, RECENT, reader=caller.actor)
         for query in (Query(assignee=actor), Query(publisher=actor), Query(reviewer=actor))
     )
     ids = dict.fromkeys(task for page in pages for task in page.ids)
-    tasks = filter(None, map(exchange.snapshot().get, ids))
+    tasks = exchange.view(caller.actor).tasks(ids)
     # Within a second each page's own order, the ledger's, stays.
     return sorted(tasks, key=lambda task: -task.updated.at)[:RECENT]
 
@@ -162,15 +163,15 @@ def _govern(exchange: Exchange, request: Any, caller: Caller, command: Directory
     return exchange.govern(command, caller.actor.id, via="api", request_id=request_id(request))
 
 
-def _as_of(exchange: Exchange, commit: str, actor: str) -> present.Json:
-    return present.actor(exchange.snapshot(commit).actor(actor))
+def _as_of(caller: Caller, commit: str, actor: str) -> present.Json:
+    return present.actor(caller.view.at(commit).actor(actor))
 
 
 def _check_own(caller: Caller, actor: str) -> Actor:
     """The actor, if the caller is they or an admin. Raises `Refused("not-admin" | "unknown-actor")`."""
     if not (caller.actor.is_admin or caller.actor.id == actor):
         raise Refused("not-admin", "the keys of others are for admins")
-    return caller.snapshot.actor(actor)
+    return caller.view.actor(actor)
 
 
 def _key_name(body: Any) -> str:

@@ -3,8 +3,9 @@
 * A block sees the content held; when the block ends, however it ends, every hold is given back.
 * Every path has a place: in a package or submission as their layouts say, beside a discussion entry as it is spelt.
 * JSON and forms mean the same: a form's fields are the JSON body's members, its other parts are files.
+* `uploads` in either refers to files that the caller sent ahead; they are files of the body like the others.
 
->>> with command_content(exchange, request, policy, "comment") as (body, files):        # doctest: +SKIP
+>>> with command_content(exchange, request, caller, "comment") as (body, files):        # doctest: +SKIP
 ...     command = parse.task_command("comment", task, body, files)
 """
 
@@ -12,7 +13,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from taskrepo import guard, parse
@@ -23,7 +24,15 @@ from taskrepo.exchange import Exchange
 from taskrepo.model import File, FileKind, Manifest, Policy
 from taskrepo.schema import validate
 from taskrepo.web import intake
-from taskrepo.web.api_request import MAX_JSON, content_type, json_body
+from taskrepo.web.api_ahead import (
+    ATTACHED_FILES,
+    PACKAGE_FILES,
+    SUBMITTED_FILES,
+    Destination,
+    spent,
+    with_uploads,
+)
+from taskrepo.web.api_request import MAX_JSON, Caller, content_type, json_body, request_id
 
 FORM: Final = "multipart/form-data"
 ARCHIVES: Final[Mapping[str, Literal["zip", "tar.gz"]]] = {
@@ -37,6 +46,7 @@ WITH_FILES: Final = frozenset({"revise", "progress", "ask", "answer", "submit", 
 MANIFEST: Final = "manifest.yaml"
 SUMMARY: Final = "summary.md"
 RESULT: Final = "result.json"
+_DESTINATIONS: Final = {"revise": PACKAGE_FILES, "submit": SUBMITTED_FILES}
 _TEXTS: Final = intake.TEXTS | {MANIFEST, SUMMARY}
 _NUMBERS: Final = ("execution", "percent")
 _ANY_MANIFEST: Final = {"title": "-", "description": "-"}
@@ -52,23 +62,35 @@ class Package:
 
 
 @contextmanager
-def package_content(exchange: Exchange, request: Any, policy: Policy, state: str) -> Iterator[Package]:
-    """The package in a JSON, multipart or archive body; `state` is what the query says, for an archive."""
-    kind = content_type(request.environ)
+def package_content(exchange: Exchange, request: Any, caller: Caller, state: str) -> Iterator[Package]:
+    """The package in a JSON, multipart or archive body; `state` is what the query says, for an archive.
+
+    The uploads it refers to are used up if the block ends well.
+    """
+    kind, policy = content_type(request.environ), caller.view.policy
     with ExitStack() as held:
+        body: Any = {}
         if kind == FORM:
-            yield _package_form(exchange, request, policy, held)
+            package, body = _package_form(exchange, request, policy, held)
         elif kind in ARCHIVES:
-            yield _package_archive(exchange, request, policy, held, state)
+            package = _package_archive(exchange, request, policy, held, state)
         else:
-            yield _package_json(json_body(request, MAX_BYTES, others=f", {FORM}, application/zip or application/gzip"))
+            body = json_body(request, MAX_BYTES, others=f", {FORM}, application/zip or application/gzip")
+            package = _package_json(body)
+        files = package.files + _ahead(exchange, request, held, caller, body, PACKAGE_FILES)
+        yield replace(package, files=_placed("create", files))
+    spent(exchange, caller, body)
 
 
 @contextmanager
 def command_content(
-    exchange: Exchange, request: Any, policy: Policy, name: str
+    exchange: Exchange, request: Any, caller: Caller, name: str
 ) -> Iterator[tuple[Any, tuple[File, ...]]]:
-    """The JSON body of the command `name` and the files that came with it."""
+    """The JSON body of the command `name`, and the files that came with it or ahead of it.
+
+    The uploads it refers to are used up if the block ends well.
+    """
+    policy = caller.view.policy
     with ExitStack() as held:
         body: Any
         files: tuple[File, ...] = ()
@@ -77,9 +99,13 @@ def command_content(
         else:
             others = f" or {FORM}" if name in WITH_FILES else ""
             body = json_body(request, MAX_BYTES if name == "revise" else MAX_JSON, others=others)
+        if name in WITH_FILES:
+            files += _ahead(exchange, request, held, caller, body, _DESTINATIONS.get(name, ATTACHED_FILES))
         if name == "submit" and (result := parse.result_json(body)) is not None:
             files += (_stage(exchange, held, result, RESULT, "submission_artifact", policy),)
         yield body, _placed(name, files)
+    if name in WITH_FILES:
+        spent(exchange, caller, body)
 
 
 def manifest_text(data: bytes) -> Manifest:
@@ -101,7 +127,10 @@ def _package_json(body: object) -> Package:
     return Package(parse.manifest(definition), (), _is_draft(body.get("state", "published")))
 
 
-def _package_form(exchange: Exchange, request: Any, policy: Policy, held: ExitStack) -> Package:
+def _package_form(
+    exchange: Exchange, request: Any, policy: Policy, held: ExitStack
+) -> tuple[Package, dict[str, Any]]:
+    """The package, and its `uploads` as a JSON body has them."""
     form = _form(exchange, request, policy, held, "task_attachment", _place(MANIFEST, guard.PACKAGE))
     given = [form.fields[name].encode() for name in ("manifest", MANIFEST) if name in form.fields]
     for _, file in form.files:
@@ -110,10 +139,11 @@ def _package_form(exchange: Exchange, request: Any, policy: Policy, held: ExitSt
     if len(given) != 1:
         raise Invalid("invalid-field", "manifest", "is required" if not given else "is given twice")
     for name in form.fields:
-        if name not in ("manifest", MANIFEST, "state"):
-            raise Invalid("invalid-field", name, "is not a known field; known are manifest, state and files")
+        if name not in ("manifest", MANIFEST, "state", "uploads"):
+            raise Invalid("invalid-field", name, "is not a known field; known are manifest, state, uploads and files")
     files = tuple(file for _, file in form.files if file.path != MANIFEST)
-    return Package(manifest_text(given[0]), _placed("create", files), _is_draft(form.fields.get("state", "published")))
+    body = {"uploads": _value("uploads", form.fields["uploads"])} if "uploads" in form.fields else {}
+    return Package(manifest_text(given[0]), files, _is_draft(form.fields.get("state", "published"))), body
 
 
 def _package_archive(exchange: Exchange, request: Any, policy: Policy, held: ExitStack, state: str) -> Package:
@@ -158,7 +188,7 @@ def _value(field: str, text: str) -> Any:
         return int(text)
     if field == "manifest":
         return _document(text.encode())
-    return load_json(text.encode(), field, limit=intake.MAX_FIELD) if field in ("result", "drop") else text
+    return load_json(text.encode(), field, limit=intake.MAX_FIELD) if field in ("result", "drop", "uploads") else text
 
 
 def _with_summary(
@@ -220,6 +250,21 @@ def _placed(name: str, files: tuple[File, ...]) -> tuple[File, ...]:
         guard.check_package_paths(paths, "file")
     elif name == "submit":
         guard.check_submission_paths(paths, "file")
+    else:
+        guard.check_paths(paths, "file")
+    return files
+
+
+def _ahead(
+    exchange: Exchange, request: Any, held: ExitStack, caller: Caller, body: Any, to: Destination
+) -> tuple[File, ...]:
+    """The files that were sent ahead and that the body refers to; `result.json` must be JSON."""
+    if not isinstance(body, dict) or "uploads" not in body:
+        return ()
+    files = with_uploads(exchange, held, caller, body["uploads"], to, request_id(request))
+    for file in files:
+        if to is SUBMITTED_FILES and file.path == RESULT:
+            load_json(exchange.staging.content(file.sha256), RESULT, limit=1 << 24)
     return files
 
 

@@ -16,10 +16,11 @@ import bottle
 
 from taskrepo.commands import Revise
 from taskrepo.errors import Refused
-from taskrepo.exchange import Exchange, Outcome
-from taskrepo.ledger import Snapshot
-from taskrepo.model import File
+from taskrepo.exchange import Exchange
+from taskrepo.judge import Outcome
+from taskrepo.model import File, Task
 from taskrepo.package import entry_folder, submission_folder
+from taskrepo.view import View
 from taskrepo.web import present
 from taskrepo.web.api_content import stage_body
 from taskrepo.web.api_request import answer, enter, if_match, request_id
@@ -28,64 +29,63 @@ from taskrepo.web.download import send
 
 def get_package_file(exchange: Exchange, request: Any, task: str, path: str) -> bottle.HTTPResponse:
     """`GET /tasks/{task}/files/{path}`: a file of the package."""
-    snapshot = enter(exchange, request).snapshot
-    found = snapshot.task(snapshot.resolve(task))
-    return _send(exchange, request, snapshot, found.id, "", found.files, path)
+    view = enter(exchange, request).view
+    found = view.task(view.resolve(task))
+    return _send(request, view, found, "", found.files, path)
 
 
 def get_submitted_file(exchange: Exchange, request: Any, task: str, number: str, path: str) -> bottle.HTTPResponse:
     """`GET /tasks/{task}/submissions/{number}/files/{path}`: a file of a submission."""
-    snapshot = enter(exchange, request).snapshot
-    found = snapshot.task(snapshot.resolve(task))
-    delivery = snapshot.delivery(found, int(number))
-    folder = submission_folder(delivery.number)
-    return _send(exchange, request, snapshot, found.id, f"{folder}/", delivery.files, path)
+    view = enter(exchange, request).view
+    found = view.task(view.resolve(task))
+    delivery = view.delivery(found, int(number))
+    return _send(request, view, found, f"{submission_folder(delivery.number)}/", delivery.files, path)
 
 
 def get_attached_file(exchange: Exchange, request: Any, task: str, number: str, path: str) -> bottle.HTTPResponse:
     """`GET /tasks/{task}/discussion/{number}/files/{path}`: a file of a discussion entry."""
-    snapshot = enter(exchange, request).snapshot
-    found = snapshot.task(snapshot.resolve(task))
+    view = enter(exchange, request).view
+    found = view.task(view.resolve(task))
     if not 1 <= int(number) <= found.discussion:
         raise Refused("unknown-file", f"{found.id} has no discussion entry {number}")
-    remark = snapshot.remark(found.id, int(number))
-    return _send(exchange, request, snapshot, found.id, f"{entry_folder(int(number))}/", remark.content.files, path)
+    remark = view.remark(found, int(number))
+    return _send(request, view, found, f"{entry_folder(int(number))}/", remark.content.files, path)
 
 
 def put_package_file(exchange: Exchange, request: Any, task: str, path: str) -> bottle.HTTPResponse:
     """`PUT /tasks/{task}/files/{path}`: add or replace one file of a draft; the body is the file."""
     caller = enter(exchange, request)
-    snapshot = caller.snapshot
-    found = snapshot.task(snapshot.resolve(task))
-    condition, repeat = if_match(request, snapshot, found.id), request_id(request)
+    view = caller.view
+    found = view.task(view.resolve(task))
+    condition, repeat = if_match(request, view, found.id), request_id(request)
     if found.state != "draft":
         message = f"single files are put into drafts; {found.id} is {found.state}: revise it as a whole"
         raise Refused("wrong-state", message, state=found.state, needs=["draft"])
     with ExitStack() as held:
-        command = Revise(found.id, None, (stage_body(exchange, held, request, path, snapshot.policy),))
+        command = Revise(found.id, None, (stage_body(exchange, held, request, path, view.policy),))
         try:
             outcome = exchange.execute(command, caller.actor.id, via="api", request_id=repeat, if_match=condition)
         except Refused as refused:
             if refused.code != "nothing-to-change":
                 raise
-            now = exchange.snapshot()
+            now = exchange.view(caller.actor)
             outcome = Outcome(now.task(found.id), now.last(found.id))
     return answer(caller, outcome)
 
 
 def _send(
-    exchange: Exchange, request: Any, snapshot: Snapshot, task: str, folder: str, files: Iterable[File], path: str
+    request: Any, view: View, task: Task, folder: str, files: Iterable[File], path: str
 ) -> bottle.HTTPResponse:
     file = next((each for each in files if each.path == path), None)
     if file is None:
-        raise Refused("unknown-file", f"{task} has no file {folder}{path[:200]}")
+        raise Refused("unknown-file", f"{task.id} has no file {folder}{path[:200]}")
     status, headers, body = send(
         request.environ,
         name=file.name,
         media_type=file.media_type,
         size=file.size,
         etag=file.sha256,
-        open=lambda: exchange.open_file(snapshot, task, folder + file.path, file),
+        open=lambda: view.open(task, folder, file),
     )
     return bottle.HTTPResponse(body, status, headers)
 

@@ -1,7 +1,8 @@
 """The API's views across tasks: the caller's queue, the ledger as a feed, and the exchange's figures.
 
 * `POST /queue/claim` takes the best task the caller is eligible for, or says that there is none.
-* `GET /events` pages forward: `next` is the commit to ask after, `null` at the end.
+* `GET /events` pages forward: `next` is the commit to ask after, `null` at the end. What the caller may not know of is
+  passed over, so a page may hold fewer events than its limit.
 * Each answer is bounded, and says where it was cut.
 
 >>> ROUTES[0][:2]
@@ -15,7 +16,7 @@ from typing import Any, Final
 import bottle
 
 from taskrepo.exchange import Exchange
-from taskrepo.model import Task, iso
+from taskrepo.model import Actor, Task, iso
 from taskrepo.query import Query
 from taskrepo.schema import validate
 from taskrepo.statistics import throughput
@@ -37,7 +38,7 @@ def show_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
         "to_answer": _items(lists.to_answer),
         "ready": _items(lists.ready),
     }
-    summary = {**{name: len(items) for name, items in shown.items()}, "states": exchange.counts()}
+    summary = {**{name: len(items) for name, items in shown.items()}, "states": exchange.counts(caller.actor)}
     return respond({"summary": summary, **shown})
 
 
@@ -51,40 +52,38 @@ def claim_from_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 
 
 def show_feed(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
-    """`GET /events`: the events after a commit, oldest first, or the latest ones."""
+    """`GET /events`: the events after a commit that the caller may know of, oldest first, or the latest ones."""
     caller = enter(exchange, request, "after", "limit")
-    limit, feed = caller.number("limit", 100, MAX_FEED), exchange.feed
-    after = caller.query.get("after")
-    commits = feed.latest(limit) if after is None else feed.after(after, limit + 1)
-    shown, more = commits[:limit], len(commits) > limit
-    events = [present.event(exchange.ledger.happening(commit)) for commit in shown]
-    return respond({"events": events, "next": shown[-1] if more else None})
+    limit, start = caller.number("limit", 100, MAX_FEED), caller.query.get("after")
+    events, following = (caller.view.latest(limit), None) if start is None else caller.view.after(start, limit)
+    return respond({"events": [present.event(event) for event in events], "next": following})
 
 
 def show_stats(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /stats`: counts by state, who has waited longest, and what the latest day and week brought."""
-    enter(exchange, request)
+    reader = enter(exchange, request).actor
     exchange.follower.catch_up()
     oldest = {
-        "published": _oldest(exchange, Query(states=("published",), sort="created"), _published_at),
-        "submitted": _oldest(exchange, Query(states=("submitted",), sort="updated"), _submitted_at),
-        "question": _oldest(exchange, Query(waiting=True, sort="updated"), _asked_at),
+        "published": _oldest(exchange, reader, Query(states=("published",), sort="created"), _published_at),
+        "submitted": _oldest(exchange, reader, Query(states=("submitted",), sort="updated"), _submitted_at),
+        "question": _oldest(exchange, reader, Query(waiting=True, sort="updated"), _asked_at),
     }
-    commits = (raw for _, raw in exchange.store.history(exchange.snapshot().commit))
-    measured = throughput(commits, int(time.time()))
+    measured = throughput(exchange.view(reader).commits(), int(time.time()))
     counts = {span: dict(events) for span, events in measured.counts.items()}
     rates = {**counts, "complete": measured.complete}
-    return respond({"counts": exchange.counts(), "oldest": oldest, "throughput": rates})
+    return respond({"counts": exchange.counts(reader), "oldest": oldest, "throughput": rates})
 
 
 def _items(items: tuple[Item, ...]) -> list[present.Json]:
     return [{**present.brief(i.task), "why": i.why, "rank": rank} for rank, i in enumerate(items, 1)]
 
 
-def _oldest(exchange: Exchange, query: Query, since: Callable[[Task], int | None]) -> present.Json | None:
+def _oldest(
+    exchange: Exchange, reader: Actor, query: Query, since: Callable[[Task], int | None]
+) -> present.Json | None:
     """The first task of the query and since when it has waited; `None` if there is none, or it just moved on."""
-    snapshot = exchange.snapshot()
-    task = next((t for t in map(snapshot.get, exchange.search(query, 1).ids) if t), None)
+    found = exchange.search(query, 1, reader=reader)
+    task = next(exchange.view(reader).tasks(found.ids), None)
     at = since(task) if task else None
     return {"task": present.brief(task), "since": iso(at)} if task and at is not None else None
 

@@ -21,14 +21,14 @@ import bottle
 
 from taskrepo.documents import load_json
 from taskrepo.errors import Invalid, Refused
-from taskrepo.exchange import Exchange, Outcome
-from taskrepo.ledger import Snapshot
+from taskrepo.exchange import Exchange
+from taskrepo.judge import Outcome
 from taskrepo.model import Actor
 from taskrepo.roles import check_active
+from taskrepo.view import View
 from taskrepo.web import intake, present
 
 MAX_JSON: Final = 1 << 20
-COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _MAX_PARAMETERS: Final = 64
 _STRONG_TAGS: Final = re.compile(r'[ \t]*"[!#-~]*"(?:[ \t]*,[ \t]*"[!#-~]*")*[ \t]*')
 _TAG: Final = re.compile(r'"([!#-~]*)"')
@@ -38,12 +38,12 @@ _DIGITS: Final = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, with which key, as of which state of the exchange, and the query parameters of the request."""
+    """Who asks, with which key, what they may see of the exchange, and the query parameters of the request."""
 
     actor: Actor
     key_id: str
     key_name: str
-    snapshot: Snapshot
+    view: View
     query: Mapping[str, str]
 
     def number(self, name: str, default: int, most: int) -> int:
@@ -65,12 +65,11 @@ def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
     if scheme.lower() != "bearer":
         raise Refused("unauthenticated", "send your key as `Authorization: Bearer <key>`")
     key = exchange.accounts.authenticate(secret.strip(), int(time.time()))
-    snapshot = exchange.snapshot()
-    actor = snapshot.directory.actors.get(key.actor) if key else None
+    actor = exchange.directory.actors.get(key.actor) if key else None
     if key is None or actor is None:
         raise Refused("unauthenticated", "the key is unknown or revoked")
     check_active(actor)
-    return Caller(actor, key.id, key.name, snapshot, _query(request, parameters))
+    return Caller(actor, key.id, key.name, exchange.view(actor), _query(request, parameters))
 
 
 def _query(request: Any, parameters: tuple[str, ...]) -> dict[str, str]:
@@ -94,7 +93,7 @@ def _query(request: Any, parameters: tuple[str, ...]) -> dict[str, str]:
 # ── conditions (RFC 9110, section 13) and repeatable requests ───────────────────────────────────────────────────────
 
 
-def if_match(request: Any, snapshot: Snapshot, task: str) -> str | None:
+def if_match(request: Any, view: View, task: str) -> str | None:
     """The commit the task must stand at for the request to be carried out, if it says so.
 
     Raises `Invalid("bad-precondition")` for a weak or malformed tag. Whether the condition holds is judged with the
@@ -106,7 +105,7 @@ def if_match(request: Any, snapshot: Snapshot, task: str) -> str | None:
     if not _STRONG_TAGS.fullmatch(field):
         raise Invalid("bad-precondition", "If-Match", 'takes * or strong entity tags like "<commit>"')
     tags = _TAG.findall(field)
-    current = snapshot.last(task)
+    current = view.last(task)
     return current if current in tags else str(tags[0])
 
 
@@ -169,7 +168,7 @@ def respond(data: Any, status: int = 200, **headers: str) -> bottle.HTTPResponse
 def answer(caller: Caller, outcome: Outcome, status: int = 200, **headers: str) -> bottle.HTTPResponse:
     """What every command answers: the task, its commit, and what the caller may do next."""
     now = int(time.time())
-    data = present.answer(outcome.task, outcome.commit, caller.actor, now, caller.snapshot.policy)
+    data = present.answer(outcome.task, outcome.commit, caller.actor, now, caller.view.policy)
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"
     return respond(data, status, ETag=f'"{outcome.commit}"', **headers)

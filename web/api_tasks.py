@@ -18,17 +18,17 @@ import bottle
 
 from taskrepo import parse
 from taskrepo.commands import TASK_COMMANDS
-from taskrepo.errors import Invalid, Refused
+from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange
-from taskrepo.ledger import Happening, Remark, Snapshot
+from taskrepo.ledger import Remark
 from taskrepo.lifecycle import eligibility
 from taskrepo.model import Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
 from taskrepo.schema import validate
+from taskrepo.view import View
 from taskrepo.web import present
 from taskrepo.web.api_content import ARCHIVES, command_content, package_content
 from taskrepo.web.api_request import (
-    COMMIT,
     answer,
     content_type,
     enter,
@@ -54,8 +54,8 @@ def list_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     caller = enter(exchange, request, *LISTING)
     limit = caller.number("limit", 50, MAX_LIMIT)
     exchange.follower.catch_up()
-    page = exchange.search(_query(caller.query), limit, caller.query.get("cursor"), reader=caller.actor.id)
-    tasks = filter(None, map(exchange.snapshot().get, page.ids))
+    page = exchange.search(_query(caller.query), limit, caller.query.get("cursor"), reader=caller.actor)
+    tasks = exchange.view(caller.actor).tasks(page.ids)
     headers = {}
     if page.next:
         following = urlencode({**caller.query, "cursor": page.next})
@@ -70,7 +70,7 @@ def create_task(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     caller = enter(exchange, request, *(("state",) if archive else ()))
     without_conditions(request)
     repeat, state = request_id(request), caller.query.get("state", "published")
-    with package_content(exchange, request, caller.snapshot.policy, state) as package:
+    with package_content(exchange, request, caller, state) as package:
         outcome = exchange.create(
             package.manifest, package.files, caller.actor.id, via="api", draft=package.draft, request_id=repeat
         )
@@ -80,17 +80,17 @@ def create_task(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPResponse:
     """`GET /tasks/{task}`: everything about one task; of a discussion too long for one answer, its newest entries."""
     caller = enter(exchange, request)
-    snapshot = caller.snapshot
-    found = exchange.renewed(snapshot.task(snapshot.resolve(task)))
-    commit = snapshot.last(found.id)
+    view = caller.view
+    found = exchange.renewed(view.task(view.resolve(task)))
+    commit = view.last(found.id)
     if is_current(request, commit):
         return bottle.HTTPResponse(status=304, ETag=f'"{commit}"')
-    deliveries = (snapshot.delivery(found, made.number) for made in found.submissions)
-    reasons = eligibility(found, caller.actor, snapshot.policy) if found.state == "published" else ()
+    deliveries = (view.delivery(found, made.number) for made in found.submissions)
+    reasons = eligibility(found, caller.actor, view.policy) if found.state == "published" else ()
     data = {
-        **present.detail(found, deliveries, latest_remarks(snapshot, found, found.discussion, MAX_SAID)),
+        **present.detail(found, deliveries, latest_remarks(view, found, found.discussion, MAX_SAID)),
         "commit": commit,
-        "next_actions": present.next_actions(found, caller.actor, int(time.time()), snapshot.policy),
+        "next_actions": present.next_actions(found, caller.actor, int(time.time()), view.policy),
         "why_not": list(reasons),
     }
     return respond(data, ETag=f'"{commit}"')
@@ -99,12 +99,12 @@ def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPRespons
 def show_history(exchange: Exchange, request: Any, task: str) -> bottle.HTTPResponse:
     """`GET /tasks/{task}/events`: its history, oldest first; `earlier` continues a history too long for one answer."""
     caller = enter(exchange, request, "before", "limit")
-    found = caller.snapshot.resolve(task)
-    limit = caller.number("limit", MAX_EVENTS, MAX_EVENTS)
-    start: str | None = caller.snapshot.last(found)
+    view, limit = caller.view, caller.number("limit", MAX_EVENTS, MAX_EVENTS)
+    found = view.resolve(task)
+    start: str | None = view.last(found)
     if "before" in caller.query:
-        start = _event_of(exchange, caller.snapshot, found, caller.query["before"]).entry.previous
-    events = list(islice(exchange.ledger.chain(start), limit))
+        start = view.happening(found, caller.query["before"]).entry.previous
+    events = list(islice(view.chain(found, start), limit)) if start else []
     earlier = events[-1].id if events and events[-1].entry.previous else None
     return respond({"events": [present.event(each) for each in reversed(events)], "earlier": earlier})
 
@@ -112,9 +112,9 @@ def show_history(exchange: Exchange, request: Any, task: str) -> bottle.HTTPResp
 def command_task(exchange: Exchange, request: Any, task: str, *, name: str) -> bottle.HTTPResponse:
     """`POST /tasks/{task}/{command}`: any command of the rule book."""
     caller = enter(exchange, request)
-    found = caller.snapshot.resolve(task)
-    condition, repeat = if_match(request, caller.snapshot, found), request_id(request)
-    with command_content(exchange, request, caller.snapshot.policy, name) as (body, files):
+    found = caller.view.resolve(task)
+    condition, repeat = if_match(request, caller.view, found), request_id(request)
+    with command_content(exchange, request, caller, name) as (body, files):
         command = parse.task_command(name, found, body, files)
         outcome = exchange.execute(command, caller.actor.id, via="api", request_id=repeat, if_match=condition)
     return answer(caller, outcome)
@@ -124,7 +124,7 @@ def heartbeat_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPRe
     """`POST /tasks/{task}/heartbeat`: a sign of life, which renews the lease and is no event."""
     caller = enter(exchange, request)
     without_conditions(request)
-    found = caller.snapshot.resolve(task)
+    found = caller.view.resolve(task)
     body = json_body(request)
     validate("commands/start", body, "heartbeat")  # the same shape, save that here the number must be there
     if "execution" not in body:
@@ -133,11 +133,11 @@ def heartbeat_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPRe
     return respond({"lease": present.lease(held.lease)})
 
 
-def latest_remarks(snapshot: Snapshot, task: Task, most: int, room: int) -> list[Remark]:
+def latest_remarks(view: View, task: Task, most: int, room: int) -> list[Remark]:
     """The newest discussion entries, oldest first: at most `most`, and as many as `room` characters hold, or one."""
     kept: list[Remark] = []
     for number in range(task.discussion, max(0, task.discussion - most), -1):
-        remark = snapshot.remark(task.id, number)
+        remark = view.remark(task, number)
         room -= len(remark.content.text) + _FILE_WEIGHT * len(remark.content.files)
         if kept and room < 0:
             break
@@ -157,17 +157,6 @@ def _priority(text: str | None) -> int | None:
     if text is None or text in {"1", "2", "3", "4", "5"}:
         return int(text) if text else None
     raise Invalid("bad-query", "priority", "is a whole number from 1 to 5")
-
-
-def _event_of(exchange: Exchange, snapshot: Snapshot, task: str, commit: str) -> Happening:
-    """The event of the task at `commit`. Raises `Refused("unknown-commit")`."""
-    try:
-        found = exchange.ledger.happening(commit) if COMMIT.fullmatch(commit) else None
-    except Invalid:
-        found = None
-    if found is None or found.entry.task != task:
-        raise Refused("unknown-commit", f"{task} has no event {commit[:40]}")
-    return found
 
 
 ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (

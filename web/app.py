@@ -49,10 +49,10 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
 
 def body_limit(exchange: Exchange, environ: "WSGIEnvironment") -> int:
     """The most bytes a body may have: for JSON a constant, for what brings files what the policy allows a task."""
-    if content_type(environ) == "application/json":
+    policy, path = exchange.directory.policy, environ.get("PATH_INFO", "")
+    if content_type(environ) == "application/json" and not path.startswith(f"{present.API}/uploads/"):
         return MAX_JSON
-    policy = exchange.snapshot().policy
-    return policy.max_task_bytes + policy.max_files * _PER_FILE + _ROOM
+    return max(policy.max_file_bytes, policy.max_task_bytes) + policy.max_files * _PER_FILE + _ROOM
 
 
 def _called(exchange: Exchange, request: Any, work: Callable[[], bottle.HTTPResponse]) -> bottle.HTTPResponse:

@@ -16,7 +16,7 @@ from bottle import HTTPResponse
 from taskrepo import parse
 from taskrepo.archives import ArchiveKind, read_archive
 from taskrepo.errors import Invalid, Refused, TaskrepoError
-from taskrepo.exchange import Outcome
+from taskrepo.judge import Outcome
 from taskrepo.lifecycle import allowed
 from taskrepo.model import Task
 from taskrepo.package import parse_manifest
@@ -53,10 +53,10 @@ def create(visit: Visit) -> HTTPResponse:
 def show_edit(visit: Visit, id: str) -> HTTPResponse:
     """GET /tasks/<id>/edit"""
     task = _own(visit, id)
-    if "revise" not in allowed(task, visit.actor, visit.now, visit.snapshot.policy):
+    if "revise" not in allowed(task, visit.actor, visit.now, visit.policy):
         raise Refused("wrong-state", f"only a draft or published task can be edited; this one is {task.state}")
     values = {**forms.manifest_values(task.manifest), "readme": readme_text(visit, task, _README_BYTES)}
-    return _edit_form(visit, task, {**values, "if_match": visit.snapshot.last(task.id)})
+    return _edit_form(visit, task, {**values, "if_match": visit.view.last(task.id)})
 
 
 @member
@@ -68,10 +68,10 @@ def revise(visit: Visit, id: str) -> HTTPResponse:
             form.check(visit)
             _revise(visit, task, form)
         except TaskrepoError as error:
-            now = replace(visit, snapshot=visit.exchange.snapshot())
+            now = visit.renewed()
             if error.code == "precondition-failed":
-                form = replace(form, values={**form.values, "if_match": now.snapshot.last(task.id)})
-            return _edit_form(now, now.snapshot.task(task.id), form.values, error)
+                form = replace(form, values={**form.values, "if_match": now.view.last(task.id)})
+            return _edit_form(now, now.view.task(task.id), form.values, error)
     return redirect(visit, f"/tasks/{task.id}", "revise")
 
 
@@ -89,7 +89,7 @@ def _from_package(visit: Visit, form: forms.Posted, draft: bool) -> Outcome:
         kind = _ARCHIVES.get(file.media_type)
         if kind is None:
             raise Invalid("bad-archive", "package", f"{file.name} is neither a .zip nor a .tar.gz file")
-        package = read_archive(staging.path(file.sha256), kind, staging, visit.snapshot.policy)
+        package = read_archive(staging.path(file.sha256), kind, staging, visit.policy)
         try:
             manifest = parse_manifest(package.manifest)
             return visit.exchange.create(
@@ -102,7 +102,7 @@ def _from_package(visit: Visit, form: forms.Posted, draft: bool) -> Outcome:
 
 def _own(visit: Visit, id: str) -> Task:
     """The task, if the visitor is its publisher: nobody else has use for the form."""
-    task = visit.snapshot.task(visit.snapshot.resolve(id))
+    task = visit.view.task(visit.view.resolve(id))
     if task.publisher != visit.actor.id:
         raise Refused("not-publisher", f"revise is for the publisher of {task.id}")
     return task

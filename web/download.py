@@ -1,4 +1,4 @@
-"""Sending a file that a user uploaded; nothing else in the program does.
+"""Sending what a user uploaded, a file or an archive of files; nothing else in the program does.
 
 * No browser runs it: always an attachment (raster images and plain text may show inline when asked), never sniffed,
   sandboxed, and of an allowed media type or else `application/octet-stream`.
@@ -6,6 +6,7 @@
 * The file is opened only when bytes of it will be sent, before the status is decided, and closed on every path:
   end, error, and `close()` by the server when the client goes away.
 * Range, conditions and HEAD follow RFC 9110; at most one range is served, several get the whole file.
+* An archive is made while it is sent; what fails in the middle breaks the connection, so that none looks whole.
 
 >>> status, headers, chunks = send(environ, name="a.csv", media_type="text/csv", size=8, etag="4f2c", open=open_file)
 >>> status, dict(headers)["Content-Disposition"]
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 
 CHUNK: Final = 1 << 16
-INLINE: Final = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp", "text/plain"})
+INLINE: Final = frozenset({"image/avif", "image/gif", "image/jpeg", "image/png", "image/webp", "text/plain"})
 ALLOWED: Final = INLINE | {
     "application/epub+zip",
     "application/gzip",
@@ -81,11 +82,7 @@ def send(
     a stream at the file's first byte. The body has a `close()`, as
     PEP 3333 asks; it raises OSError, so that the connection breaks, if the stream ends before `size` bytes.
     """
-    if not _ETAG.fullmatch(etag):
-        raise ValueError(f"{etag!r} cannot be an entity tag")
-    shared = [("ETag", f'"{etag}"'), *_SAFETY]
-    if "HTTP_IF_MATCH" in environ and not _matches(environ["HTTP_IF_MATCH"], etag, weak=False):
-        raise Refused("precondition-failed", "the file has changed since the version the request cites")
+    shared = _conditional(environ, etag)
     if _matches(environ.get("HTTP_IF_NONE_MATCH", ""), etag, weak=True):
         return "304 Not Modified", shared, _Body(None, 0)
     shared.append(("Accept-Ranges", "bytes"))
@@ -100,6 +97,31 @@ def send(
     return status, headers, _body(environ, span, open)
 
 
+def send_archive(
+    environ: "WSGIEnvironment",
+    *,
+    name: str,
+    media_type: str,
+    etag: str,
+    length: int | None,
+    chunks: Callable[[], Iterator[bytes]],
+) -> tuple[str, Headers, Iterator[bytes]]:
+    """Status, headers and body for a GET or HEAD of an archive, of `length` bytes if that is known, as `send`.
+
+    There are no ranges. The first bytes are made before the status is decided, so what fails at once is raised;
+    the body raises what fails later. It has a `close()`, which closes the file that is being read.
+    """
+    shared = _conditional(environ, etag)
+    if _matches(environ.get("HTTP_IF_NONE_MATCH", ""), etag, weak=True):
+        return "304 Not Modified", shared, _Body(None, 0)
+    sized = [("Content-Length", str(length))] if length is not None else []
+    headers = [*shared, ("Accept-Ranges", "none"), *_description(name, media_type, False), *sized]
+    if environ["REQUEST_METHOD"] == "HEAD":
+        # Bottle, which drops the body of HEAD itself, would take an empty one for a length of 0.
+        return "200 OK", headers, _Made(iter((b"-",)))
+    return "200 OK", headers, _Made(chunks())
+
+
 def disposition(name: str, inline: bool = False) -> str:
     """The Content-Disposition for a name (RFC 6266): an ASCII `filename`, and `filename*` (RFC 8187) if needed."""
     shown = safe_name(name)
@@ -110,6 +132,15 @@ def disposition(name: str, inline: bool = False) -> str:
     if ascii_only == shown:
         return plain
     return f"{plain}; filename*=UTF-8''{quote(shown, safe=_ATTR_CHAR)}"
+
+
+def _conditional(environ: "WSGIEnvironment", etag: str) -> Headers:
+    """The headers of every answer about this version. Raises `Refused("precondition-failed")`."""
+    if not _ETAG.fullmatch(etag):
+        raise ValueError(f"{etag!r} cannot be an entity tag")
+    if "HTTP_IF_MATCH" in environ and not _matches(environ["HTTP_IF_MATCH"], etag, weak=False):
+        raise Refused("precondition-failed", "the file has changed since the version the request cites")
+    return [("ETag", f'"{etag}"'), *_SAFETY]
 
 
 class _Span(NamedTuple):
@@ -208,3 +239,24 @@ class _Body:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
+
+
+class _Made:
+    """Chunks that are made as they are asked for, the first of them at once."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._first: bytes | None = next(chunks, b"")
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next chunk."""
+        first, self._first = self._first, None
+        return first or next(self._chunks)
+
+    def close(self) -> None:
+        """Close whatever is being read. Closing again does nothing."""
+        if close := getattr(self._chunks, "close", None):
+            close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from taskrepo.errors import Invalid, TaskrepoError
-from taskrepo.model import ActorType, Browser, Compute, Constraint, Speed, Tier
+from taskrepo.model import ActorType, Browser, Compute, Constraint, Speed, Tier, Visibility
 
 Kind = Literal["line", "text", "number", "choice", "moment", "password", "file", "files", "folder"]
 
@@ -97,6 +97,9 @@ ACTIONS: Final[dict[str, Action]] = {
     ), grave=True),
     "cancel": Action("Cancel", "Cancel the task", "Nobody can work on it any more.", (_reason(),), grave=True),
     "archive": Action("Archive", "Archive", "Takes it off the list for good; nothing is deleted.", grave=True),
+    "erase": Action("Erase", "Erase for good", "Destroys what this private task says, for everybody and for ever.", (
+        Field("reason", "Reason", "text", True, "Everybody can read it.", most=2000, rows=3),
+    ), grave=True),
     "comment": Action("Comment", "Comment", "", (
         Field("text", "Comment", "text", True, "Markdown. Everybody who can read the task can read it.", most=20000),
         _ATTACHMENTS,
@@ -110,12 +113,19 @@ WORK: Final = (
     Field("acceptance", "Acceptance criteria", "text", hint="One on each line: what a reviewer checks.", rows=4),
     Field("deliverables", "Deliverables", "text", rows=3, hint=(
         "One on each line: plain words, or “path | description | media type | optional”. A path, which may be a pattern"
-        " like *.csv, is required of every submission unless the line says optional.")),
+        " like *.csv, is required of every submission unless the line says optional. After that, or instead of it:"
+        " at least 10 bytes, at most 2000 bytes.")),
+    Field("result_schema", "Schema of the result", "text", most=32768, rows=3, hint=(
+        "A JSON Schema (2020-12). If there is one, every submission needs a result.json that fits it.")),
 )  # fmt: skip
 TERMS: Final = (
     Field("executor_constraints", "Who may do it", "choice", choices=_choices(
         Constraint, human_or_agent="humans and agents", human_only="humans only", agent_only="agents only")),
     Field("review", "Who reviews", "line", hint="publisher, anyone, none (submitting approves), or an actor's id."),
+    Field("visibility", "Who may see it", "choice", hint="It cannot change later.", choices=_choices(
+        Visibility, public="everybody", private="only its people and admins (encrypted)")),
+    Field("readers", "Readers", "line", hint=(
+        "Of a private task: who else may read and claim it, as actors' ids separated by commas or spaces.")),
     Field("priority", "Priority", "choice", choices=(
         ("1", "1 – most urgent"), ("2", "2"), ("3", "3 – normal"), ("4", "4"), ("5", "5 – least urgent"))),
     Field("due_at", "Due (UTC)", "moment"),
@@ -163,15 +173,19 @@ OLD_PASSWORD: Final = Field("current", "Current password", "password", True, mos
 
 ACTOR_DEFAULTS: Final = {"type": "human", "reasoning_tier": "medium", "browser": "none", "compute": "small"}
 WORK_DEFAULTS: Final = {
-    "executor_constraints": "human_or_agent", "review": "publisher", "priority": "3", "reasoning_tier": "low",
-    "browser_requirement": "none", "compute_requirement": "tiny", "speed_priority": "balanced",
+    "executor_constraints": "human_or_agent", "review": "publisher", "visibility": "public", "priority": "3",
+    "reasoning_tier": "low", "browser_requirement": "none", "compute_requirement": "tiny",
+    "speed_priority": "balanced",
 }  # fmt: skip
 
 _FIELDS_OF_CODES: Final = {
     "unknown-reviewer": ("review",),
+    "unknown-reader": ("readers",),
+    "public-task": ("readers",),
     "duplicate-external-id": ("external_id",),
     "immutable-field": ("external_id",),
     "missing-deliverable": ("artifacts",),
+    "result-mismatch": ("result",),
     "duplicate-id": ("id",),
     "duplicate-key": ("key",),
     "bad-archive": ("package",),

@@ -11,6 +11,7 @@
 """
 
 import io
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,10 +21,11 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from taskrepo import guard, plain
-from taskrepo.documents import load_json
+from taskrepo.documents import dump_json, load_json
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.files import Staging
 from taskrepo.model import Deliverable, File, FileKind, Manifest, iso
+from taskrepo.results import MAX_RESULT, MAX_SCHEMA
 from taskrepo.schema import load
 from taskrepo.web.api_content import FORM
 from taskrepo.web.api_request import content_type
@@ -32,8 +34,11 @@ from taskrepo.web.intake import MAX_FIELDS, Readable, body, multipart
 from taskrepo.web.visit import Visit, check_token
 
 MAX_PLAIN: Final = 1 << 20  # bytes of a form without files
-MAX_RESULT: Final = 16 << 20  # bytes of a result.json that is checked
 _CHUNK: Final = 1 << 16
+_TERMS: Final = re.compile(
+    r"(?:(?P<optional>optional)(?:,\s*|$))?(?:at least (?P<min_bytes>[0-9]{1,15}) bytes(?:,\s*|$))?"
+    r"(?:at most (?P<max_bytes>[0-9]{1,15}) bytes)?"
+)
 
 Values = Mapping[str, str]
 
@@ -86,7 +91,7 @@ def _read(visit: Visit, kind: FileKind, held: ExitStack) -> Posted:
     if visit.someone is None or content_type(environ) != FORM:
         return Posted(_plain_form(body(environ, MAX_PLAIN).read()))
     patient = _Patient(staging)
-    form = multipart(environ, patient, kind=kind, limits=visit.snapshot.policy, place=patient.place, texts=())
+    form = multipart(environ, patient, kind=kind, limits=visit.policy, place=patient.place, texts=())
     held.callback(staging.release, *filter(None, form.sha256s))
     files = tuple((field, replace(file, path=file.path.partition("/")[2])) for field, file in form.files)
     return Posted(form.fields, files, _located(patient.fault, files) if patient.fault else None)
@@ -100,7 +105,7 @@ def _located(fault: TaskrepoError, files: tuple[tuple[str, File], ...]) -> Taskr
 
 
 def _staged(visit: Visit, text: str, path: str, kind: FileKind, held: ExitStack) -> File:
-    staging, limit = visit.exchange.staging, visit.snapshot.policy.max_file_bytes
+    staging, limit = visit.exchange.staging, visit.policy.max_file_bytes
     file = staging.receive(io.BytesIO(text.encode()), path=path, name=path, kind=kind, limit=limit)
     held.callback(staging.release, file.sha256)
     return file
@@ -226,6 +231,8 @@ def manifest_values(manifest: Manifest) -> dict[str, str]:
         "acceptance": "\n".join(f"[{c.id}] {c.text}" if c.id else c.text for c in manifest.acceptance),
         "deliverables": "\n".join(map(_deliverable_line, manifest.deliverables)),
         "labels": ", ".join(manifest.labels),
+        "readers": ", ".join(manifest.readers),
+        "result_schema": _schema_text(manifest.result_schema),
         "due_at": iso(manifest.due_at)[:16] if manifest.due_at is not None else "",
     }
 
@@ -271,7 +278,10 @@ def _criterion(line: str) -> dict[str, str] | str:
 def _deliverable_line(item: Deliverable) -> str:
     if item == Deliverable(item.description):
         return item.description
-    parts = [item.path, item.description, item.media_type, "" if item.required else "optional"]
+    terms = [] if item.required else ["optional"]
+    terms += [f"at least {item.min_bytes} bytes"] if item.min_bytes is not None else []
+    terms += [f"at most {item.max_bytes} bytes"] if item.max_bytes is not None else []
+    parts = [item.path, item.description, item.media_type, ", ".join(terms)]
     return " | ".join(parts).rstrip(" |")
 
 
@@ -279,17 +289,30 @@ def _deliverable(line: str) -> dict[str, Any] | str:
     if "|" not in line:
         return line
     parts = [part.strip() for part in line.split("|")]
-    if len(parts) > 4 or parts[3:] not in ([], [""], ["optional"]):
-        message = f"{line[:60]!r} is not path | description | media type | optional"
+    terms = _TERMS.fullmatch(parts[3] if len(parts) == 4 else "")
+    if len(parts) > 4 or terms is None:
+        message = f"{line[:60]!r} is not path | description | media type | optional, at least N bytes, at most N bytes"
         raise Invalid("invalid-field", "deliverables", message)
-    named = dict(zip(("path", "description", "media_type"), parts, strict=False))
-    return {**{k: v for k, v in named.items() if v}, **({"required": False} if parts[3:] == ["optional"] else {})}
+    item: dict[str, Any] = {k: v for k, v in zip(("path", "description", "media_type"), parts, strict=False) if v}
+    item |= {"required": False} if terms["optional"] else {}
+    return item | {name: int(terms[name]) for name in ("min_bytes", "max_bytes") if terms[name]}
+
+
+def _schema_text(schema: str) -> str:
+    """A schema as people read and write it."""
+    return dump_json(json.loads(schema)).decode().strip() if schema else ""
+
+
+def _schema(text: str, name: str) -> Any:
+    return load_json(text.encode(), f"manifest.{name}", limit=MAX_SCHEMA)
 
 
 _READERS: Final[dict[str, Callable[[str, str], Any]]] = {
     "acceptance": lambda text, name: list(map(_criterion, _lines(text))),
     "deliverables": lambda text, name: list(map(_deliverable, _lines(text))),
     "labels": lambda text, name: _words(r",\s", text),
+    "readers": lambda text, name: _words(r",\s", text),
+    "result_schema": _schema,
     "due_at": _moment,
     "priority": _whole,
     "lease_seconds": _whole,

@@ -112,7 +112,10 @@ def _by_password(visit: Visit, values: Values) -> str:
 
 
 def _admitted(visit: Visit, actor: str) -> str:
-    if not visit.snapshot.actor(actor).active:
+    known = visit.directory.actors.get(actor)
+    if known is None:
+        raise Refused("unknown-actor", f"no actor has the id {actor[:40]}")
+    if not known.active:
         raise Refused("actor-suspended", f"{actor} has been suspended by an admin")
     return actor
 

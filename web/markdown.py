@@ -3,13 +3,14 @@
 * Raw HTML in the text shows as text; what is rendered is then cleaned against a list of allowed tags all the same.
 * Nothing is loaded from elsewhere: an image becomes a link to it.
 * Headings start at level 3, so that a text stays below the page's own headings.
+* Where `document` is used, the caller decides of every link and image whether it leads anywhere.
 * No attribute but a link's target survives: no style, class, id or event handler.
 
 >>> rendered("# Hi <script>alert(1)</script>")
 '<h3>Hi &lt;script&gt;alert(1)&lt;/script&gt;</h3>\\n'
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -35,6 +36,15 @@ def rendered(text: str) -> str:
     return _cleaned(_MARKDOWN.render(text[:MAX_TEXT]))
 
 
+def document(text: str, resolve: Callable[[str], str]) -> str:
+    """As `rendered`, with each link and image leading to `resolve(target)`, or being only its text if that is empty.
+
+    >>> document("[a](a.md) [b](b.md)", {"a.md": "/view/a.md", "b.md": ""}.__getitem__)
+    '<p><a href="/view/a.md" rel="nofollow noopener noreferrer ugc">a</a> b</p>\\n'
+    """
+    return _cleaned(_MARKDOWN.render(text[:MAX_TEXT], {"resolve": resolve}))
+
+
 @lru_cache(maxsize=256)
 def inline(text: str) -> str:
     """HTML of one line of Markdown: code, emphasis and links, but no block.
@@ -55,7 +65,23 @@ def _cleaned(html: str) -> str:
 def _image(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
     token = tokens[at]
     label = self.renderInlineAsText(token.children or [], options, env) or "image"
-    return f'<a href="{escapeHtml(str(token.attrs.get("src", "")))}">{escapeHtml(label)}</a>'
+    source = str(token.attrs.get("src", ""))
+    target = env["resolve"](source) if "resolve" in env else source
+    return f'<a href="{escapeHtml(target)}">{escapeHtml(label)}</a>' if target else escapeHtml(label)
+
+
+def _resolve_links(state: Any) -> None:
+    """Give every link the target that it shall have, and make those that shall have none plain."""
+    if "resolve" not in state.env:
+        return
+    opened: list[bool] = []
+    for token in (child for block in state.tokens for child in block.children or ()):
+        if token.type == "link_open":
+            target = state.env["resolve"](str(token.attrs.get("href", "")))
+            token.attrs["href"] = target
+            opened.append(bool(target))
+        if (token.type == "link_open" and not opened[-1]) or (token.type == "link_close" and not opened.pop()):
+            token.type, token.tag, token.content = "text", "", ""
 
 
 def _lower_headings(state: Any) -> None:
@@ -67,6 +93,7 @@ def _lower_headings(state: Any) -> None:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.core.ruler.push("lower_headings", _lower_headings)
+    parser.core.ruler.push("resolve_links", _resolve_links)
     parser.add_render_rule("image", _image)
     return parser
 

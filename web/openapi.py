@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from taskrepo.bundles import MEDIA_TYPES
 from taskrepo.commands import TASK_COMMANDS
+from taskrepo.errors import Refused
 from taskrepo.schema import load
+from taskrepo.web.edge import status_of
 from taskrepo.web.present import API
 
 Json = dict[str, Any]
@@ -25,10 +28,12 @@ PROBLEM: Final = "application/problem+json"
 _FORM: Final = "multipart/form-data"
 _ARCHIVES: Final = ("application/zip", "application/gzip", "application/x-tar+gzip")
 _READ: Final = (400, 401, 403, 404, 500, 503)
+_GONE: Final = tuple({status_of(Refused(code)) for code in ("erased", "sealed-away")})
 _WRITE: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503)
 _TEXT: Final[Json] = {"type": "string"}
 _MEANINGS: Final[Mapping[int, str]] = {
-    200: "Done.", 201: "Made.", 206: "A part of the file.", 304: "Not changed since the version the request names.",
+    200: "Done.", 201: "Made.", 202: "Kept; the rest may follow.", 204: "Gone.",
+    206: "A part of the file.", 304: "Not changed since the version the request names.",
     400: "The request is malformed; `where` names the part.", 401: "No valid key came with the request.",
     403: "The caller may not do this.", 404: "There is no such thing.", 409: "The state of things does not allow it.",
     412: "The task has changed since the version the request names.", 413: "The body or a file is too large.",
@@ -40,7 +45,10 @@ _MEANINGS: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation: what it does, what it answers with (the name of a schema), and what it takes."""
+    """One operation: what it does, what it answers with (a schema's name, or an archive's type), and what it takes.
+
+    `also` are further statuses with the same answer, `told` is what there is to say beyond the summary.
+    """
 
     summary: str
     answers: str = ""
@@ -49,6 +57,9 @@ class Call:
     form: bool = False
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    archive: str = ""
+    also: tuple[int, ...] = ()
+    told: str = ""
 
 
 _REPEAT: Final = ("Idempotency-Key",)
@@ -70,6 +81,11 @@ _SUBMIT: Final = Call(
     "The executor delivers a summary, a result and files", "CommandAnswer",
     body="SubmitBody", form=True, headers=_COMMAND,
 )  # fmt: skip
+_ARCHIVED: Final[Mapping[str, str]] = {
+    "": "the package",
+    "/versions/{number}": "a version of the package",
+    "/submissions/{number}": "a submission",
+}
 CALLS: Final[Mapping[tuple[str, str], Call]] = {
     ("get", "/openapi.json"): Call("This document"),
     ("get", "/tasks"): Call("List tasks", "TaskList", query=_LISTING),
@@ -92,6 +108,32 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
     ),
     ("get", "/tasks/{task}/submissions/{number}/files/{path}"): Call("Download a file of a submission"),
     ("get", "/tasks/{task}/discussion/{number}/files/{path}"): Call("Download a file of a discussion entry"),
+    ("get", "/tasks/{task}/versions"): Call("The versions of a package", "VersionList", query=("limit", "cursor")),
+    ("get", "/tasks/{task}/versions/{number}"): Call(
+        "A version of the package", "VersionDetail", headers=("If-None-Match",)
+    ),
+    ("get", "/tasks/{task}/versions/{number}/files/{path}"): Call("Download a file of a version"),
+    ("get", "/tasks/{task}/versions/{old}/compare/{new}"): Call("What changed between two versions", "Comparison"),
+    **{
+        ("get", f"/tasks/{{task}}{place}/archive.{kind}"): Call(
+            f"Download {what} as a .{kind}", headers=("If-None-Match",), archive=media_type
+        )
+        for place, what in _ARCHIVED.items()
+        for kind, media_type in MEDIA_TYPES.items()
+    },
+    ("put", "/uploads/{sha256}"): Call(
+        "Send a large file ahead of the command that refers to it", "UploadAnswer", body="*",
+        headers=("Content-Range",), also=(201, 202), told=(
+            "The body is the content, or a piece of it if Content-Range says so. A cut keeps what came: ask for the "
+            "offset and go on from there. 202 keeps a piece, 201 has all of it and found it to be of this SHA-256, 200 "
+            "had it already. Then a command names it: `uploads: [{path, sha256, name}]`, in its JSON body or as a "
+            "form's field. A command that succeeds uses it up; unused it goes at `expires_at`. An upload is its "
+            "sender's own: nobody else sees it or can refer to it. 409 `wrong-offset` has the offset in the problem "
+            "and in Upload-Offset; 503 `busy` if another request is writing it."),
+    ),
+    ("get", "/uploads/{sha256}"): Call("How far an upload of the caller's own is", "UploadAnswer", told=(
+        "Also in the fields Upload-Offset, Upload-Length (if it is known) and Upload-Complete (?0 or ?1), for HEAD.")),
+    ("delete", "/uploads/{sha256}"): Call("Give an upload of the caller's own up", status=204),
     ("get", "/queue"): Call("What the caller should do next", "Queue", query=("limit",)),
     ("post", "/queue/claim"): Call("Claim the best task", "CommandAnswer", body="ClaimBody", headers=_REPEAT),
     ("get", "/events"): Call("The ledger as a feed", "Feed", query=("after", "limit")),
@@ -166,6 +208,8 @@ def _operation(method: str, path: str, call: Call) -> Json:
         "parameters": [*_in_path(path), *_in_query(call), *_in_header(call)],
         "responses": _responses(method, path, call),
     }
+    if call.told:
+        operation["description"] = call.told
     if call.body:
         operation["requestBody"] = _request_body(call)
     if path == "/openapi.json":
@@ -180,13 +224,14 @@ def _operation_id(method: str, path: str) -> str:
 def _in_path(path: str) -> list[Json]:
     return [
         {"name": name, "in": "path", "required": True, "schema": _PATH.get(name, _TEXT)}
-        for name in re.findall(r"\{([a-z]+)\}", path)
+        for name in re.findall(r"\{([a-z0-9]+)\}", path)
     ]
 
 
 _PATH: Final[Mapping[str, Json]] = {
+    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The SHA-256 of the whole content."},
     "task": {"type": "string", "description": "A task's id, or a beginning of it that fits no other task."},
-    "number": {"type": "string", "pattern": "^[0-9]{1,6}$"},
+    **{name: {"type": "string", "pattern": "^[0-9]{1,6}$"} for name in ("number", "old", "new")},
 }
 _QUERY: Final[Mapping[str, Json]] = {
     "q": {"type": "string", "maxLength": 500, "description": (
@@ -215,6 +260,7 @@ _NEW_STATE: Final[Json] = {
 }  # fmt: skip
 _HEADER: Final[Mapping[str, str]] = {
     "Idempotency-Key": "Makes the request repeatable: sent again with the same key, it is carried out only once.",
+    "Content-Range": "Which bytes the body is, as in `bytes 1048576-2097151/2097152`; they start at the offset.",
     "If-Match": "The `ETag` of the version this is meant for; the request is refused with 412 if there is a newer one.",
     "If-None-Match": "The `ETag` of the version already known; it is answered with 304 if there is no newer one.",
 }
@@ -256,16 +302,21 @@ def _request_body(call: Call) -> Json:
 
 
 def _responses(method: str, path: str, call: Call) -> Json:
-    refused = _READ if method == "get" else _WRITE
+    refused = (*_READ, *(_GONE if "{task}" in path else ())) if method == "get" else _WRITE
     found: Json = {str(status): {"$ref": "#/components/responses/Problem"} for status in refused}
     if path == "/openapi.json":
         return {"200": _content(_MEANINGS[200], "", JSON), **found}
+    if call.archive:
+        whole = {"description": _MEANINGS[200], "content": {call.archive: {}}}
+        return {"200": whole, "304": {"description": _MEANINGS[304]}, "412": found["400"], **found}
+    if call.status == 204:
+        return {"204": {"description": _MEANINGS[204]}, **found}
     if not call.answers:
         file = {"description": _MEANINGS[200], "content": {"*/*": {"schema": {}}}}
         part = {**file, "description": _MEANINGS[206]}
         bare = {str(status): {"description": _MEANINGS[status]} for status in (304, 416)}
         return {"200": file, "206": part, **bare, "412": found["400"], **found}
-    answers = {str(call.status): _content(_MEANINGS[call.status], call.answers, JSON)}
+    answers = {str(status): _content(_MEANINGS[status], call.answers, JSON) for status in (call.status, *call.also)}
     if "If-None-Match" in call.headers:
         answers["304"] = {"description": _MEANINGS[304]}
     return {**answers, **found}

@@ -1,6 +1,6 @@
 """The pages: the list of tasks, downloads, help, and the table of all their routes.
 
-* Pages read through one snapshot and `present`, so they show what the API tells, no more and no less.
+* Pages read through one view and `present`, so they show what the API tells, no more and no less.
 * Everything but help and sign-in is for who is signed in.
 * A file that somebody uploaded is sent by `download` only.
 
@@ -18,7 +18,7 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.model import STATES, File, Task
 from taskrepo.package import entry_folder, submission_folder
 from taskrepo.query import Page, Query, Sort, states_listed
-from taskrepo.web import authoring, people, present, taskpage
+from taskrepo.web import authoring, filepages, packagepages, people, present, taskpage
 from taskrepo.web.assets import asset
 from taskrepo.web.download import send
 from taskrepo.web.visit import Handler, Visit, error_page, guest, member, page, redirect, refusal
@@ -42,7 +42,7 @@ def home(visit: Visit) -> HTTPResponse:
 @guest
 def help_page(visit: Visit) -> HTTPResponse:
     """GET /help"""
-    return page(visit, "help", base=visit.base, policy=visit.snapshot.policy)
+    return page(visit, "help", base=visit.base, policy=visit.policy)
 
 
 @member
@@ -53,7 +53,7 @@ def tasks(visit: Visit) -> HTTPResponse:
     found, archived, error = Page((), None, 0), 0, None
     try:
         query = _query(visit, asked)
-        found = visit.exchange.search(query, _A_PAGE, cursor or None, reader=visit.actor.id)
+        found = visit.exchange.search(query, _A_PAGE, cursor or None, reader=visit.actor)
         archived = _left_out(visit, query) if not asked["state"] else 0
     except Invalid as invalid:
         error = invalid
@@ -68,32 +68,31 @@ def tasks(visit: Visit) -> HTTPResponse:
 @member
 def package_file(visit: Visit, id: str, path: str) -> HTTPResponse:
     """GET /tasks/<id>/files/<path>"""
-    task = visit.snapshot.task(visit.snapshot.resolve(id))
+    task = visit.view.task(visit.view.resolve(id))
     return _download(visit, task, "", task.files, path)
 
 
 @member
 def submission_file(visit: Visit, id: str, number: str, path: str) -> HTTPResponse:
     """GET /tasks/<id>/submissions/<number>/files/<path>"""
-    task = visit.snapshot.task(visit.snapshot.resolve(id))
-    told = visit.snapshot.delivery(task, _number(number, "unknown-submission"))
+    task = visit.view.task(visit.view.resolve(id))
+    told = visit.view.delivery(task, _number(number, "unknown-submission"))
     return _download(visit, task, f"{submission_folder(told.number)}/", told.files, path)
 
 
 @member
 def entry_file(visit: Visit, id: str, number: str, path: str) -> HTTPResponse:
     """GET /tasks/<id>/discussion/<number>/files/<path>"""
-    task = visit.snapshot.task(visit.snapshot.resolve(id))
+    task = visit.view.task(visit.view.resolve(id))
     entry = _number(number, "unknown-file")
     if not 1 <= entry <= task.discussion:
         raise Refused("unknown-file")
-    files = visit.snapshot.remark(task.id, entry).content.files
+    files = visit.view.remark(task, entry).content.files
     return _download(visit, task, f"{entry_folder(entry)}/", files, path)
 
 
 def _rows(visit: Visit, found: Page) -> list[dict[str, Any]]:
-    snapshot = visit.exchange.snapshot()
-    return [present.brief(task) for name in found.ids if (task := snapshot.get(name))]
+    return [present.brief(task) for task in visit.exchange.view(visit.actor).tasks(found.ids)]
 
 
 def _query(visit: Visit, asked: dict[str, str]) -> Query:
@@ -115,11 +114,11 @@ def _left_out(visit: Visit, query: Query) -> int:
     """How many archived tasks match the query but for its states; 0 if it shows those too."""
     if not query.states:
         return 0
-    return visit.exchange.search(replace(query, states=("archived",)), 1, reader=visit.actor.id).total
+    return visit.exchange.search(replace(query, states=("archived",)), 1, reader=visit.actor).total
 
 
 def _counts(visit: Visit) -> dict[str, int]:
-    counts = visit.exchange.counts()
+    counts = visit.exchange.counts(visit.actor)
     return {state: counts.get(state, 0) for state in STATES}
 
 
@@ -145,7 +144,7 @@ def _download(visit: Visit, task: Task, folder: str, files: tuple[File, ...], pa
         media_type=file.media_type,
         size=file.size,
         etag=file.sha256,
-        open=lambda: visit.exchange.open_file(visit.snapshot, task.id, folder + path, file),
+        open=lambda: visit.view.open(task, folder, file),
         inline=bool(visit.query("inline")),
     )
     response = HTTPResponse(chunks, status)
@@ -161,6 +160,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/tasks", tasks),
     *authoring.ROUTES,
     *people.ROUTES,
+    *filepages.ROUTES,
+    *packagepages.ROUTES,
     ("GET", "/tasks/<id>", taskpage.show),
     ("POST", "/tasks/<id>/<command>", taskpage.act),
     ("GET", "/tasks/<id>/files/<path:path>", package_file),

@@ -16,7 +16,7 @@ from bottle import HTTPResponse
 from taskrepo import parse
 from taskrepo.directory import check_credentials
 from taskrepo.errors import Refused, TaskrepoError
-from taskrepo.model import EXCHANGE, Actor
+from taskrepo.model import EXCHANGE
 from taskrepo.query import Query
 from taskrepo.web import present
 from taskrepo.web.fields import (
@@ -180,7 +180,7 @@ def _add(visit: Visit, values: Values) -> None:
     try:
         visit.exchange.govern(command, visit.actor.id, via="web")
     except Refused as error:
-        there = visit.exchange.snapshot().directory.actors.get(command.about)
+        there = visit.exchange.directory.actors.get(command.about)
         wanted = (command.type, command.label or command.about, command.capabilities, command.grants)
         # A form sent twice finds the actor that its first sending made.
         if error.code != "duplicate-id" or there is None or there.updated.event != command.event or (
@@ -193,7 +193,7 @@ def _entrusted(visit: Visit, id: str) -> str:
     """The id of the actor, if the visitor may have credentials made for them."""
     if not visit.actor.is_admin:
         raise Refused("not-admin", "keys and sign-in links of others are for admins")
-    actor = visit.snapshot.actor(id)
+    actor = visit.view.actor(id)
     check_credentials(actor)
     return actor.id
 
@@ -212,8 +212,8 @@ def _set_active(visit: Visit, id: str, active: bool) -> HTTPResponse:
 
 def _directory(visit: Visit, values: Values, error: TaskrepoError | None = None) -> HTTPResponse:
     after = visit.query("after")
-    ids = sorted(id for id in visit.snapshot.directory.actors if id > after)
-    actors = [present.actor(visit.snapshot.actor(id)) for id in ids[:_A_PAGE]]
+    ids = sorted(id for id in visit.directory.actors if id > after)
+    actors = [present.actor(visit.view.actor(id)) for id in ids[:_A_PAGE]]
     return page(
         visit, "actors", refusal(error) if error else 200, actors=actors, values=values, error=error, fields=ACTOR,
         errors=problems(error, ACTOR) if error else {}, after=after,
@@ -225,7 +225,7 @@ def _profile(
     visit: Visit, id: str, error: TaskrepoError | None = None, values: Values | None = None,
     secret: str = "", link: str = "",
 ) -> HTTPResponse:  # fmt: skip
-    actor = visit.exchange.snapshot().actor(id)
+    actor = visit.renewed().view.actor(id)
     return page(
         visit, "actor", refusal(error) if error else 200, actor=present.actor(actor), error=error, values=values or {},
         errors=problems(error, (KEY_NAME,)) if error else {}, secret=secret, link=link, fields=(KEY_NAME,),
@@ -235,15 +235,14 @@ def _profile(
 
 
 def _recent(visit: Visit, query: Query) -> list[dict[str, Any]]:
-    found = visit.exchange.search(query, _RECENT, reader=visit.actor.id)
-    snapshot = visit.exchange.snapshot()
-    return [present.brief(task) for id in found.ids if (task := snapshot.get(id))]
+    found = visit.exchange.search(query, _RECENT, reader=visit.actor)
+    return [present.brief(task) for task in visit.exchange.view(visit.actor).tasks(found.ids)]
 
 
 def _me(
     visit: Visit, form: str = "", error: TaskrepoError | None = None, values: Values | None = None, secret: str = ""
 ) -> HTTPResponse:
-    actor: Actor = visit.exchange.snapshot().actor(visit.actor.id)
+    actor = visit.renewed().view.actor(visit.actor.id)
     fields = _my_fields(visit)
     wrong = {form: problems(error, fields[form])} if error else {}
     return page(

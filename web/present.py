@@ -36,6 +36,7 @@ def brief(task: Task) -> Json:
         "labels": list(manifest.labels),
         "due_at": _time(manifest.due_at),
         "waiting": task.waiting is not None,
+        "visibility": manifest.visibility,
         "created_at": iso(task.created_at),
         "updated_at": iso(task.updated.at),
     }
@@ -50,6 +51,7 @@ def full(task: Task) -> Json:
         "files": [file(f, f"{API}/tasks/{task.id}/files/") for f in task.files],
         "published_at": _time(task.published_at),
         "closed_at": _time(task.closed_at),
+        "erased_at": _time(task.erased_at),
         "reason": task.reason or None,
         "lease": lease(task.lease),
         "question": task.waiting.entry if task.waiting else None,

@@ -11,7 +11,7 @@
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -67,7 +67,7 @@ class Attempt:
 @member
 def show(visit: Visit, id: str) -> HTTPResponse:
     """GET /tasks/<id>, by the beginning of the id too."""
-    task = visit.snapshot.resolve(id)
+    task = visit.view.resolve(id)
     return shown(visit, task, Attempt()) if task == id else redirect(visit, f"/tasks/{task}")
 
 
@@ -76,7 +76,7 @@ def act(visit: Visit, id: str, command: str) -> HTTPResponse:
     """POST /tasks/<id>/<command>"""
     if command not in ACTIONS or command == "revise":
         raise Refused("not-found")
-    task = visit.snapshot.resolve(id)
+    task = visit.view.resolve(id)
     kind: FileKind = "submission_artifact" if command == "submit" else "event_file"
     with forms.posted(visit, kind, _TEXTS.get(command, {})) as form:
         try:
@@ -84,7 +84,7 @@ def act(visit: Visit, id: str, command: str) -> HTTPResponse:
             made = _command(visit, command, task, form)
             give(visit, made, form)
         except TaskrepoError as error:
-            return shown(replace(visit, snapshot=visit.exchange.snapshot()), task, Attempt(command, form.values, error))
+            return shown(visit.renewed(), task, Attempt(command, form.values, error))
     return redirect(visit, f"/tasks/{task}", command)
 
 
@@ -115,8 +115,8 @@ def why_not(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
 
 def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
     """The page, with the form that was refused, if one was."""
-    snapshot, actor, policy = visit.snapshot, visit.actor, visit.snapshot.policy
-    task = visit.exchange.renewed(snapshot.task(task_id))
+    actor, policy = visit.actor, visit.policy
+    task = visit.exchange.renewed(visit.view.task(task_id))
     offered = tuple(c for c in ACTIONS if c in allowed(task, actor, visit.now, policy))
     return page(
         visit,
@@ -147,7 +147,7 @@ def _command(visit: Visit, command: str, task: str, form: forms.Posted) -> Comma
 
 def _hidden(visit: Visit, task: Task, attempt: Attempt) -> dict[str, dict[str, str]]:
     """For each command, what its form carries unseen."""
-    last = visit.snapshot.last(task.id)
+    last = visit.view.last(task.id)
     known = load("commands")["$defs"]
     hidden = {}
     for command in ACTIONS:
@@ -163,8 +163,8 @@ def _hidden(visit: Visit, task: Task, attempt: Attempt) -> dict[str, dict[str, s
 def _parts(visit: Visit, task: Task) -> dict[str, Any]:
     """The long lists of the page, and whether any is cut."""
     most = _MANY if visit.query("all") else _FEW
-    remarks = latest_remarks(visit.snapshot, task, most["remarks"], most["said"])
-    events = islice(visit.exchange.ledger.chain(visit.snapshot.last(task.id)), most["events"] + 1)
+    remarks = latest_remarks(visit.view, task, most["remarks"], most["said"])
+    events = islice(visit.view.chain(task.id), most["events"] + 1)
     told = [present.event(event) for event in events]
     return {
         "submissions": list(_submissions(visit, task, most["submissions"])),
@@ -181,7 +181,7 @@ def _parts(visit: Visit, task: Task) -> dict[str, Any]:
 def _submissions(visit: Visit, task: Task, most: int) -> Iterator[dict[str, Any]]:
     """The newest submissions, newest first."""
     for made in list(reversed(task.submissions))[:most]:
-        told = visit.snapshot.delivery(task, made.number)
+        told = visit.view.delivery(task, made.number)
         yield {
             **present.submission(made),
             "summary": told.summary,
@@ -198,9 +198,9 @@ def _file(item: File, base: str) -> dict[str, Any]:
 def _result(visit: Visit, task: Task, told: Delivery) -> str:
     """A small `result.json`, laid out for reading; else the empty string."""
     found = next((f for f in told.files if f.path == "result.json"), None)
-    if found is None or found.lfs or found.size > _SHOWN_BYTES:
+    if found is None or found.size > _SHOWN_BYTES:
         return ""
-    data = visit.snapshot.read(task.id, f"{submission_folder(told.number)}/result.json")
+    data = visit.view.content(task, f"{submission_folder(told.number)}/", found, _SHOWN_BYTES)
     try:
         return json.dumps(load_json(data), indent=2, ensure_ascii=False)
     except Invalid:
@@ -215,6 +215,6 @@ def _readme(visit: Visit, task: Task) -> str:
 def readme_text(visit: Visit, task: Task, most: int) -> str:
     """The text of README.md if there is one of at most `most` bytes, else the empty string."""
     found = next((f for f in task.files if f.path == README), None)
-    if found is None or found.lfs or found.size > most:
+    if found is None or found.size > most:
         return ""
-    return visit.snapshot.read(task.id, README).decode("utf-8", "replace")
+    return visit.view.content(task, "", found, most).decode("utf-8", "replace")

@@ -2,7 +2,7 @@
 
 * Nobody acts by GET, and no form is believed unless it came from a page of this exchange: its origin is checked before
   the body is read, and its token (bound to the session, or to a cookie before there is one) before anything happens.
-* A session of a suspended or unknown actor is no session.
+* A session of a suspended or unknown actor is no session. Who is signed out has no view, and so sees no task.
 * A redirect goes to an address of this exchange only; the message it leaves is one of a fixed list, never text sent in.
 * Every template value is escaped; what is not is Markdown that `markdown` has cleaned.
 
@@ -16,7 +16,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, wraps
 from html import escape
@@ -27,10 +27,11 @@ from urllib.parse import quote, urlsplit
 
 from bottle import HTTPResponse, LocalRequest, SimpleTemplate
 
+from taskrepo.directory import Directory
 from taskrepo.errors import Refused, TaskrepoError
 from taskrepo.exchange import Exchange
-from taskrepo.ledger import Snapshot
-from taskrepo.model import Actor
+from taskrepo.model import Actor, Policy
+from taskrepo.view import View
 from taskrepo.web import assets, markdown
 from taskrepo.web.edge import status_of
 
@@ -63,6 +64,7 @@ FLASHES: Final[Mapping[str, str]] = MappingProxyType({
     "fail": "The task is marked as failed.",
     "cancel": "The task is cancelled.",
     "archive": "The task is archived.",
+    "erase": "What the task said is destroyed. Only its record stays.",
     "comment": "Your comment is recorded.",
     "actor-added": "The actor is added. Give them an API key or a sign-in link below.",
     "suspended": "The actor is suspended, and every session of theirs has ended.",
@@ -77,25 +79,48 @@ FLASHES: Final[Mapping[str, str]] = MappingProxyType({
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request for a page. `csrf` is what its forms carry; `seed` the cookie it comes from while signed out."""
+    """One request for a page. `csrf` is what its forms carry; `seed` the cookie it comes from while signed out.
+
+    `directory` is for everybody; `seen` is what the visitor may see beyond it, and `None` while nobody is signed in.
+    """
 
     exchange: Exchange
     request: LocalRequest
-    snapshot: Snapshot
+    directory: Directory
     now: int
     csrf: str
-    someone: Actor | None = None
+    seen: View | None = None
     seed: str = ""
     barred: str = ""
 
     @property
-    def actor(self) -> Actor:
-        """Who is signed in. Raises `Refused` if nobody is, or somebody suspended."""
+    def view(self) -> View:
+        """What who is signed in may see. Raises `Refused` if nobody is, or somebody suspended."""
         if self.barred:
             raise Refused("actor-suspended", f"{self.barred} has been suspended by an admin")
-        if self.someone is None:
+        if self.seen is None:
             raise Refused("unauthenticated", "You are signed out. Sign in in another tab, then send the form again.")
-        return self.someone
+        return self.seen
+
+    @property
+    def actor(self) -> Actor:
+        """Who is signed in. Raises as `view` does."""
+        return self.view.reader
+
+    @property
+    def someone(self) -> Actor | None:
+        """Who is signed in, if anybody is."""
+        return self.seen.reader if self.seen else None
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.directory.policy
+
+    def renewed(self) -> "Visit":
+        """The same visit, of the exchange as it is now."""
+        seen = self.exchange.view(self.actor)
+        return replace(self, seen=seen, directory=seen.directory)
 
     def query(self, name: str) -> str:
         """A parameter of the address, or the empty string."""
@@ -111,16 +136,16 @@ class Visit:
 
 def arrive(exchange: Exchange, request: LocalRequest) -> Visit:
     """Who is there, by the session cookie."""
-    now, snapshot = int(time.time()), exchange.snapshot()
+    now, directory = int(time.time()), exchange.directory
     token = cookie(request, cookie_name(request, "session"))
     session = exchange.accounts.session(token, now) if token else None
-    actor = snapshot.directory.actors.get(session.actor) if session else None
+    actor = directory.actors.get(session.actor) if session else None
     if session and actor and actor.active:
-        return Visit(exchange, request, snapshot, now, session.csrf, actor)
+        return Visit(exchange, request, directory, now, session.csrf, exchange.view(actor))
     seed = cookie(request, cookie_name(request, "visit"))
     seed = seed if _SEED.fullmatch(seed) else secrets.token_urlsafe(32)
     csrf = hmac.digest(seed.encode(), b"csrf", "sha256").hex()
-    return Visit(exchange, request, snapshot, now, csrf, None, seed, session.actor if session else "")
+    return Visit(exchange, request, directory, now, csrf, None, seed, session.actor if session else "")
 
 
 # ── handlers ────────────────────────────────────────────────────────────────────────────────────────────────────────

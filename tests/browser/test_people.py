@@ -78,18 +78,18 @@ def test_a_task_from_first_form_to_archive(
     alice.get_by_label("Deliverables").fill("report.csv | the mean")
     alice.get_by_label("Input files").set_input_files(tmp_path / "prices.csv")
     alice.get_by_role("button", name="Publish", exact=True).click()
-    assert alice.get_by_role("link", name="input/prices.csv").is_visible()
+    assert alice.get_by_role("link", name="input/prices.csv", exact=True).is_visible()
     address = alice.url
 
     carol.goto(address)
     with carol.expect_download() as download:
-        carol.get_by_role("link", name="input/prices.csv").click()
+        carol.get_by_role("link", name="Download input/prices.csv").click()
     assert download.value.path().read_text() == (tmp_path / "prices.csv").read_text()
     carol.get_by_role("button", name="Claim this task").click()
     open_form(carol, "submit")
     carol.get_by_label("Summary").fill("The mean is 1.")
     carol.get_by_role("button", name="Submit").click()
-    assert carol.get_by_text("the submission lacks report.csv").first.is_visible()
+    assert carol.get_by_text("the submission lacks what the manifest asks for").first.is_visible()
     assert carol.get_by_label("Summary").input_value() == "The mean is 1."
     carol.get_by_label("Artifacts", exact=True).set_input_files(tmp_path / "report.csv")
     carol.get_by_role("button", name="Submit").click()

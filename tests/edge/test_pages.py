@@ -18,6 +18,7 @@ from taskrepo.signing import Signer
 from taskrepo.web import login, pages
 from taskrepo.web.assets import assets
 from tests.support.http import Site, running
+from tests.support.ledgers import searched, view_of
 from tests.support.person import Page, Person
 
 PASSWORD = "correct horse battery"
@@ -238,8 +239,9 @@ PUBLIC = {"/", "/help", "/login", "/login/link/<token>", "/static/<name>"}
 def filled(path: str, task: str) -> str:
     """A route with its parameters filled in."""
     known = {"id": task if path.startswith("/tasks") else "alice", "command": "comment", "number": "1", "path": "a.csv",
+             "old": "1", "new": "1",
              "name": "style.css", "token": "x", "key": "0" * 8}  # fmt: skip
-    return re.sub(r"<(\w+)(?::\w+)?>", lambda found: known[found[1]], path)
+    return re.sub(r"<(\w+)(?::[^>]+)?>", lambda found: known[found[1]], path)
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -337,7 +339,7 @@ def test_whole_life_through_forms(site: Site, sign_in: Callable[[str], Person]) 
     assert "The submission is approved" in act(alice, task, "approve", reason="good").text
     last = act(alice, task, "archive")
     assert (last.status, state(site, task)) == (200, "archived")
-    told = [h.entry.command for h in site.exchange.task_history(site.exchange.snapshot(), task)]
+    told = [h.entry.command for h in view_of(site.exchange).chain(task)][::-1]
     assert " ".join(told) == "create claim start progress ask answer submit reject rework submit approve archive"
     assert all(f"{words}" in last.text for words in ("archived by alice", "via web", "attested"))
 
@@ -655,7 +657,7 @@ def test_list_filters_pages_and_counts(site: Site, sign_in: Callable[[str], Pers
     assert "First page" in second.text
     site.exchange.execute(Claim(made[0]), "bob", via="api")
     site.exchange.execute(Submit(made[0], 1, "s"), "bob", via="api")
-    site.exchange.search(Query(), 1, reader="bob")  # the list waits for the reader's own writes only
+    searched(site.exchange, Query(), 1, "bob")  # the list waits for the reader's own writes only
     assert made[0] in person.get("/tasks?mine=reviewer&state=submitted").text
     assert made[0] in sign_in("bob").get("/tasks?mine=assignee").text
     site.exchange.execute(Approve(made[0]), "carol", via="api")

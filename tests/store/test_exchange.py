@@ -17,6 +17,7 @@ import pytest
 
 from taskrepo import exchange as exchange_module
 from taskrepo import identity
+from taskrepo import judge as judge_module
 from taskrepo.commands import (
     AddActor,
     Answer,
@@ -39,6 +40,7 @@ from taskrepo.commands import (
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange, found
+from taskrepo.files import occupied
 from taskrepo.ledger import Ledger
 from taskrepo.model import EXCHANGE, Manifest, Policy
 from taskrepo.query import Query
@@ -53,10 +55,12 @@ from tests.support.ledgers import (
     packs,
     proven,
     refusal,
+    searched,
     sound,
     started,
     task_of,
     upload,
+    view_of,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -239,11 +243,12 @@ def test_ids_that_are_taken_are_passed_over(exchange: Exchange, monkeypatch: pyt
 
 def test_a_derived_id_that_somebody_else_took_is_passed_over(exchange: Exchange) -> None:
     """A creation whose derived id is taken by another task finds the next, and its repetition finds that again."""
-    for manifest in (Manifest("t", "d"), Manifest("t", "d", external_id="job-9")):
-        taken = exchange_module._candidate(manifest, "alice", "k", 0)
+    plain, named = Manifest("t", "d"), Manifest("t", "d", external_id="job-9")
+    for manifest, reason in ((plain, ("request", "alice", "k")), (named, ("external", "alice", "job-9"))):
+        taken = identity.derived(*reason, "0")
         exchange.execute(Create(taken, Manifest("other", "d")), "bob", via="api")
         first = exchange.create(manifest, (), "alice", via="api", request_id="k")
-        assert first.task.id == exchange_module._candidate(manifest, "alice", "k", 1)
+        assert first.task.id == identity.derived(*reason, "1")
         assert exchange.create(manifest, (), "alice", via="api", request_id="k").commit == first.commit
 
 
@@ -257,7 +262,7 @@ def test_killed_between_the_write_and_the_answer(config: Config) -> None:
     with opened(config) as exchange:
         again = exchange.create(Manifest("Once", "d"), (), "alice", via="api", request_id="only-once")
         assert (again.commit, again.replayed) == (commits[-1], True)
-        assert exchange.search(Query(), 10, reader="alice").ids == (again.task.id,)
+        assert searched(exchange, Query(), 10, "alice").ids == (again.task.id,)
     assert line(config.repository) == commits
     proven(config)
 
@@ -512,10 +517,11 @@ def test_files_come_back_as_they_came(tmp_path: Path) -> None:
         task = task_of(exchange, None, *files)
         exchange.staging.release(*(file.sha256 for file in files))
     with opened(config) as exchange:
-        snapshot = exchange.snapshot()
-        for file in snapshot.task(task).files:
+        view = view_of(exchange, "bob")
+        held = view.task(task)
+        for file in held.files:
             assert file.lfs is (file.path in LARGE)
-            with exchange.open_file(snapshot, task, file.path, file) as content:
+            with view.open(held, "", file) as content:
                 assert content.read() == contents[file.path]
     proven(config)
 
@@ -598,7 +604,7 @@ def test_what_passes_through_memory_is_bounded(
     exchange: Exchange, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too many bytes of small files in one event are refused with the limit; large files do not count."""
-    monkeypatch.setattr(exchange_module, "MAX_IN_GIT", 1000)
+    monkeypatch.setattr(judge_module, "MAX_IN_GIT", 1000)
     before = packs(config.repository)
     files = tuple(upload(exchange, f"input/{number}", os.urandom(300)) for number in range(4))
     refused = refusal(lambda: exchange.create(Manifest("t", "d"), files, "alice", via="api"))
@@ -627,7 +633,7 @@ def test_sweeping_removes_what_dead_processes_left(exchange: Exchange, config: C
     """Staging folders of processes that are gone go when they are old; live ones, young ones and strangers stay."""
     kept = upload(exchange, "input/a", b"mine")
     old = int(time.time()) - 2 * 86_400
-    names = {"999999999-dead": True, "999999998-young": False, f"{os.getpid()}-other": False}
+    names = {f"{os.getpid()}-dead": True, "999999998-young": False, "999999997-live": False}
     for name in names:
         (config.staging / name).mkdir()
         (config.staging / name / "left").write_bytes(b"x")
@@ -635,7 +641,8 @@ def test_sweeping_removes_what_dead_processes_left(exchange: Exchange, config: C
             os.utime(config.staging / name, (old, old))
     (config.staging / "note.txt").write_bytes(b"x")
     os.utime(config.staging / "note.txt", (old, old))
-    exchange.sweep(int(time.time()))
+    with occupied(config.staging / "999999997-live"):
+        exchange.sweep(int(time.time()))
     assert {name: not (config.staging / name).exists() for name in names} == names
     assert (config.staging / "note.txt").exists()
     assert exchange.staging.content(kept.sha256) == b"mine"
@@ -710,7 +717,7 @@ def test_closing_releases_everything(config: Config) -> None:
     threads = threading.active_count()
     with opened(config) as exchange:
         task_of(exchange)
-        exchange.search(Query(), 10)
+        searched(exchange, Query(), 10)
         assert threading.active_count() > threads
     assert threading.active_count() == threads
     assert list(config.staging.iterdir()) == []
@@ -833,8 +840,8 @@ def test_the_strictest_reader_agrees(exchange: Exchange, config: Config) -> None
     exchange.execute(Claim(task), "bob", via="api")
     exchange.execute(Submit(task, 1, "done"), "bob", via="api")
     exchange.execute(Approve(task, "well done"), "alice", via="web")
-    assert exchange.counts()["approved"] == 1
-    assert exchange.search(Query(states=("approved",)), 10, reader="alice").ids == (task,)
+    assert exchange.counts(view_of(exchange).reader)["approved"] == 1
+    assert searched(exchange, Query(states=("approved",)), 10, "alice").ids == (task,)
     assert Ledger(Store(config.repository), strict=True).snapshot().task(task).state == "approved"
     assert verify(config.repository).tasks == 1
     sound(config.repository)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from taskrepo import archives, package
 from taskrepo.archives import read_archive, write_archive
 from taskrepo.errors import Invalid, Refused, TaskrepoError
-from taskrepo.files import LfsStore, Staging
+from taskrepo.files import Claim, LfsStore, Staging
 from taskrepo.model import File, Policy
 
 LIMITS = Policy(max_file_bytes=1 << 20, max_task_bytes=2 << 20, max_files=20)
@@ -39,6 +39,10 @@ def put(staging: Staging, data: bytes, path: str = "input/a.csv", limit: int = 1
     return staging.receive(
         io.BytesIO(data), path=path, name=path, kind="task_attachment", limit=limit, sha256=sha
     )
+
+
+def claims(*sha256s: str) -> list[Claim]:
+    return [Claim(digest, "4k7q2m9x", f"input/{digest[:8]}") for digest in sha256s]
 
 
 def names(staging: Staging) -> set[str]:
@@ -95,62 +99,43 @@ class TestStaging:
         """Content goes when its last holder gives it back, and not before."""
         digest = put(staging, b"x").sha256
         put(staging, b"x")
-        assert staging.hold(digest) == 1
+        put(staging, b"x")
         staging.release(digest, digest)
         assert names(staging) == {digest}
         staging.release(digest)
         assert names(staging) == set()
         staging.release(digest, "no hash at all")
 
-    def test_park(self, staging: Staging) -> None:
-        """A parked upload outlives its request and the refusal of another request that brought the same content."""
-        digest = put(staging, b"x").sha256
-        staging.release(digest, park=True)
-        staging.release(put(staging, b"x").sha256)
-        assert names(staging) == {digest}
-        assert Staging(staging.folder).hold(digest) == 1
+    def test_described(self, staging: Staging) -> None:
+        """A received archive tells what it holds that a policy may deny; a plain file holds nothing."""
+        program = zipped({"bin/setup.exe": b"MZ" + bytes(62)})
+        assert [member.path for member in put(staging, program, "input/tools.zip").inside] == ["bin/setup.exe"]
+        assert put(staging, b"a,b\n").inside == ()
 
-    def test_parked_before_restart(self, staging: Staging) -> None:
-        """After a restart, an upload that was waiting is not lost to a refused request with the same content."""
-        digest = put(staging, b"x").sha256
-        again = Staging(staging.folder)
-        again.release(put(again, b"x").sha256)
-        assert names(again) == {digest}
-
-    def test_sweep(self, staging: Staging) -> None:
-        """A sweep takes old content nobody holds and half-received files, and leaves what is held or young."""
-        held, old, young = (put(staging, data).sha256 for data in (b"held", b"old", b"young"))
-        staging.release(old, young, park=True)
-        left_over = staging.folder / "0123.part"
-        left_over.write_bytes(b"half")
-        for path in (staging.path(held), staging.path(old), left_over):
-            os.utime(path, (1000, 1000))
-        assert staging.sweep(older_than=2000) == 2
-        assert names(staging) == {held, young}
-        staging.release(put(staging, b"old").sha256)
-        assert names(staging) == {held, young}
-
-    def test_sweep_during_upload(self, staging: Staging) -> None:
-        """A sweep does not touch a file that is still arriving."""
-
-        class Slow:
-            parts = iter([b"abc", b"def", b""])
-
-            def read(self, size: int, /) -> bytes:
-                staging.sweep(older_than=1 << 40)
-                return next(self.parts)
-
-        file = staging.receive(Slow(), path="a", name="a", kind="event_file", limit=100)
-        assert staging.content(file.sha256) == b"abcdef"
+    def test_adopt(self, staging: Staging, tmp_path: Path) -> None:
+        """A file that is on the disk already is taken in by a second name, held and described like a received one."""
+        source, data = tmp_path / "source", b"a,b\n" * 100
+        source.write_bytes(data)
+        digest = sha256(data).hexdigest()
+        given = {"sha256": digest, "path": "input/a.csv", "name": "a.csv"}
+        first = staging.adopt(source, **given, kind="task_attachment", limit=400)
+        assert staging.adopt(source, **given, kind="task_attachment", limit=400) == first
+        assert (first.size, first.media_type, first.sha256) == (400, "text/csv", digest)
+        staging.release(digest)
+        assert staging.content(digest) == data
+        staging.release(digest)
+        assert names(staging) == set()
+        with pytest.raises(Refused, match="file-too-large"):
+            staging.adopt(source, **given, kind="task_attachment", limit=399)
+        assert names(staging) == set()
 
     def test_capacity(self, tmp_path: Path) -> None:
-        """Full staging answers busy, also after a restart, and has room again once content is released."""
+        """Full staging answers busy, and has room again once content is released."""
         staging = Staging(tmp_path, capacity=100)
         digest = put(staging, b"x" * 60).sha256
         put(staging, b"x" * 40)
-        for full in (staging, Staging(tmp_path, capacity=100)):
-            with pytest.raises(Refused, match="busy"):
-                put(full, b"z" * 60)
+        with pytest.raises(Refused, match="busy"):
+            put(staging, b"z" * 60)
         staging.release(digest)
         put(staging, b"y" * 60)
         assert len(names(staging)) == 2
@@ -175,7 +160,7 @@ class TestStaging:
 
     def test_unknown(self, staging: Staging) -> None:
         """Content that is not here is an unknown file, and a name that is no hash never reaches the disk."""
-        for ask in (staging.open, staging.hold, staging.content):
+        for ask in (staging.open, staging.content):
             with pytest.raises(Refused, match="unknown-file"):
                 ask("0" * 64)
             for bad in ("", "../" + "0" * 61, "A" * 64, "0" * 64 + "\n"):
@@ -202,14 +187,13 @@ class TestStaging:
             staging.content(digest, 10)
 
     def test_threads(self, staging: Staging) -> None:
-        """Many threads staging, releasing and sweeping the same content never lose what one of them holds."""
+        """Many threads staging and releasing the same content never lose what one of them holds."""
         faults: list[BaseException] = []
 
         def work() -> None:
             try:
                 for _ in range(25):
                     file = put(staging, b"same")
-                    staging.sweep(older_than=1 << 40)
                     assert staging.content(file.sha256) == b"same"
                     staging.release(file.sha256)
             except BaseException as fault:
@@ -229,10 +213,10 @@ class TestLfsStore:
         store = LfsStore(tmp_path / "lfs")
         digest = put(staging, b"large").sha256
         assert not store.has(digest)
-        store.keep(staging, digest)
-        store.keep(staging, digest)
+        store.keep(staging, claims(digest))
+        store.keep(staging, claims(digest))
         staging.release(digest)
-        store.keep(staging, digest)
+        store.keep(staging, claims(digest))
         assert store.has(digest)
         assert store.path(digest) == tmp_path / "lfs" / digest[:2] / digest[2:4] / digest
         with store.open(digest) as stream:
@@ -247,19 +231,23 @@ class TestLfsStore:
         try:
             store = LfsStore(folder / "lfs")
             digest = put(staging, b"large").sha256
-            store.path(digest).parent.mkdir(parents=True)
-            store.path(digest).with_suffix(".part").write_bytes(b"left by a crash")
-            store.keep(staging, digest)
+            left = folder / "lfs" / "pending" / f"{digest}.part"
+            left.write_bytes(b"left by a crash")
+            store.keep(staging, claims(digest))
             assert store.path(digest).read_bytes() == b"large"
             assert [path.name for path in store.path(digest).parent.iterdir()] == [digest]
+            assert not left.exists()
         finally:
             shutil.rmtree(folder)
 
     def test_unknown(self, staging: Staging, tmp_path: Path) -> None:
         """What is in neither place is an unknown file."""
         store = LfsStore(tmp_path / "lfs")
+        known = put(staging, b"x").sha256
         with pytest.raises(Refused, match="unknown-file"):
-            store.keep(staging, "0" * 64)
+            store.keep(staging, claims(known, "0" * 64))
+        assert not store.has(known)
+        assert store.pending() == []
         with pytest.raises(Refused, match="unknown-file"):
             store.open("0" * 64)
         with pytest.raises(Invalid, match="bad-hash"):
@@ -272,7 +260,8 @@ class TestLfsStore:
         store.path(digest).parent.parent.mkdir(parents=True)
         store.path(digest).parent.write_bytes(b"in the way")
         with pytest.raises(OSError):
-            store.keep(staging, digest)
+            store.keep(staging, claims(digest))
+        assert not store.has(digest)
 
     def test_pointer(self, tmp_path: Path) -> None:
         """A pointer is what `git lfs pointer` writes, and only that is read back."""

@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,21 @@ from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.follower import Follower
 from taskrepo.index import Index
-from taskrepo.model import Manifest
-from taskrepo.query import Query
-from tests.support.ledgers import diligent, ended, listed, listed_anew, made, opened, started, task_of, until
+from taskrepo.model import Manifest, Task
+from taskrepo.query import EVERYTHING, Query
+from tests.support.ledgers import (
+    diligent,
+    ended,
+    listed,
+    listed_anew,
+    made,
+    opened,
+    searched,
+    started,
+    task_of,
+    until,
+    view_of,
+)
 
 
 @pytest.fixture
@@ -45,7 +58,7 @@ def test_a_reader_sees_their_own_last_write(exchange: Exchange) -> None:
     def work(actor: str) -> None:
         for number in range(15):
             task = task_of(exchange, Manifest(f"{actor} {number}", "d"), by=actor)
-            if task not in exchange.search(Query(publisher=actor, sort="created"), 50, reader=actor).ids:
+            if task not in searched(exchange, Query(publisher=actor, sort="created"), 50, actor).ids:
                 missing.append(task)
 
     threads = [threading.Thread(target=work, args=(actor,)) for actor in ("alice", "bob", "carol")]
@@ -54,7 +67,7 @@ def test_a_reader_sees_their_own_last_write(exchange: Exchange) -> None:
     for thread in threads:
         thread.join()
     assert missing == []
-    assert exchange.search(Query(), 1, reader="alice").total == 45
+    assert searched(exchange, Query(), 1, "alice").total == 45
     assert listed(exchange._index) == listed_anew(exchange)
 
 
@@ -80,22 +93,22 @@ def test_catching_up_shows_what_others_wrote(config: Config) -> None:
         for number in range(1, 6):
             task_of(one)
             two.follower.catch_up()
-            assert two.search(Query(), 1).total == number
+            assert searched(two, Query(), 1).total == number
         two.follower.catch_up()
         one.follower.catch_up()
-        assert one.search(Query(), 1).total == 5
+        assert searched(one, Query(), 1).total == 5
 
 
 def test_nobody_waits_for_ever(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the index cannot follow, listings answer from what there is."""
     task_of(exchange)
-    assert exchange.search(Query(), 1, reader="alice").total == 1
+    assert searched(exchange, Query(), 1, "alice").total == 1
     monkeypatch.setattr(follower_module, "_PATIENCE", 0.1)
     with exchange._index._writing:
         task_of(exchange)
-        assert exchange.search(Query(), 1, reader="alice").total == 1
+        assert searched(exchange, Query(), 1, "alice").total == 1
     monkeypatch.undo()
-    assert exchange.search(Query(), 1, reader="alice").total == 2
+    assert searched(exchange, Query(), 1, "alice").total == 2
 
 
 def wreck_current(folder: Path) -> None:
@@ -120,15 +133,15 @@ def test_an_index_that_is_damaged_while_in_use_heals(exchange: Exchange, config:
     assert callable(wreck)
     tasks = [task_of(exchange, Manifest(f"torture {number}", "d")) for number in range(5)]
     exchange.execute(Claim(tasks[0]), "bob", via="api")
-    assert exchange.search(Query(), 1, reader="bob").total == 5
+    assert searched(exchange, Query(), 1, "bob").total == 5
     wreck(config.index)
     tasks.append(task_of(exchange))
-    assert set(exchange.search(Query(), 50, reader="alice").ids) == set(tasks)
+    assert set(searched(exchange, Query(), 50, "alice").ids) == set(tasks)
     assert held(exchange) == {tasks[0]}
     assert listed(exchange._index) == listed_anew(exchange)
     exchange.close()
     with opened(config) as again:
-        assert set(again.search(Query(), 50, reader="alice").ids) == set(tasks)
+        assert set(searched(again, Query(), 50, "alice").ids) == set(tasks)
 
 
 @pytest.mark.parametrize("wreck", [wreck_current, wreck_segments, wreck_all])
@@ -139,11 +152,11 @@ def test_an_index_that_was_damaged_before_the_start_is_built_anew(config: Config
         tasks = {task_of(exchange) for _ in range(3)}
         claimed = task_of(exchange)
         exchange.execute(Claim(claimed), "bob", via="api")
-        exchange.search(Query(), 1, reader="bob")
+        searched(exchange, Query(), 1, "bob")
     wreck(config.index)
     with opened(config) as exchange:
         assert held(exchange) == {claimed}
-        assert set(exchange.search(Query(), 50).ids) == tasks | {claimed}
+        assert set(searched(exchange, Query(), 50).ids) == tasks | {claimed}
 
 
 def test_an_index_of_another_history_is_built_anew(config: Config, tmp_path: Path) -> None:
@@ -152,22 +165,22 @@ def test_an_index_of_another_history_is_built_anew(config: Config, tmp_path: Pat
     other = made(tmp_path / "other")
     with opened(other) as exchange:
         task_of(exchange)
-        exchange.search(Query(), 1, reader="alice")
+        searched(exchange, Query(), 1, "alice")
     with opened(config) as exchange:
         task = task_of(exchange)
     shutil.rmtree(config.index, ignore_errors=True)
     shutil.copytree(other.index, config.index)
     with opened(config) as exchange:
-        assert exchange.search(Query(), 10).ids == (task,)
+        assert searched(exchange, Query(), 10).ids == (task,)
 
 
 def test_two_exchanges_share_one_index(config: Config) -> None:
     """The second reads along: it sees its own writes and the first's, and knows the held tasks."""
     with opened(config) as keeper, opened(config) as reader:
         first = task_of(keeper)
-        assert keeper.search(Query(), 10, reader="alice").ids == (first,)
+        assert searched(keeper, Query(), 10, "alice").ids == (first,)
         second = task_of(reader)
-        assert set(reader.search(Query(), 10, reader="alice").ids) == {first, second}
+        assert set(searched(reader, Query(), 10, "alice").ids) == {first, second}
         assert not reader._index.try_writer()
         reader.execute(Claim(second), "bob", via="api")
         assert held(reader) == held(keeper) == {second}
@@ -182,7 +195,7 @@ def test_the_one_who_takes_over_knows_what_is_held(config: Config) -> None:
     with opened(config) as reader:
         with opened(config) as keeper:
             tasks = {task_of(keeper) for _ in range(3)}
-            keeper.search(Query(), 1, reader="alice")
+            searched(keeper, Query(), 1, "alice")
             assert held(reader) == set()
             until(lambda: not reader.follower._keeping and reader.follower._ended > 1)
             with reader.follower._changed:
@@ -190,7 +203,7 @@ def test_the_one_who_takes_over_knows_what_is_held(config: Config) -> None:
                 reader.follower._held = set()
             for task in tasks:
                 keeper.execute(Claim(task), "bob", via="api")
-            keeper.search(Query(), 1, reader="bob")
+            searched(keeper, Query(), 1, "bob")
         until(lambda: reader.follower._keeping)
         assert held(reader) == tasks
 
@@ -201,9 +214,9 @@ def test_another_process_keeps_the_index(config: Config, tmp_path: Path) -> None
     with opened(config) as exchange:
         for number in range(10):
             task = task_of(exchange, Manifest(f"mine {number}", "d"), by="carol")
-            assert task in exchange.search(Query(publisher="carol"), 50, reader="carol").ids
+            assert task in searched(exchange, Query(publisher="carol"), 50, "carol").ids
         ended(process)
-        until(lambda: exchange.search(Query(), 1).total == 30)
+        until(lambda: searched(exchange, Query(), 1).total == 30)
         assert len(held(exchange)) == 20
         until(lambda: exchange._index.try_writer())
         assert listed(exchange._index) == listed_anew(exchange)
@@ -217,10 +230,10 @@ def test_reading_along_ends_when_the_keeper_hangs(
     with opened(config) as exchange, Index(config.index) as hanging:
         assert hanging.try_writer()
         task_of(exchange)
-        assert exchange.search(Query(), 1, reader="alice").total == 0
+        assert searched(exchange, Query(), 1, "alice").total == 0
         hanging.close()
         monkeypatch.undo()
-        until(lambda: exchange.search(Query(), 1, reader="alice").total == 1)
+        until(lambda: searched(exchange, Query(), 1, "alice").total == 1)
 
 
 def test_many_held_tasks_are_known_after_a_restart(config: Config) -> None:
@@ -246,7 +259,7 @@ def test_a_pass_that_fails_is_tried_again(
 ) -> None:
     """A follower that meets a failure logs it, and follows again when it is over."""
     task_of(exchange)
-    assert exchange.counts()["published"] == 1
+    assert exchange.counts(view_of(exchange).reader)["published"] == 1
     failures = iter(range(2))
     real = Index.update
 
@@ -257,14 +270,14 @@ def test_a_pass_that_fails_is_tried_again(
 
     monkeypatch.setattr(Index, "update", fails_twice)
     task_of(exchange)
-    assert exchange.search(Query(), 1, reader="alice").total == 2
+    assert searched(exchange, Query(), 1, "alice").total == 2
     assert "could not follow" in caplog.text
 
 
 def test_an_index_that_gives_up_is_built_anew(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """When an update finds the index damaged the whole of it comes from the ledger."""
     first = task_of(exchange)
-    exchange.search(Query(), 1, reader="alice")
+    searched(exchange, Query(), 1, "alice")
 
     def refuses(*words: object) -> None:
         monkeypatch.undo()
@@ -274,8 +287,45 @@ def test_an_index_that_gives_up_is_built_anew(exchange: Exchange, monkeypatch: p
     exchange.follower.progress = heard.append
     monkeypatch.setattr(Index, "update", refuses)
     second = task_of(exchange)
-    assert set(exchange.search(Query(), 10, reader="alice").ids) == {first, second}
+    assert set(searched(exchange, Query(), 10, "alice").ids) == {first, second}
     assert heard[-1] == 2
+
+
+def test_a_private_task_is_found_by_what_its_readers_read(config: Config) -> None:
+    """A row is made of the opened task and says who may know of it; a public one is everybody's."""
+    with opened(config) as exchange, Index(config.data / "another") as index:
+        secret = Manifest("Sealed", "d", visibility="private", review="carol", readers=("bob",))
+        private, public = task_of(exchange, secret), task_of(exchange)
+        ledger = exchange.ledger
+
+        def unsealed(task: Task) -> Task:
+            return replace(task, manifest=replace(task.manifest, title="walrus", description="tusks"))
+
+        with Follower(ledger, index, unsealed) as follower:
+            follower.catch_up()
+            assert index.search(Query("walrus", reader=EVERYTHING)).total == 2
+            for reader in ("alice", "bob", "carol"):
+                assert set(index.search(Query("tusks", reader=reader)).ids) == {private, public}
+            for stranger in (None, "erin", "", "anyone"):
+                assert index.search(Query(reader=stranger)).ids == (public,)
+            exchange.execute(Claim(private), "bob", via="api")
+            assert {task.id for task in follower.held()} == {private}
+
+
+def test_an_index_is_built_anew_when_asked(config: Config) -> None:
+    """`rebuild` puts every task into the index, says how far it is, and is refused while another process keeps it."""
+    with opened(config) as exchange:
+        tasks = {task_of(exchange) for _ in range(3)}
+        head = exchange.snapshot().commit
+        heard: list[tuple[int, int]] = []
+        assert exchange.follower.rebuild(lambda done, of: heard.append((done, of))) == (3, head)
+        assert heard[-1] == (3, 3)
+        assert set(searched(exchange, Query(), 10).ids) == tasks
+    with Index(config.index) as keeper, opened(config) as exchange:
+        assert keeper.try_writer()
+        with pytest.raises(Refused) as refused:
+            exchange.follower.rebuild(lambda done, of: None)
+        assert refused.value.code == "busy"
 
 
 def test_packs_are_merged_as_writes_come(exchange: Exchange, config: Config) -> None:
@@ -285,7 +335,7 @@ def test_packs_are_merged_as_writes_come(exchange: Exchange, config: Config) -> 
         task_of(exchange)
     folder = config.repository / "objects/pack"
     until(lambda: len(list(folder.glob("*.pack"))) < 60)
-    assert exchange.search(Query(), 1, reader="alice").total == 80
+    assert searched(exchange, Query(), 1, "alice").total == 80
 
 
 def test_closing_is_prompt_and_final(config: Config) -> None:

@@ -23,7 +23,7 @@ from taskrepo import listing, segments
 from taskrepo.errors import Invalid, Refused
 from taskrepo.index import Index
 from taskrepo.model import STATES, Row
-from taskrepo.query import NEVER, Query, Sort, title_key, tokens
+from taskrepo.query import EVERYTHING, NEVER, Query, Sort, title_key, tokens
 from taskrepo.segments import STATE, TEXT, Damaged, chosen, committing, create, docs_in, mask_of, read_head
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -163,7 +163,7 @@ def test_relevance_prefers_titles_and_frequency(tmp_path: Path) -> None:
 
 def test_too_wide_a_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A beginning that stands for too many words is refused, not expanded without bound."""
-    monkeypatch.setattr(segments, "MAX_EXPANSION", 3)
+    monkeypatch.setattr(listing, "MAX_EXPANSION", 3)
     with Index(tmp_path) as index:
         index.update([make_row(0, text="aaa aab aac aad")], "c1")
         with pytest.raises(Invalid, match="type more"):
@@ -374,7 +374,7 @@ def test_rebuild_replaces_everything(index: Index, monkeypatch: pytest.MonkeyPat
     assert heard == [20, 40, 50]
     assert pages(index, Query(sort="title")) == [row.id for row in sorted(ROWS[:50], key=ORDERS["title"])]
     names = {path.name for path in index._folder.iterdir()}
-    assert names == {"writer.lock", "current", index._home().name}
+    assert names == {"writer.lock", "cursor.key", "current", index._home().name}
 
 
 def test_rebuild_without_rows(index: Index) -> None:
@@ -389,7 +389,7 @@ def test_failed_rebuild_keeps_the_old(index: Index) -> None:
         index.rebuild([ROWS[0], ROWS[1], ROWS[0]], "c9")
     assert caught.value.code == "duplicate-id"
     assert (index.stamp, index.search(Query()).total) == ("c0", len(ROWS))
-    assert len(list(index._folder.iterdir())) == 3
+    assert len(list(index._folder.iterdir())) == 4
 
 
 def test_searches_go_on_during_a_rebuild(index: Index) -> None:
@@ -464,7 +464,7 @@ def test_damaged_files_make_an_empty_index(tmp_path: Path, pattern: str, harm: A
         assert index.stamp is None
         assert index.search(Query("gold")).total == 0
         assert index.try_writer()
-        assert len(list(tmp_path.iterdir())) == 3
+        assert len(list(tmp_path.iterdir())) == 4
         index.rebuild(ROWS, "c1")
         assert (index.stamp, index.search(Query()).total) == ("c1", len(ROWS))
 
@@ -492,7 +492,7 @@ def test_other_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index of another version of the program is not used."""
     with Index(tmp_path) as index:
         index.update(ROWS, "c0")
-    monkeypatch.setattr(index_module, "VERSION", 2)
+    monkeypatch.setattr(index_module, "VERSION", index_module.VERSION + 1)
     with Index(tmp_path) as index:
         assert index.stamp is None
 
@@ -617,7 +617,7 @@ def test_killed_at(tmp_path: Path, what: str, place: tuple[str, ...], stamps: se
         ]
         assert index.search(Query()).total == len(ROWS)
         assert not [path for path in tmp_path.glob("*/*") if path.suffix not in (".toc", ".seg")]
-        assert len(list(tmp_path.iterdir())) == 3
+        assert len(list(tmp_path.iterdir())) == 4
 
 
 # Threads and processes
@@ -741,3 +741,24 @@ def test_small_segments_join_text_the_other_way(index: Index) -> None:
     expected = sorted(row.id for row in ROWS if says(row, ["gold"]))
     assert sorted(pages(index, Query("gold"))) == expected
     assert listing.Snapshot(None, None).find("4k7q2m9x") is None
+
+
+@pytest.mark.parametrize("reader", [None, "alice", "erin", "nobody", EVERYTHING])
+def test_who_may_know_of_a_task(tmp_path: Path, reader: str | None) -> None:
+    """Pages, totals and counts hold public tasks and the reader's own private ones, also after these have changed."""
+    choices = (None, (), ("alice",), ("alice", "erin"), ("bob",))
+    rows = {row.id: row for row in (make_row(n, readers=choices[n % 5]) for n in range(100))}
+    with Index(tmp_path) as index:
+        for turn in range(3):
+            index.update(rows.values(), f"c{turn}")
+            known = {
+                row.id: row for row in rows.values()
+                if row.readers is None or reader == EVERYTHING or (reader or "-") in row.readers
+            }  # fmt: skip
+            assert set(pages(index, Query(reader=reader))) == known.keys()
+            published = {row.id for row in known.values() if row.state == "published"}
+            assert set(pages(index, Query("state:published", sort="title", reader=reader))) == published
+            gold = {row.id for row in known.values() if "gold" in row.text or "gold" in row.title}
+            assert set(pages(index, Query("gold", sort="relevance", reader=reader))) == gold
+            assert index.counts(reader) == {s: sum(r.state == s for r in known.values()) for s in STATES}
+            rows = {n: replace(row, readers=choices[(turn + len(row.title)) % 5]) for n, row in rows.items()}

@@ -13,7 +13,7 @@ from taskrepo.identity import task_path
 from taskrepo.ledger import Ledger, Snapshot, Trail, changed_tasks
 from taskrepo.model import Manifest
 from taskrepo.store import Store
-from tests.support.ledgers import git, line, made, opened, refusal, task_of, upload
+from tests.support.ledgers import git, line, made, opened, refusal, task_of, upload, view_of
 
 FIRST, SECOND = "4k7q2m9x", "4k7q2m9y"
 
@@ -141,16 +141,16 @@ def test_a_chain_is_the_tasks_whole_life(exchange: Exchange) -> None:
     """The chain visits exactly the commits git finds for the task's folder, oldest first in the history."""
     task = reviewed(exchange)
     task_of(exchange)
-    snapshot = exchange.snapshot()
-    chain = exchange.task_history(snapshot, task)
+    view = view_of(exchange)
+    chain = list(view.chain(task))[::-1]
     assert [each.entry.event for each in chain] == [
         "created", "claimed", "asked", "commented", "submitted", "rejected",
     ]  # fmt: skip
     told = git(exchange.config.repository, "log", "--reverse", "--format=%H", "main", "--", task_path(task))
     assert [each.id for each in chain] == told.split()
-    old = exchange.snapshot(chain[2].id)
-    assert [each.id for each in exchange.task_history(old, task)] == told.split()[:3]
-    assert snapshot.last(task) == told.split()[-1]
+    old = view.at(chain[2].id)
+    assert [each.id for each in old.chain(task)] == told.split()[2::-1]
+    assert view.last(task) == told.split()[-1]
 
 
 def test_a_trail_reads_backwards_only_as_far_as_asked(exchange: Exchange) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,9 +28,10 @@ from taskrepo.follower import row_of
 from taskrepo.index import Index
 from taskrepo.ledger import changed_tasks
 from taskrepo.model import File, FileKind, Manifest, Policy
-from taskrepo.query import Query
+from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.store import Store
 from taskrepo.verify import verify
+from taskrepo.view import View
 
 ACTORS: Final = (("alice", "human"), ("bob", "agent"), ("carol", "human"))
 QUERIES: Final = (Query(), Query("torture"), Query(states=("claimed",)), Query(assignee="bob"), Query(sort="created"))
@@ -107,13 +109,23 @@ def refusal(call: Callable[..., object], *words: Any, **named: Any) -> Refused:
     raise AssertionError("was not refused")
 
 
+def view_of(exchange: Exchange, actor: str = "admin", commit: str | None = None) -> View:
+    """The exchange as the actor sees it."""
+    return exchange.view(exchange.directory.actors[actor], commit)
+
+
+def searched(exchange: Exchange, query: Query, limit: int, reader: str = "admin", cursor: str | None = None) -> Page:
+    """A page of the listing for an actor."""
+    return exchange.search(query, limit, cursor, reader=exchange.directory.actors[reader])
+
+
 def listed(index: Any) -> list[object]:
     """What an index answers to a number of questions."""
-    answers: list[object] = [index.counts()]
+    answers: list[object] = [index.counts(EVERYTHING)]
     for query in QUERIES:
         cursor = None
         while True:
-            page = index.search(query, 50, cursor)
+            page = index.search(replace(query, reader=EVERYTHING), 50, cursor)
             answers.append((page.ids, page.total))
             cursor = page.next
             if cursor is None:

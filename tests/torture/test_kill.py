@@ -26,6 +26,7 @@ from tests.support.ledgers import (
     made,
     opened,
     proven,
+    searched,
     sound,
     started,
     task_of,
@@ -59,7 +60,7 @@ def check(config: Config, acknowledged: list[str]) -> None:
     """Nothing acknowledged is lost, git finds no flaw, and the exchange can be written to."""
     with opened(config) as exchange:
         task = task_of(exchange, Manifest("After the torture", "d"))
-        assert task in exchange.search(Query(sort="-created"), 50, reader="alice").ids
+        assert task in searched(exchange, Query(sort="-created"), 50, "alice").ids
     assert set(acknowledged) <= set(line(config.repository))
     sound(config.repository)
 
@@ -68,7 +69,7 @@ def check_thoroughly(config: Config) -> None:
     """Everything verifies from the first commit, and the index is what the ledger alone makes."""
     proven(config)
     with opened(config) as exchange:
-        exchange.search(Query(), 1)
+        searched(exchange, Query(), 1)
         assert listed(exchange._index) == listed_anew(exchange)
 
 

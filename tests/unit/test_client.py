@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from taskrepo import client as module
-from taskrepo.client import Client, Form
+from taskrepo import sending
+from taskrepo.client import Client
 from taskrepo.desk import Unreachable
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.folders import Package, Upload
+from taskrepo.sending import Form
 
 Script = list[bytes | None]
 KEY = "tr_4k7q2m9x_secret"
@@ -298,3 +300,96 @@ def test_an_id_cannot_leave_its_place_in_the_address(serving: Serving) -> None:
     server, client = serving(answer(200, {"events": []}))
     client.events("../me?x#y")
     assert server.requests[0].startswith(b"GET /api/v1/tasks/..%2Fme%3Fx%23y/events ")
+
+
+# ── large files ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Ten bytes."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+SHA256 = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"
+
+
+def standing(offset: int, complete: bool = False, status: int = 200) -> bytes:
+    """How far an upload is."""
+    return answer(status, {"sha256": SHA256, "size": 10, "offset": offset, "complete": complete, "expires_at": "x"})
+
+
+def bodies(server: Server) -> list[tuple[bytes, bytes]]:
+    """The first line and the body of each request."""
+    return [(r.partition(b" HTTP")[0], r.partition(b"\r\n\r\n")[2]) for r in server.requests]
+
+
+def test_an_upload_begins_where_the_server_has_it(serving: Serving, file: Path) -> None:
+    """The client asks first, and sends everything, the rest with its range, or nothing."""
+    server, client = serving(problem(404, "unknown-file"), standing(10, True, 201))
+    assert client.upload(file, SHA256, 10)["complete"]
+    path = f"/api/v1/uploads/{SHA256}".encode()
+    assert bodies(server) == [(b"GET " + path, b""), (b"PUT " + path, b"0123456789")]
+    assert b"content-range" not in server.requests[1].lower()
+    server, client = serving(standing(4), standing(10, True, 201))
+    moves: list[tuple[int, int]] = []
+    client.upload(file, SHA256, 10, lambda done, total: moves.append((done, total)))
+    assert bodies(server)[1][1] == b"456789" and b"Content-Range: bytes 4-9/10\r\n" in server.requests[1]
+    assert moves == [(4, 10), (10, 10)]
+    server, client = serving(standing(10, True))
+    assert client.upload(file, SHA256, 10)["complete"] and len(server.requests) == 1
+
+
+def test_an_upload_is_taken_up_again(serving: Serving, file: Path) -> None:
+    """After a lost connection, a busy server or an offset that has moved the client asks again and goes on."""
+    server, client = serving(
+        problem(404, "unknown-file"), None, standing(3), problem(409, "wrong-offset", offset=5), standing(5),
+        problem(400, "truncated-body"), standing(6), problem(503, "busy"), standing(8), standing(10, True, 201),
+        tries=2,
+    )  # fmt: skip
+    assert client.upload(file, SHA256, 10)["complete"]
+    assert [body for _, body in bodies(server) if body] == [b"0123456789", b"3456789", b"56789", b"6789", b"89"]
+
+
+def test_an_upload_that_does_not_move_ends(serving: Serving, file: Path) -> None:
+    """Attempts that bring nothing new are bounded, in number and in time; what rules refuse is not tried again."""
+    server, client = serving(standing(3), None, standing(3), None, standing(3), None, tries=3)
+    assert isinstance(raised(lambda: client.upload(file, SHA256, 10)), Unreachable) and len(server.requests) == 6
+    _, client = serving(standing(3), None, standing(3), None, patience=0)
+    assert isinstance(raised(lambda: client.upload(file, SHA256, 10)), Unreachable)
+    for code, status in (("actor-quota", 413), ("hash-mismatch", 400), ("unauthenticated", 401)):
+        server, client = serving(problem(404, "unknown-file"), problem(status, code))
+        assert raised(lambda client=client: client.upload(file, SHA256, 10)).code == code
+    server, client = serving(problem(401, "unauthenticated"))
+    assert raised(lambda: client.upload(file, SHA256, 10)).code == "unauthenticated" and len(server.requests) == 1
+    _, client = serving(standing(0), standing(10, False, 202), tries=1)
+    assert "has 10 of 10 bytes" in raised(lambda: client.upload(file, SHA256, 10)).message
+
+
+def test_a_part_that_was_not_verified_is_sent_anew(serving: Serving, file: Path) -> None:
+    """When all bytes are there and yet not whole, no piece can follow; the client begins anew."""
+    server, client = serving(standing(10), standing(10, True, 201))
+    assert client.upload(file, SHA256, 10)["complete"] and bodies(server)[1][1] == b"0123456789"
+
+
+def test_large_files_go_ahead(serving: Serving, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large files of a command are sent one by one first, and the form refers to them; small ones are in it."""
+    monkeypatch.setattr(sending, "AHEAD", 10)
+    small = file.with_name("b")
+    small.write_bytes(b"b")
+    server, client = serving(problem(404, "unknown-file"), standing(10, True, 201), answer(200, {"a": 1}))
+    client.command("comment", "4k7q", {"text": "x"}, (Upload("b", small, 1), Upload("a.bin", file, 10)))
+    form = server.requests[2].decode()
+    assert json.dumps([{"path": "a.bin", "sha256": SHA256}]) in form and 'filename="b"' in form
+    assert 'filename="a.bin"' not in form
+
+
+def test_only_so_many_files_go_ahead(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server keeps a bounded number waiting, so of very many large files only the largest go ahead."""
+    monkeypatch.setattr(sending, "AHEAD", 5)
+    monkeypatch.setattr(sending, "MOST_AHEAD", 2)
+    uploads = [Upload(str(size), file, size) for size in (9, 3, 7, 8)]
+    within, ahead = sending.divided(uploads)
+    assert [u.size for u in within] == [3, 7] and [u.size for u in ahead] == [9, 8]

@@ -51,7 +51,7 @@ def test_yaml_is_read(text: str, value: Any) -> None:
         (b"a: \x01", "bad-yaml", "doc", ""),
         (b"a: \x00", "bad-encoding", "doc", "NUL"),
         (b"a: \xff", "bad-encoding", "doc", "byte 3"),
-        (b"[" * (MAX_DEPTH + 2), "too-deep", "doc, line 1", "16 levels"),
+        (b"[" * (MAX_DEPTH + 2), "too-deep", "doc, line 1", "40 levels"),
         (b"x" * (MAX_BYTES + 1), "too-long", "doc", "65537 bytes"),
     ],
 )

@@ -17,6 +17,7 @@ from taskrepo.commands import (
     Command,
     Comment,
     Create,
+    Erase,
     Expire,
     Fail,
     Progress,
@@ -31,6 +32,7 @@ from taskrepo.commands import (
 from taskrepo.errors import REFUSALS, Refused
 from taskrepo.events import Content
 from taskrepo.model import EXCHANGE, STATES, Actor, Deliverable, File, Lease, Manifest, Policy, Stamp, Task
+from taskrepo.roles import may_read, people
 from tests.contract import cells
 from tests.contract.cells import ACTORS, CELLS, CREATE_CELLS, NONE, WAITING_CELLS, Cell, path_to
 
@@ -141,6 +143,95 @@ def test_allowed_agrees_with_the_table(cell: Cell) -> None:
     """What `allowed` offers an actor is exactly what the table says yes to."""
     offered = lifecycle.allowed(_given(cell.state), WHO[cell.role], START + 100, POLICY)
     assert (cell.command in offered) == (cell.verdict == "ok")
+
+
+# ── private tasks ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+READERS = ("bob", "dave", "erin", "frank")
+
+
+def _private(state: str, readers: tuple[str, ...]) -> Task:
+    task = _given(state)
+    return replace(task, manifest=replace(task.manifest, visibility="private", readers=readers))
+
+
+def _for_private(command: Command, task: Task) -> Command:
+    if isinstance(command, Revise) and command.manifest:
+        kept = replace(command.manifest, visibility="private", readers=task.manifest.readers)
+        return replace(command, manifest=kept)
+    return command
+
+
+def _private_verdict(cell: Cell) -> str:
+    """The table's, save that a private task can be erased, in every state, by whoever published it and by admins."""
+    return "ok" if cell.verdict == "public-task" else cell.verdict
+
+
+PRIVATE_CELLS = [c for c in (*CELLS, *WAITING_CELLS) if c.state != NONE]
+
+
+@pytest.mark.parametrize("cell", PRIVATE_CELLS, ids=lambda c: f"{c.state}-{c.command}-{c.role}")
+def test_private_cell(cell: Cell) -> None:
+    """To its readers a private task follows the same table; to others it is not there, whatever its state."""
+    actor, now = WHO[cell.role], START + 100
+    task = _private(cell.state, READERS)
+    command = _for_private(_command(cell.command, cell.body), task)
+    if _private_verdict(cell) == "ok":
+        assert _run(task, command, actor, now).state == (cell.after or "archived")
+    else:
+        assert _refusal(task, command, actor, now).code == _private_verdict(cell)
+    narrow = _private(cell.state, ())
+    if cell.role in ("other_eligible", "other_ineligible"):
+        refused = _refusal(narrow, command, actor, now)
+        assert (refused.code, refused.message) == ("unknown-task", f"no task has the id {ID}")
+        assert lifecycle.allowed(narrow, actor, now, POLICY) == ()
+
+
+@pytest.mark.parametrize("cell", PRIVATE_CELLS, ids=lambda c: f"{c.state}-{c.command}-{c.role}")
+def test_nothing_can_be_done_with_an_erased_task(cell: Cell) -> None:
+    """Whoever may know of it hears when it was erased."""
+    erased = _run(_private(cell.state, READERS), Erase(ID, "why"), ALICE, START + 50)
+    assert (erased.state, erased.erased_at, erased.lease, erased.holder) == ("archived", START + 50, None, None)
+    refused = _refusal(erased, _command(cell.command, cell.body), WHO[cell.role], START + 100)
+    assert refused.code == ("actor-suspended" if cell.role == "suspended" else "erased")
+    assert lifecycle.allowed(erased, WHO[cell.role], START + 100, POLICY) == ()
+
+
+def test_who_may_know_of_a_private_task() -> None:
+    """Its publisher, reviewer, assignee, readers, admins and the exchange; everybody of a public one."""
+    task = _private("claimed", ())
+    known = {role for role, actor in WHO.items() if may_read(task, actor)}
+    assert known == {"publisher", "executor", "reviewer", "admin", "exchange"}
+    assert all(may_read(_given("claimed"), actor) for actor in WHO.values())
+    assert people(task) == {"alice", "bob", "carol"}
+
+
+def test_a_heartbeat_on_a_task_one_may_not_know_of() -> None:
+    """It is refused as for an id nobody has."""
+    with pytest.raises(Refused) as caught:
+        lifecycle.beat(_private("claimed", ()), 1, DAVE, START, POLICY)
+    assert caught.value.code == "unknown-task"
+
+
+def _secret(readers: tuple[str, ...]) -> Manifest:
+    return Manifest("t", "d", visibility="private", readers=readers)
+
+
+def test_readers_are_for_private_tasks_and_must_exist() -> None:
+    """A public manifest names no readers; a reader nobody is, is refused by name."""
+    for manifest, code in ((Manifest("t", "d", readers=("bob",)), "public-task"),
+                           (_secret(("nobody",)), "unknown-reader")):  # fmt: skip
+        assert _refusal(None, Create(ID, manifest), ALICE).code == code
+    unchecked = lifecycle.decide(None, Create(ID, _secret(("nobody",))), ALICE, 1, POLICY)
+    assert unchecked.target == "published"
+
+
+@pytest.mark.parametrize("visibility", ["public", "private"])
+def test_visibility_never_changes(visibility: Any) -> None:
+    """A revision that says otherwise is refused, naming the field."""
+    task = _published() if visibility == "private" else _published(visibility="private")
+    refused = _refusal(task, Revise(ID, Manifest("t2", "d", visibility=visibility)), ALICE)
+    assert (refused.code, refused.details["field"]) == ("immutable-field", "visibility")
 
 
 @pytest.mark.parametrize("state", [s for s in TASKS if s != NONE])
@@ -481,10 +572,21 @@ def test_required_deliverables_are_required() -> None:
     """A submission without a required file is refused by its name, yet submitting is still on offer."""
     task = _claimed(deliverables=(Deliverable("table", "out.csv"), Deliverable("words")))
     refused = _refusal(task, Submit(ID, 1, "s"), BOB)
-    assert (refused.code, refused.details["missing"]) == ("missing-deliverable", ["out.csv"])
+    assert (refused.code, refused.details["missing"]) == (
+        "missing-deliverable", [{"path": "out.csv", "problem": "missing"}]
+    )
     assert "submit" in lifecycle.allowed(task, BOB, START, POLICY)
     made = _run(task, Submit(ID, 1, "s", (_file("artifacts/out.csv", 7),)), BOB, START).submissions[0]
     assert (made.files, made.bytes, made.by, made.review) == (1, 7, "bob", None)
+
+
+def test_the_list_of_what_is_missing_is_whole() -> None:
+    """The sentence holds the first twenty problems, the details all of them, and result.json if there is a schema."""
+    wanted = tuple(Deliverable("", f"{n}.csv") for n in range(30))
+    refused = _refusal(_claimed(deliverables=wanted, result_schema="{}"), Submit(ID, 1, "s"), BOB)
+    assert refused.message.startswith("the submission lacks what the manifest asks for: 0.csv: missing; 1.csv:")
+    assert refused.message.endswith("19.csv: missing; and 11 more")
+    assert [problem["path"] for problem in refused.details["missing"]] == [*(d.path for d in wanted), "result.json"]
 
 
 def test_the_discussion_has_a_bound() -> None:

@@ -1,10 +1,12 @@
 """What the policy says about files and attempts."""
 
+from dataclasses import replace
+
 import pytest
 
 from taskrepo import policy as limits
 from taskrepo.errors import Refused
-from taskrepo.model import Actor, Deliverable, File, Manifest, Policy
+from taskrepo.model import Actor, Deliverable, File, Manifest, Member, Policy
 
 ALICE = Actor("alice", "human", "Alice")
 
@@ -57,6 +59,44 @@ def test_other_types_pass() -> None:
     limits.check_files(Policy(denied_suffixes=()), [_file("run.exe")])
 
 
+PE = "application/vnd.microsoft.portable-executable"
+
+
+def test_denied_content() -> None:
+    """A denied type is refused under any name, and the rule is named; taken off the list, it passes."""
+    program = _file("artifacts/notes.txt", media_type=PE)
+    refused = _refusal(Policy(), program)
+    assert refused.details == {"path": program.path, "rule": f"denied_types: {PE}"}
+    assert refused.message == f"artifacts/notes.txt: the policy's denied_types holds {PE}"
+    allowed = tuple(kind for kind in Policy().denied_types if kind != PE)
+    limits.check_files(Policy(denied_types=allowed), [program])
+
+
+@pytest.mark.parametrize(
+    ("member", "rule"),
+    [
+        (Member("bin/setup", PE), f"denied_types: {PE}"),
+        (Member("in.zip!/bin/Setup.EXE. ", PE), "denied_suffixes: .exe"),
+        (Member("run.bat", "text/plain"), "denied_suffixes: .bat"),
+    ],
+)
+def test_denied_members(member: Member, rule: str) -> None:
+    """What an archive holds is refused as the file itself would be, and both are named."""
+    archive = replace(_file("artifacts/tools.zip", media_type="application/zip"), inside=(member,))
+    refused = _refusal(Policy(), archive)
+    assert refused.details == {"path": archive.path, "rule": rule, "member": member.path}
+    field, entry = rule.split(": ")
+    assert refused.message == f"artifacts/tools.zip holds {member.path}: the policy's {field} has {entry}"
+
+
+@pytest.mark.parametrize("kind", ["application/x-encrypted", "application/x-damaged"])
+def test_members_a_policy_may_deny(kind: str) -> None:
+    """Locked and damaged archives pass by default; a policy that lists their type refuses them."""
+    archive = replace(_file("a.zip", media_type="application/zip"), inside=(Member("a.csv", kind),))
+    limits.check_files(Policy(), [archive])
+    assert _refusal(Policy(denied_types=(kind,)), archive).details["rule"] == f"denied_types: {kind}"
+
+
 def test_stamping() -> None:
     """Files come out by path, with their kind, who and when; those of the limit's size live outside git."""
     policy = Policy(large_file_bytes=1024)
@@ -86,8 +126,62 @@ def test_stamping() -> None:
 def test_deliverables(deliverable: Deliverable, path: str, media_type: str, found: bool) -> None:
     """A required path or pattern is looked for as given and below artifacts/, with its media type if one is named."""
     manifest = Manifest("t", "d", deliverables=(deliverable,))
-    missing = limits.missing_deliverables(manifest, [_file(path, media_type=media_type)])
-    assert missing == (() if found else (deliverable.path,))
+    lacks = limits.missing_deliverables(manifest, [_file(path, media_type=media_type)])
+    assert [lack.path for lack in lacks] == ([] if found else [deliverable.path])
+
+
+@pytest.mark.parametrize(
+    ("deliverable", "files", "problems"),
+    [
+        (Deliverable("", "a.csv"), [], ["missing"]),
+        (Deliverable("", "a.csv", "text/csv"), [_file("a.csv")], ["wrong media type (text/plain, not text/csv)"]),
+        (Deliverable("", "a.csv", "text/csv"), [_file("a.csv", media_type="")],
+         ["wrong media type (unknown, not text/csv)"]),
+        (Deliverable("", "a.csv", "Text/CSV"), [_file("a.csv", media_type="text/csv; charset=utf-8")], []),
+        (Deliverable("", "a.csv", "text/*"), [_file("a.csv")], []),
+        (Deliverable("", "a.csv", "*/*"), [_file("a.csv")], []),
+        (Deliverable("", "a.csv", "image/*"), [_file("a.csv")], ["wrong media type (text/plain, not image/*)"]),
+        (Deliverable("", "a.csv", min_bytes=10), [_file("artifacts/a.csv", 3)], ["too small (3 bytes; at least 10)"]),
+        (Deliverable("", "a.csv", max_bytes=2), [_file("a.csv", 3)], ["too large (3 bytes; at most 2)"]),
+        (Deliverable("", "a.csv", min_bytes=3, max_bytes=3), [_file("a.csv", 3)], []),
+        (Deliverable("", "a.csv", required=False), [], []),
+        (Deliverable("", "a.csv", "text/csv", required=False), [_file("a.csv")],
+         ["wrong media type (text/plain, not text/csv)"]),
+        (Deliverable("", "a", required=False, max_bytes=0), [_file("a", 1)], ["too large (1 bytes; at most 0)"]),
+        (Deliverable("", "*.csv", min_bytes=2), [_file("artifacts/a.csv", 1), _file("artifacts/b.csv", 2)],
+         ["artifacts/a.csv: too small (1 bytes; at least 2)"]),
+        (Deliverable("", "*.csv", "text/csv", max_bytes=1),
+         [_file("artifacts/a.csv", 9), _file("artifacts/b.csv", 1, media_type="text/csv")], []),
+        (Deliverable("", "*", "image/*"), [_file("artifacts/a"), _file("artifacts/b")],
+         ["artifacts/a: wrong media type (text/plain, not image/*)",
+          "artifacts/b: wrong media type (text/plain, not image/*)"]),
+        (Deliverable("", "*", max_bytes=0), [_file(f"artifacts/{n}") for n in range(9)],
+         [*(f"artifacts/{n}: too large (1 bytes; at most 0)" for n in range(5)), "4 more files that do not fit"]),
+        (Deliverable("words", min_bytes=5), [], []),
+    ],
+)  # fmt: skip
+def test_problems_of_deliverables(deliverable: Deliverable, files: list[File], problems: list[str]) -> None:
+    """Each file that answers a deliverable has its type and size, or the problem is told; so for optional ones."""
+    lacks = limits.missing_deliverables(Manifest("t", "d", deliverables=(deliverable,)), files)
+    assert [(lack.path, lack.problem) for lack in lacks] == [(deliverable.path, problem) for problem in problems]
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """The list follows the manifest's, and result.json is on it once if there is a schema for it."""
+    manifest = Manifest("t", "d", deliverables=(Deliverable("", "b"), Deliverable("", "a")), result_schema="{}")
+    lacks = limits.missing_deliverables(manifest, [])
+    assert [lack.path for lack in lacks] == ["b", "a", "result.json"]
+    assert lacks[-1].problem == "missing; the manifest has a result_schema"
+    assert len(limits.missing_deliverables(manifest, [_file("result.json")])) == 2
+    named = Manifest("t", "d", deliverables=(Deliverable("", "result.json"),), result_schema="{}")
+    assert [lack.problem for lack in limits.missing_deliverables(named, [])] == ["missing"]
+
+
+def test_hostile_paths_are_matched_at_once() -> None:
+    """Paths made to make matching explode are compared with many long names without delay."""
+    hostile = tuple(Deliverable("", f"{'*a' * n}b") for n in range(1, 17))
+    files = [_file(f"artifacts/{'a' * 200}{n}") for n in range(100)]
+    assert len(limits.missing_deliverables(Manifest("t", "d", deliverables=hostile), files)) == 16
 
 
 def test_leases() -> None:

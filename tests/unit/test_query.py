@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from taskrepo.errors import Invalid
 from taskrepo.model import Row
 from taskrepo.query import (
+    EVERYTHING,
     MAX_CLAUSES,
     MAX_Q,
     NEVER,
@@ -24,6 +25,7 @@ from taskrepo.query import (
     parse,
     plan,
     read_cursor,
+    readable,
     title_key,
     tokens,
     write_cursor,
@@ -128,7 +130,45 @@ def test_filters_become_clauses() -> None:
     """The fields of a query mean the same as the words of the language."""
     query = Query("", ("running", "claimed"), "alice", "bob", "carol", "Old Stuff", 2, False)
     words = 'state:running,claimed publisher:alice assignee:bob reviewer:carol label:"old stuff" priority:2 -is:waiting'
-    assert plan(query).clauses == parse(words)
+    assert plan(replace(query, reader=EVERYTHING)).clauses == parse(words)
+
+
+def test_a_reader_is_shown_public_tasks_and_their_own() -> None:
+    """A query is for the public unless it names a reader, whose private tasks it then finds too, or says everything."""
+    assert readable(None) == (Clause(Fact(("public",))),)
+    assert readable("bob") == (Clause(Fact(("public", "reader:bob"))),)
+    assert readable("\ud800") == (Clause(Fact(("public", "reader:?"))),)
+    assert readable(EVERYTHING) == ()
+    for reader in (None, "bob", EVERYTHING):
+        assert plan(Query("gold", reader=reader)).clauses == (*parse("gold"), *readable(reader))
+
+
+def test_nobody_types_who_they_are() -> None:
+    """In the language there is no word for who may know of a task: it is refused, or is text like any other."""
+    for typed in ("reader:bob", "-reader:bob", 'reader:"bob"', "reader:*", "READER:bob", "public:", "public:x"):
+        try:
+            clauses = plan(Query(typed)).clauses
+        except Invalid as error:
+            assert error.code == "bad-query"
+        else:
+            assert clauses[-1] == Clause(Fact(("public",)))
+            assert not any(isinstance(clause.term, Fact) for clause in clauses[:-1])
+    for typed in ("public", "-public", '"reader:bob"', "publisher:x,reader:bob", "label:reader:bob", "label:public"):
+        *asked, last = plan(Query(typed, reader="carol")).clauses
+        assert last == Clause(Fact(("public", "reader:carol")))
+        facts_asked = [word for c in asked if isinstance(c.term, Fact) for word in c.term.any_of]
+        assert all(word.startswith(("publisher:", "label:")) for word in facts_asked)
+
+
+def test_a_cursor_is_its_readers() -> None:
+    """A cursor that one reader got is refused to another."""
+    plans = [plan(Query("gold", sort="title", reader=reader)) for reader in (None, "bob", "carol", EVERYTHING)]
+    cursor = write_cursor(plans[1], ("gold", "4k7q2m9x"))
+    assert read_cursor(plans[1], cursor) == ("gold", "4k7q2m9x")
+    for other in (plans[0], *plans[2:]):
+        with pytest.raises(Invalid) as caught:
+            read_cursor(other, cursor)
+        assert caught.value.code == "bad-cursor"
 
 
 @pytest.mark.parametrize(("query", "where"), [(Query(states=("odd",)), "state"), (Query(sort="odd"), "sort")])  # type: ignore[arg-type]
@@ -148,11 +188,13 @@ def test_tokens_fold() -> None:
 
 
 def test_facts_of_a_row() -> None:
-    """A row can be filtered by its state, people, labels without case, and whether it waits."""
+    """A row can be filtered by its state, people, labels without case, whether it waits, and who may know of it."""
     people = ["publisher:alice", "assignee:", "reviewer:bob"]
-    assert facts(ROW) == ["state:running", *people, "label:old stuff", "label:x", "is:waiting"]
+    assert facts(ROW) == ["state:running", *people, "label:old stuff", "label:x", "is:waiting", "public"]
+    assert facts(replace(ROW, readers=("alice", "\ud800")))[-2:] == ["reader:alice", "reader:?"]
+    assert facts(replace(ROW, readers=()))[-1] == "is:waiting"
     assert facts(replace(ROW, waiting=False, labels=("a", "A"), publisher="\ud800"))[1:] == [
-        "publisher:?", "assignee:", "reviewer:bob", "label:a",
+        "publisher:?", "assignee:", "reviewer:bob", "label:a", "public",
     ]  # fmt: skip
 
 

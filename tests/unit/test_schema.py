@@ -102,7 +102,7 @@ def test_schemas_know_the_words() -> None:
         ("manifest", {**MINIMAL, "labels": ["a", "a"]}, "doc.labels", "has an entry twice"),
         ("manifest", {**MINIMAL, "labels": ["a", 1]}, "doc.labels[1]", "must be text, not a whole number"),
         ("manifest", {**MINIMAL, "acceptance": [{"id": "x"}]}, "doc.acceptance[0].text", "is required"),
-        ("manifest", {**MINIMAL, "acceptance": [5]}, "doc.acceptance[0]", "5 is not valid under any"),
+        ("manifest", {**MINIMAL, "acceptance": [5]}, "doc.acceptance[0]", "fits none of the forms it may have: must"),
         ("manifest", {**MINIMAL, "deliverables": [{"path": 5}]}, "doc.deliverables[0].path", "must be text"),
         ("manifest", {**MINIMAL, "deliverables": [""]}, "doc.deliverables[0]", "must not be empty"),
         ("manifest", {**MINIMAL, "x" * 99: 1}, f"doc.{'x' * 60}", "is not a known field"),
@@ -152,4 +152,4 @@ def test_nothing_is_fetched() -> None:
 
 def test_other_keywords_have_a_sentence_too() -> None:
     """A keyword without a sentence of its own is told in the validator's words, cut to length."""
-    assert schema._sentence(ValidationError("x" * 999, validator="not")) == "x" * 200
+    assert schema.error_sentence(ValidationError("x" * 999, validator="dependentRequired")) == "x" * 200

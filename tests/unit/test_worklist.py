@@ -76,7 +76,7 @@ def test_throughput_by_day_and_week() -> None:
     }
     assert counted.complete
     assert not throughput(iter(commits), NOW, most=2).complete
-    assert throughput(iter([b"not a commit", *commits[:1]]), NOW).counts["day"]["submitted"] == 1
+    assert throughput(iter([b"", b"not a commit", *commits[:1]]), NOW).counts["day"]["submitted"] == 1
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def exchange(tmp_path: Path) -> Iterator[Exchange]:
 
 def actor(exchange: Exchange, name: str) -> Actor:
     """The actor's record."""
-    return exchange.snapshot().actor(name)
+    return exchange.directory.actors[name]
 
 
 def made(exchange: Exchange, **manifest: object) -> str:
@@ -223,7 +223,8 @@ def test_workload_and_figures_from_the_exchange(exchange: Exchange) -> None:
     exchange.execute(Approve(one), "alice", via="api")
     exchange.follower.catch_up()
     empty = dict.fromkeys(statistics.WORK, 0)
-    assert statistics.workload(exchange, "bob") == {**empty, "submitted": 1, "to_review": 0}
-    assert statistics.workload(exchange, "alice") == {**empty, "to_review": 1}
-    measured = statistics.measured(exchange, "bob")
+    anyone = actor(exchange, "carol")
+    assert statistics.workload(exchange, "bob", anyone) == {**empty, "submitted": 1, "to_review": 0}
+    assert statistics.workload(exchange, "alice", anyone) == {**empty, "to_review": 1}
+    measured = statistics.measured(exchange, "bob", anyone)
     assert (measured.tasks, measured.approved, measured.approval_rate) == (2, 1, 1.0)

@@ -44,11 +44,19 @@ git config gpg.ssh.allowedSignersFile "$PWD/allowed_signers"
 git log --first-parent --show-signature
 git fsck --strict</pre>
 <p><code>taskrepo verify .</code> goes further: it decides every step again by the rules, from the first commit on, without asking any server.</p>
+<h2 id="private">Private tasks, and erasing them</h2>
+<p>A task with <code>visibility: private</code> is for its publisher, its reviewer, whoever executes it, the actors named as <code>readers</code>, and admins. For everybody else it does not exist: not in lists, searches, counts or feeds. Only readers and admins can claim it.</p>
+<p>In the ledger its title, description, files with their names, submissions and discussion are encrypted with a key of the task's own, kept outside git. A clone shows that something happened: states, people, times, the number and sizes of files, priority, and what an executor must be able to do. Do not write secrets into an <code>Idempotency-Key</code>: it is in the commit.</p>
+<p><strong>Erase</strong> destroys that key, the task's large files and every plain copy in this exchange's index. From then on nobody can read the content: not here, and not in any clone, however old. The history stays, and still verifies: who did what and when, and why it was erased. What erasing cannot do: take back what a reader has downloaded, or what is in a backup of the exchange's <code>private</code> folder that still has the key. Let such backups expire.</p>
+<p>A <strong>public</strong> task cannot be erased. What it said is in every clone that anybody has made, and signed into a history that would no longer verify without it. Ask for secrets, and for people's data, in private tasks only. An admin can archive a public task, which takes it out of the lists, and no more than that.</p>
 <h2>Limits</h2>
 <dl class="words">
   <dt>One file</dt><dd>{{size(policy.max_file_bytes)}}</dd>
   <dt>All files of a task</dt><dd>{{size(policy.max_task_bytes)}}, {{policy.max_files}} files</dd>
+  <dt>All that one actor brings in</dt><dd>{{size(policy.max_actor_bytes)}}</dd>
+  <dt>An upload waits for its command</dt><dd>{{span(policy.upload_seconds)}}</dd>
   <dt>Lease, unless the task says otherwise</dt><dd>{{span(policy.lease_seconds)}}</dd>
-  <dt>Denied file types</dt><dd>{{" ".join(policy.denied_suffixes) or "none"}}</dd>
+  <dt>Denied by name</dt><dd>{{" ".join(policy.denied_suffixes) or "none"}}</dd>
+  <dt>Denied by content, also inside archives</dt><dd>{{", ".join(policy.denied_types) or "none"}}</dd>
 </dl>
 </div>

@@ -9,11 +9,25 @@
  <span class="state waiting">question open</span>\\
 % end
  <code class="id">{{task["id"]}}</code>\\
+% if manifest.get("visibility") == "private":
+ <span class="label private">private</span>\\
+% end
 % for label in task["labels"]:
  <span class="label">{{label}}</span>\\
 % end
 </p>
 </div>
+% if task["erased_at"]:
+% erased = next((event for event in events if event["event"] == "erased"), None)
+<div class="note bad erased" role="note">
+  <p><strong>This task was erased</strong>\\
+% if erased:
+ by <a href="/actors/{{erased["actor"]}}">{{erased["actor"]}}</a>\\
+% end
+, {{!when(task["erased_at"], now)}}. The key to its content was destroyed: nobody can read its texts and files any more. What was done with it, by whom and when, stays in its history.</p>
+  <p>Reason: {{task["reason"]}}</p>
+</div>
+% end
 % if attempt.error:
 % include("refused.tpl", title=f"{actions[attempt.command].title}: refused.", error=attempt.error, files=actions[attempt.command].uploads)
 % for at, text in enumerate(attempt.lost(offered)):
@@ -103,7 +117,7 @@ until {{!when(task["lease"]["until"], now)}}\\
 % if task["due_at"]:
   <dt>Due</dt><dd>{{!when(task["due_at"], now)}}</dd>
 % end
-% if task["reason"]:
+% if task["reason"] and not task["erased_at"]:
   <dt>Reason</dt><dd>{{task["reason"]}}</dd>
 % end
 </dl>
@@ -162,6 +176,9 @@ until {{!when(task["lease"]["until"], now)}}\\
 <section aria-labelledby="files">
 <h2 id="files">Files</h2>
 % include("files.tpl", files=task["files"][:most_files])
+% if not task.get("erased_at"):
+<p class="meta">Download all with the manifest: <a href="/tasks/{{task["id"]}}/archive.zip" download>.zip</a> <a href="/tasks/{{task["id"]}}/archive.tar.gz" download>.tar.gz</a></p>
+% end
 </section>
 % end
 % if submissions:
@@ -173,6 +190,10 @@ until {{!when(task["lease"]["until"], now)}}\\
   <div class="prose">{{!markdown(made["summary"])}}</div>
 % if made["files"]:
 % include("files.tpl", files=made["files"])
+% end
+% if made["files"] and not task.get("erased_at"):
+% place = f"/tasks/{task['id']}/submissions/{made['number']}/archive"
+  <p class="meta">Download all with the summary: <a href="{{place}}.zip" download>.zip</a> <a href="{{place}}.tar.gz" download>.tar.gz</a></p>
 % end
 % if made["result"]:
   <details><summary>result.json</summary><pre>{{made["result"]}}</pre></details>
@@ -197,10 +218,10 @@ until {{!when(task["lease"]["until"], now)}}\\
 <h2 id="executions">Executions</h2>
 <div class="scroll">
 <table>
-  <thead><tr><th scope="col">No.</th><th scope="col">Actor</th><th scope="col">Outcome</th><th scope="col">Claimed</th><th scope="col">Last sign of life</th><th scope="col">Notes</th></tr></thead>
+  <thead><tr><th scope="col">No.</th><th scope="col">Actor</th><th scope="col">Version</th><th scope="col">Outcome</th><th scope="col">Claimed</th><th scope="col">Last sign of life</th><th scope="col">Notes</th></tr></thead>
   <tbody>
 % for run in reversed(task["executions"]):
-  <tr><td>{{run["number"]}}</td><td><a href="/actors/{{run["actor"]}}">{{run["actor"]}}</a></td><td>{{run["outcome"]}}{{f" (fault: {run['fault']})" if run["fault"] else ""}}</td><td>{{!when(run["claimed_at"], now, short=True)}}</td><td>{{!when(run["heartbeat_at"] or run["started_at"] or run["claimed_at"], now, short=True)}}</td><td>{{run["reason"] or run["note"] or ""}}</td></tr>
+  <tr><td>{{run["number"]}}</td><td><a href="/actors/{{run["actor"]}}">{{run["actor"]}}</a></td><td><a href="/tasks/{{task["id"]}}/versions/{{run["version"]}}">{{run["version"]}}</a></td><td>{{run["outcome"]}}{{f" (fault: {run['fault']})" if run["fault"] else ""}}</td><td>{{!when(run["claimed_at"], now, short=True)}}</td><td>{{!when(run["heartbeat_at"] or run["started_at"] or run["claimed_at"], now, short=True)}}</td><td>{{run["reason"] or run["note"] or ""}}</td></tr>
 % end
   </tbody>
 </table>
@@ -260,7 +281,11 @@ until {{!when(task["lease"]["until"], now)}}\\
 % if "max_attempts" in manifest:
   <dt>Attempts</dt><dd>{{len(task["executions"])}} of {{manifest["max_attempts"]}}</dd>
 % end
-  <dt>Version</dt><dd>{{task["version"]}}</dd>
+  <dt>Version</dt><dd><a href="/tasks/{{task["id"]}}/versions">{{task["version"]}}</a>\\
+% if task["version"] > 1:
+ – <a href="/tasks/{{task["id"]}}/versions/{{task["version"] - 1}}/compare/{{task["version"]}}">what changed</a>\\
+% end
+</dd>
   <dt>Created</dt><dd>{{!when(task["created_at"], now)}}</dd>
   <dt>Updated</dt><dd>{{!when(task["updated_at"], now)}}</dd>
 % for name, label in (("external_id", "External id"), ("origin", "Origin"), ("source_name", "Source"), ("source_url", "Source address")):

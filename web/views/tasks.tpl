@@ -58,6 +58,9 @@
 % for row in rows:
   <tr>
     <td class="what"><a href="/tasks/{{row["id"]}}">{{row["title"]}}</a> <code class="id">{{row["id"]}}</code>
+% if row["visibility"] == "private":
+      <span class="label private">private</span>
+% end
 % for label in row["labels"]:
       <span class="label">{{label}}</span>
 % end

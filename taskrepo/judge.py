@@ -1,0 +1,250 @@
+"""What runs in the writer's turn: a command is decided against the evolving head, and put into the draft.
+
+* A judge reads and writes the draft and nothing else of the ledger; if it raises, the draft is rolled back.
+* A command on a private task is decided twice by the same rules: as it was given, and as the ledger will hold it. So
+  the rules see what people wrote, and whoever has no key can decide it again.
+* Content is put beside the ledger before the commit that refers to it; a key is in the vault before as well.
+* A repeated request is answered from the ledger: what it did then, if it asks for the same now.
+* A result is checked against the manifest's schema when it is admitted, and never again: `verify` does not, since in a
+  clone large and private results cannot be read.
+
+>>> judge.execute(draft, Claim("4k7q2m9x"), Request("bob", "api"), None).task.state     # doctest: +SKIP
+'claimed'
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import Final
+
+from taskrepo import directory as rolls
+from taskrepo import history, identity, lifecycle, package, results, roster
+from taskrepo.commands import Command, Create, DirectoryCommand, Submit
+from taskrepo.directory import Directory
+from taskrepo.errors import Refused, TaskrepoError
+from taskrepo.events import Event
+from taskrepo.files import Staging
+from taskrepo.heartbeats import Heartbeats
+from taskrepo.history import Entry
+from taskrepo.ledger import Happening, Ledger, Snapshot
+from taskrepo.model import Actor, Door, File, Manifest, Task
+from taskrepo.privacy import Privacy, Sealing
+from taskrepo.quota import Quota
+from taskrepo.retention import Retention
+from taskrepo.roles import may_read
+from taskrepo.writer import Draft
+
+_ID_TRIES: Final = 64
+MAX_IN_GIT: Final = 128 << 20
+"""How many bytes one event may put into git itself, where content passes through memory; large files do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks through which door; `id` makes it repeatable, `if_match` (a commit id) conditional."""
+
+    actor: str
+    via: Door
+    id: str | None = None
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command came to: the task after it, its commit, and whether this was a repeated request's answer.
+
+    `brought` is the files it put into the ledger, as that holds them.
+    """
+
+    task: Task
+    commit: str
+    replayed: bool = False
+    brought: tuple[File, ...] = field(default=(), compare=False, repr=False)
+
+
+class Judge:
+    """The rule book applied to drafts."""
+
+    def __init__(
+        self, ledger: Ledger, staging: Staging, retention: Retention, quota: Quota, heartbeats: Heartbeats,
+        privacy: Privacy,
+    ) -> None:  # fmt: skip
+        self._ledger, self._staging, self._retention, self._quota = ledger, staging, retention, quota
+        self._heartbeats, self._privacy = heartbeats, privacy
+
+    # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def execute(
+        self, draft: Draft, command: Command, request: Request, sealing: Sealing | None, fitting: str = ""
+    ) -> Outcome:
+        """Decide the command and add its commit. `sealing` is for a private task, and `None` for a public one.
+
+        `fitting` is the schema that the result fits, as `foresee` found.
+        """
+        snapshot = draft.snapshot
+        held = snapshot.get(identity.check_id(command.task))
+        before = self._privacy.opened(held) if held else None
+        previous = draft.last(command.task) if held else None
+        if request.id and held and (earlier := self._earlier(draft, command, request)):
+            return earlier
+        author, now = snapshot.actor(request.actor), draft.now()
+        if before and may_read(before, author) and request.if_match not in (None, previous):
+            message = f"{command.task} stands at {previous}, not at {request.if_match}"
+            raise Refused("precondition-failed", message, etag=previous)
+        event = self._decide(snapshot, before, command, author, now)
+        if isinstance(command, Submit) and before and before.manifest.result_schema != fitting:
+            raise Refused("busy", "the task has changed at this very moment; submit again")  # never checked in a turn
+        if sealing is not None:
+            sealed = self._privacy.sealed(event.command, sealing, before)
+            event = self._decide(snapshot, held, sealed, author, now)
+        brought: tuple[File, ...] = getattr(event.command, "files", ())
+        self._quota.check(draft, author, brought)
+        after = lifecycle.evolve(held, event)
+        rendered = package.render(event, held, after)
+        _check_weight(rendered)
+        folder = identity.task_path(command.task)
+        writes = {f"{folder}/{path}": self._blob(content) for path, content in rendered.items()}
+        self._retention.keep(command.task, rendered, brought)
+        if sealing is not None and held is None:
+            self._privacy.vault.put(command.task, sealing.key)
+        entry = history.entry_of(event, held, after, via=request.via, previous=previous, request_id=request.id)
+        commit = draft.append(entry, author, now, writes)
+        self._quota.note(draft, commit, author, brought)
+        draft.snapshot.remember(after)
+        return Outcome(self._privacy.opened(after), commit, brought=brought)
+
+    def foresee(self, snapshot: Snapshot, command: Command, actor: str, now: int) -> str:
+        """Check a submission's result outside the turn, as it may take seconds; returns the schema that it fits.
+
+        Raises `Refused("result-mismatch")`, but only if the rules would take the submission as things stand: whoever
+        may not submit learns nothing. Whatever else is wrong is left to the turn.
+        """
+        if not isinstance(command, Submit):
+            return ""
+        held = snapshot.get(identity.check_id(command.task))
+        before = self._privacy.opened(held) if held else None
+        if before is None or not before.manifest.result_schema:
+            return ""
+        try:
+            self._decide(snapshot, before, command, snapshot.actor(actor), max(now, before.updated.at))
+        except TaskrepoError:
+            return ""
+        told = next((file for file in command.files if file.path == results.RESULT), None)
+        results.check(before.manifest, self._staging.content(told.sha256, results.MAX_RESULT) if told else None)
+        return before.manifest.result_schema
+
+    def create(
+        self, draft: Draft, manifest: Manifest, files: tuple[File, ...], as_draft: bool, request: Request,
+        sealing: Sealing | None,
+    ) -> Outcome:  # fmt: skip
+        """Decide the creation of a task under a new id; a repeated request or `external_id` finds the first one."""
+        task = self._new_id(draft, manifest, request)
+        return self.execute(draft, Create(task, manifest, files, as_draft), request, sealing)
+
+    def _decide(self, snapshot: Snapshot, before: Task | None, command: Command, actor: Actor, now: int) -> Event:
+        directory = snapshot.directory
+        if before is not None and before.lease and before.execution:
+            last = self._heartbeats.last(before.id, before.execution.number)
+            heard = last is not None and last >= before.execution.claimed_at
+            before = lifecycle.with_heartbeat(before, min(last, now) if last and heard else None)
+        return lifecycle.decide(before, command, actor, now, directory.policy, directory)
+
+    def _blob(self, content: bytes | File | None) -> bytes | None:
+        return self._staging.content(content.sha256, MAX_IN_GIT) if isinstance(content, File) else content
+
+    # ── new ids ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _new_id(self, draft: Draft, manifest: Manifest, request: Request) -> str:
+        """The id of a task to create; an existing one only if this request made it."""
+        if manifest.external_id:
+            return self._external_id(draft, manifest, request)
+        for attempt in range(_ID_TRIES):
+            task = _candidate(request, attempt)
+            if draft.snapshot.get(task) is None or (request.id and self._made_by(draft, task, request)):
+                return task
+        raise Refused("busy", "no free id was found; try again")
+
+    def _external_id(self, draft: Draft, manifest: Manifest, request: Request) -> str:
+        """The id that publisher and `external_id` give; the first task with them may be of either visibility."""
+        free: dict[bool, str] = {}
+        for private in (False, True):
+            for attempt in range(_ID_TRIES):
+                task = self._derived(request.actor, manifest.external_id, private, attempt)
+                held = draft.snapshot.get(task)
+                if held is None:
+                    free[private] = task
+                    break
+                known = self._privacy.opened(held)
+                if (known.publisher, known.manifest.external_id) == (request.actor, manifest.external_id):
+                    return self._same_external_id(draft, known, request)
+        if manifest.private not in free:
+            raise Refused("busy", "no free id was found; try again")
+        return free[manifest.private]
+
+    def _derived(self, actor: str, external_id: str, private: bool, attempt: int) -> str:
+        # An id computed from a private task's external_id alone would let anyone confirm a guess of it.
+        shown = self._privacy.vault.blind("external", actor, external_id) if private else external_id
+        return identity.derived("external", actor, shown, str(attempt))
+
+    def _same_external_id(self, draft: Draft, holder: Task, request: Request) -> str:
+        if request.id and self._made_by(draft, holder.id, request):
+            return holder.id
+        message = f"{request.actor} already has {holder.id} with the external_id {holder.manifest.external_id}"
+        raise Refused("duplicate-external-id", message, task=holder.id)
+
+    def _made_by(self, draft: Draft, task: str, request: Request) -> bool:
+        made = self._ledger.requested(draft.last(task), request.actor, request.id or "", draft.batch)
+        return made is not None and made.entry.previous is None
+
+    # ── repeated requests ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _earlier(self, draft: Draft, command: Command, request: Request) -> Outcome | None:
+        """The outcome of the same request made before, if it was."""
+        happening = self._ledger.requested(draft.last(command.task), request.actor, request.id or "", draft.batch)
+        return self._replay(draft, happening, command) if happening else None
+
+    def _replay(self, draft: Draft, happening: Happening, command: Command) -> Outcome:
+        """The outcome recorded by `happening`, provided that `command` would have the same effect at its place."""
+        after = Snapshot(self._ledger, draft.batch, happening.id, happening.commit.tree)
+        (parent,) = happening.commit.parents
+        base = history.read_commit(draft.batch.read(parent, "commit"))
+        before = Snapshot(self._ledger, draft.batch, parent, base.tree)
+        old, new = before.get(command.task), after.task(command.task)
+        written = package.content_of(old, new, lambda path: after.read(command.task, path))
+        content = self._privacy.content(new, written)
+        old, new = self._privacy.opened(old) if old else None, self._privacy.opened(new)
+        if lifecycle.infer(old, new, content) != self._as_decided(before, old, command, happening):
+            message = f"the key was used for another `{happening.entry.command}` than this"
+            raise Refused("idempotency-mismatch", message, commit=happening.id)
+        return Outcome(new, happening.id, replayed=True)
+
+    def _as_decided(self, before: Snapshot, old: Task | None, command: Command, happening: Happening) -> object:
+        directory, at = before.directory, happening.commit.author.at
+        try:
+            actor = before.actor(happening.entry.actor)
+            return lifecycle.decide(old, command, actor, at, directory.policy, directory).command
+        except Refused:
+            return None
+
+    # ── the directory ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def govern(self, draft: Draft, command: DirectoryCommand, request: Request) -> str:
+        """Decide a change of the directory or the policy and add its commit; returns its id."""
+        snapshot = draft.snapshot
+        before, author = snapshot.directory, snapshot.actor(request.actor)
+        event = rolls.decide(before, command, author, draft.now())
+        after: Directory = rolls.evolve(before, event)
+        entry: Entry = history.entry_of(event, None, None, via=request.via, previous=None, request_id=request.id)
+        return draft.append(entry, author, event.at, roster.render(before, after))
+
+
+def _check_weight(rendered: package.Writes) -> None:
+    size = sum(content.size for content in rendered.values() if isinstance(content, File))
+    if size > MAX_IN_GIT:
+        message = f"{size} bytes of small files at once; {MAX_IN_GIT} are allowed: add them in parts, or as one archive"
+        raise Refused("task-too-large", message, limit=MAX_IN_GIT, size=size)
+
+
+def _candidate(request: Request, attempt: int) -> str:
+    if request.id:
+        return identity.derived("request", request.actor, request.id, str(attempt))
+    return identity.from_bytes(os.urandom(5))

@@ -1,0 +1,114 @@
+"""How many bytes of content each actor has brought into the ledger: a count kept beside it, for the quota.
+
+* One SQLite file, `usage.db`, of mode 0600 in a folder of mode 0700; it can be deleted, and is then counted anew.
+* A count is never ahead of the ledger; a process that is killed may leave it behind by what it wrote last.
+* Reading never waits for a writer (write-ahead log). A file of another program or version is refused, never converted.
+
+>>> import tempfile
+>>> with tempfile.TemporaryDirectory() as folder, Usage(Path(folder)) as usage:
+...     usage.rebuild([("alice", 100), ("bob", 7), ("alice", 20)])
+...     usage.add("alice", 3)
+...     usage.total("alice"), usage.total("carol")
+(123, 0)
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+from typing import Final, Self
+
+from filelock import FileLock, Timeout
+
+from taskrepo.credentials_db import BUSY_SECONDS, busy_refused, number, transaction
+from taskrepo.errors import Invalid, Refused
+
+VERSION: Final = 1
+APPLICATION: Final = 0x7461736C  # "tasl": as the credentials' "task", and another file
+_SCHEMA: Final = """
+CREATE TABLE usage (actor TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE counts (at TEXT NOT NULL) STRICT;
+"""
+_ADD: Final = "INSERT INTO usage VALUES (?, ?) ON CONFLICT (actor) DO UPDATE SET bytes = bytes + excluded.bytes"
+
+
+class Usage:
+    """The counts in `folder`/usage.db. Safe to use from many threads and processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it. Raises `Invalid("bad-usage")` if the file is not ours or of another version, `Refused("busy")`."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        self._lock = Lock()
+        self._built = False
+        try:
+            # The switch to WAL and the making of the tables happen once, whoever comes first.
+            with FileLock(folder / "usage.lock", BUSY_SECONDS, mode=0o600), busy_refused():
+                self._db = _opened(folder / "usage.db")
+        except Timeout:
+            raise Refused("busy", "another process is opening the usage counts") from None
+        except sqlite3.DatabaseError as error:
+            raise Invalid("bad-usage", "usage.db", f"it cannot be opened: {error}; it may be deleted") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @property
+    def built(self) -> bool:
+        """Whether anybody has counted what the ledger holds (`rebuild`)."""
+        if not self._built:
+            with self._lock:
+                self._built = number(self._db, "SELECT count(*) FROM counts") > 0
+        return self._built
+
+    def add(self, actor: str, size: int) -> None:
+        """The actor has brought `size` more bytes. Raises `Refused("busy")`; then nothing was added."""
+        with self._lock, busy_refused():
+            self._db.execute(_ADD, (actor, size))
+
+    def total(self, actor: str) -> int:
+        """How many bytes the actor has brought."""
+        with self._lock:
+            return number(self._db, "SELECT coalesce(sum(bytes), 0) FROM usage WHERE actor = ?", actor)
+
+    def rebuild(self, pairs: Iterable[tuple[str, int]]) -> None:
+        """Forget all counts and take these (actor, bytes) instead, adding up; all of them or none."""
+        with self._lock, busy_refused(), transaction(self._db):
+            self._db.execute("DELETE FROM usage")
+            self._db.execute("DELETE FROM counts")
+            self._db.executemany(_ADD, pairs)
+            self._db.execute("INSERT INTO counts VALUES (datetime('now'))")
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    path.touch(0o600)
+    path.chmod(0o600)
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        # Not synced: what a power cut takes from a count is little, and no answer depends on it.
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "trusted_schema = OFF",
+                        f"journal_size_limit = {2**22}"):
+            db.execute(f"PRAGMA {setting}")
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Make the tables in a new file; insist on this version of them in any other."""
+    version, application = number(db, "PRAGMA user_version"), number(db, "PRAGMA application_id")
+    if not number(db, "SELECT count(*) FROM sqlite_schema"):
+        marks = f"PRAGMA user_version = {VERSION}; PRAGMA application_id = {APPLICATION};"
+        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {marks} COMMIT;")
+    elif (application, version) != (APPLICATION, VERSION):
+        raise Invalid("bad-usage", "usage.db", f"it is of version {version}; this program reads {VERSION}")

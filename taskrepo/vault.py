@@ -1,0 +1,163 @@
+"""The keys of private tasks: one file each, outside git, wrapped by a key of the exchange.
+
+* A key is on disk before the commit that needs it, and is never changed: it is made once, and destroyed once.
+* The exchange's own key can be changed at any time (`rotate`): the tasks' keys are wrapped anew, one by one, and the
+  old one goes when the last is done. A rotation cut short is finished by the next; until then both open.
+* Whoever has this folder can read every private task; whoever has all the rest cannot read one.
+* Several processes may use one vault; a key is written only in the writer's turn, or by a rotation under a lock.
+
+Layout, mode 0700: `masters/<fingerprint>` (32 bytes, one, or two during a rotation; the newest by `current`),
+`current`, `blinding`, `keys/<i>/<d>/<task>` (16 hex digits that name the master, and the wrapped key).
+
+>>> vault = Vault(Path("data/exchange/private/vault"))                                  # doctest: +SKIP
+>>> vault.put("4k7q2m9x", new_key()); vault.destroy("4k7q2m9x"); vault.get("4k7q2m9x")  # doctest: +SKIP
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
+
+from taskrepo import sealing
+from taskrepo.durable import put, sync_folder
+from taskrepo.errors import Invalid
+from taskrepo.identity import check_id
+
+_NAME: Final = 16
+_MODE: Final = 0o600
+_PATIENCE: Final = 30.0
+
+
+class Vault:
+    """The keys in `folder`, which is made if need be. Safe to use from many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it. Raises `Invalid("bad-vault")` if its own key is missing although there are tasks' keys."""
+        self.folder = folder
+        self._masters: dict[str, bytes] = {}
+        for each in (folder, folder / "masters", folder / "keys"):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = FileLock(folder / "lock", _PATIENCE, mode=0o600)
+        with self._lock:
+            if not (folder / "current").exists():
+                self._begin()
+        self._blinding = (folder / "blinding").read_bytes()
+
+    # ── keys of tasks ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def put(self, task: str, key: bytes) -> None:
+        """Keep the key of a new task, which is on disk when this returns; one of an attempt that failed is replaced."""
+        path = self._path(task)
+        with self._lock:  # a rotation must see it, or come before it
+            name, master = self._current()
+            for folder in (path.parent.parent, path.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            put(path, name.encode() + sealing.wrap(master, task, key), _MODE)
+            for folder in (path.parent, path.parent.parent, self.folder / "keys"):
+                sync_folder(folder)
+
+    def get(self, task: str) -> bytes | None:
+        """The key of the task, or `None`. Raises `Invalid("bad-seal")` for one that was damaged."""
+        path = self._path(task)
+        try:
+            wrapped = path.read_bytes()
+            master = self._master(wrapped[:_NAME].decode("ascii", "replace"))
+            if master is None:  # a rotation came in between, and is over
+                wrapped = path.read_bytes()
+                master = self._master(wrapped[:_NAME].decode("ascii", "replace"))
+        except FileNotFoundError:
+            return None
+        if master is None:
+            raise Invalid("bad-vault", task, "its key is wrapped by a key of the exchange that is not here")
+        return sealing.unwrap(master, task, wrapped[_NAME:])
+
+    def destroy(self, task: str) -> None:
+        """Overwrite and remove the task's key; it is gone from the disk's names when this returns."""
+        path = self._path(task)
+        with self._lock, suppress(FileNotFoundError):
+            with path.open("r+b") as file:
+                file.write(b"\x00" * path.stat().st_size)
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+            sync_folder(path.parent)
+
+    def tasks(self) -> Iterator[tuple[str, float]]:
+        """The tasks there are keys of, and when each was written, in Unix seconds."""
+        for path in sorted((self.folder / "keys").glob("?/?/????????")):
+            with suppress(FileNotFoundError):
+                yield path.name, path.stat().st_mtime
+
+    def blind(self, *words: str) -> str:
+        """What stands for `words` where others may look: the same for the same words, and telling nothing of them."""
+        return hmac.new(self._blinding, "\x00".join(words).encode(), hashlib.sha256).hexdigest()
+
+    # ── the exchange's own key ──────────────────────────────────────────────────────────────────────────────────────
+
+    def rotate(self, progress: Callable[[int], None] = lambda done: None) -> int:
+        """Wrap every task's key by a new key of the exchange and remove the old one; returns how many there were.
+
+        History is not touched: what is in the ledger is encrypted by the tasks' own keys, which stay.
+        """
+        done = 0
+        with self._lock:
+            name = self._new_master()
+            for task, _ in self.tasks():
+                self._rewrap(task, name)
+                done += 1
+                progress(done)
+            for old in (self.folder / "masters").iterdir():
+                if old.name != name:
+                    old.unlink()
+            sync_folder(self.folder / "masters")
+            self._masters = {name: self._masters[name]}
+        return done
+
+    def _begin(self) -> None:
+        if next(self.tasks(), None) is not None:
+            raise Invalid("bad-vault", str(self.folder), "has keys of tasks, but the key that opens them is missing")
+        put(self.folder / "blinding", sealing.new_key(), _MODE)
+        self._new_master()
+
+    def _new_master(self) -> str:
+        master = sealing.new_key()
+        name = sealing.fingerprint(master)
+        put(self.folder / "masters" / name, master, _MODE)
+        sync_folder(self.folder / "masters")
+        put(self.folder / "current", name.encode(), _MODE)
+        sync_folder(self.folder)
+        self._masters[name] = master
+        return name
+
+    def _rewrap(self, task: str, name: str) -> None:
+        path = self._path(task)
+        wrapped = path.read_bytes()
+        old = self._master(wrapped[:_NAME].decode("ascii", "replace"))
+        if old is None:
+            raise Invalid("bad-vault", task, "its key is wrapped by a key of the exchange that is not here")
+        key = sealing.unwrap(old, task, wrapped[_NAME:])
+        put(path, name.encode() + sealing.wrap(self._masters[name], task, key), _MODE)
+        sync_folder(path.parent)
+
+    def _current(self) -> tuple[str, bytes]:
+        # Another process may have changed it: what it removes then must not wrap anything new.
+        name = (self.folder / "current").read_text("ascii")
+        master = self._master(name)
+        if master is None:
+            raise Invalid("bad-vault", "current", "names a key of the exchange that is not here")
+        return name, master
+
+    def _master(self, name: str) -> bytes | None:
+        if name not in self._masters and name.isalnum():
+            with suppress(FileNotFoundError):
+                self._masters[name] = (self.folder / "masters" / name).read_bytes()
+        return self._masters.get(name)
+
+    def _path(self, task: str) -> Path:
+        check_id(task)
+        return self.folder / "keys" / task[0] / task[1] / task

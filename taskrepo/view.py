@@ -1,0 +1,218 @@
+"""The exchange as one actor may see it, as of one commit: what every door reads through.
+
+* A private task the actor may not read does not exist here: no id, prefix, list, event or error tells of it.
+* What the reader gets is opened: titles, texts and files as people wrote them, whatever the ledger holds.
+* A view never changes; `exchange.view` gives the newest.
+
+>>> view = exchange.view(bob)                                                           # doctest: +SKIP
+>>> view.task(view.resolve("4k7q")).manifest.title                                      # doctest: +SKIP
+'Count words'
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import BinaryIO, Final
+
+from taskrepo.directory import Directory
+from taskrepo.errors import Invalid, Refused
+from taskrepo.files import LfsStore
+from taskrepo.ledger import Delivery, Happening, Ledger, Remark, Snapshot
+from taskrepo.model import Actor, File, Policy, Task
+from taskrepo.privacy import Privacy
+from taskrepo.roles import may_read
+
+SCAN: Final = 2000
+"""How many commits one page of the feed looks at."""
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_TASK_TRAILER: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
+
+
+class View:
+    """One reader's sight of one snapshot. Safe to use from many threads."""
+
+    def __init__(self, ledger: Ledger, snapshot: Snapshot, reader: Actor, lfs: LfsStore, privacy: Privacy) -> None:
+        self._ledger, self._snapshot, self._lfs, self._privacy = ledger, snapshot, lfs, privacy
+        self._judged = snapshot  # whose records say who may read
+        self.reader = reader
+
+    @property
+    def commit(self) -> str:
+        """The commit it is of."""
+        return self._snapshot.commit
+
+    @property
+    def directory(self) -> Directory:
+        """All actors and the policy."""
+        return self._snapshot.directory
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._snapshot.policy
+
+    def actor(self, actor: str) -> Actor:
+        """The actor with this id. Raises `Refused("unknown-actor")`."""
+        return self._snapshot.actor(actor)
+
+    def at(self, commit: str) -> "View":
+        """The same reader's view as of another commit: what they may read is judged by now, not by then."""
+        then = View(self._ledger, self._ledger.snapshot(commit), self.reader, self._lfs, self._privacy)
+        then._judged = self._judged
+        return then
+
+    # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def task(self, task: str) -> Task:
+        """The task with this id. Raises `Invalid("bad-id")` or `Refused("unknown-task")`."""
+        found = self._snapshot.task(task)
+        if not self._may_read(found):
+            raise Refused("unknown-task", f"no task has the id {task}")
+        return self._privacy.opened(found)
+
+    def get(self, task: str) -> Task | None:
+        """The task with this id, or `None`."""
+        found = self._snapshot.get(task)
+        return self._privacy.opened(found) if found is not None and self._may_read(found) else None
+
+    def tasks(self, ids: Iterable[str]) -> Iterator[Task]:
+        """Those of these tasks that are there."""
+        return filter(None, map(self.get, ids))
+
+    def sees(self, task: str) -> bool:
+        """Whether the reader may know of the task."""
+        found = self._snapshot.get(task)
+        return found is not None and self._may_read(found)
+
+    def _may_read(self, found: Task) -> bool:
+        now = found if self._judged is self._snapshot else self._judged.get(found.id)
+        return now is not None and may_read(now, self.reader)
+
+    def resolve(self, typed: str) -> str:
+        """The one task whose id is, or starts with, what a person typed.
+
+        Raises `Invalid("bad-id")`, `Refused("unknown-task")` or `Refused("ambiguous-id")`.
+        """
+        return self._snapshot.resolve(typed, self.sees)
+
+    def last(self, task: str) -> str:
+        """The commit of the task's latest event as of this view."""
+        if not self.sees(task):
+            raise Refused("unknown-task", f"no task has the id {task}")
+        return self._snapshot.last(task)
+
+    def chain(self, task: str, start: str | None = None) -> Iterator[Happening]:
+        """The task's events from the commit `start`, by default its latest, back to its creation, newest first."""
+        return self._ledger.chain(start if start is not None else self.last(task))
+
+    def happening(self, task: str, commit: str) -> Happening:
+        """The event of the task at `commit`. Raises `Refused("unknown-commit")`."""
+        try:
+            found = self._ledger.happening(commit) if _COMMIT.fullmatch(commit) else None
+        except Invalid:
+            found = None
+        if found is None or found.entry.task != task or not self.sees(task):
+            raise Refused("unknown-commit", f"{task} has no event {commit[:40]}")
+        return found
+
+    # ── the feed ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def commits(self) -> Iterator[bytes]:
+        """The raw commits of `main` up to this view, newest first; one the reader may not know of is empty."""
+        known: dict[str, bool] = {}
+        for _, raw in self._ledger.store.history(self.commit):
+            yield raw if self._tells(raw, known) else b""
+
+    def requested(self, request_id: str, most: int) -> Happening | None:
+        """The event that the reader's request `request_id` made, if it is among the latest `most` commits."""
+        mark = f"\nRequest-Id: {request_id}\n".encode()
+        for oid, raw in islice(self._ledger.store.history(self.commit), most):
+            found = self._ledger.happening(oid) if mark in raw and self._tells(raw, {}) else None
+            if found and (found.entry.actor, found.entry.request_id) == (self.reader.id, request_id):
+                return found
+        return None
+
+    def latest(self, limit: int) -> list[Happening]:
+        """The newest `limit` events there are for the reader among the latest `SCAN` commits, oldest first."""
+        newest = reversed(self._ledger.feed.latest(SCAN))
+        return list(islice(self._events(newest), limit))[::-1]
+
+    def after(self, commit: str, limit: int) -> tuple[list[Happening], str | None]:
+        """The first `limit` events there are for the reader after `commit`, oldest first.
+
+        With them comes the last commit looked at, after which to go on, or `None` if that was the last of all: at most
+        `SCAN` are looked at, so there may be fewer events and yet more to come. Raises `Refused("unknown-commit")`.
+        """
+        following = self._ledger.feed.after(commit, SCAN + 1)
+        read: list[str] = []
+        found = list(islice(self._events(_noted(following[:SCAN], read)), limit))
+        return found, read[-1] if len(read) < len(following) else None
+
+    def _events(self, commits: Iterable[str]) -> Iterator[Happening]:
+        # The commits may be newer than this view, and their tasks too.
+        now = View(self._ledger, self._ledger.snapshot(), self.reader, self._lfs, self._privacy)
+        read, known = self._ledger.store.read, dict[str, bool]()
+        return (self._ledger.happening(oid) for oid in commits if now._tells(read(oid, "commit"), known))
+
+    def _tells(self, raw: bytes, known: dict[str, bool]) -> bool:
+        """Whether the reader may know of a commit: it is about a task they may read, or about none.
+
+        `known` keeps what was found of each task, for the next of its commits.
+        """
+        about = _TASK_TRAILER.search(raw)
+        if about is None:
+            return True
+        task = about[1].decode()
+        if task not in known:
+            known[task] = self.sees(task)
+        return known[task]
+
+    # ── content ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def delivery(self, task: Task, number: int) -> Delivery:
+        """The content of submission `number`. Raises `Refused("unknown-submission")`."""
+        return self._privacy.delivery(task, self._snapshot.delivery(task, number))
+
+    def discussion(self, task: Task) -> list[Remark]:
+        """The task's discussion, oldest first."""
+        return [self.remark(task, number) for number in range(1, task.discussion + 1)]
+
+    def remark(self, task: Task, number: int) -> Remark:
+        """One discussion entry. Raises `Refused("unknown-file")`."""
+        return self._privacy.remark(task, self._snapshot.remark(task.id, number))
+
+    def open(self, task: Task, folder: str, file: File) -> BinaryIO:
+        """The content of a file in `folder` of the task (`""`, `submissions/2/`, …), which the caller closes.
+
+        The stream can seek. Raises `Refused("unknown-file" | "erased" | "sealed-away")`.
+        """
+        return self.opener(task, folder)(file)
+
+    def opener(self, task: Task, folder: str) -> Callable[[File], BinaryIO]:
+        """`open` for many files of one folder: each tree on the way to them is looked up once."""
+        read = self._snapshot.reader(task.id, folder)
+
+        def opened(file: File) -> BinaryIO:
+            held = file.stored or file
+            content = self._lfs.open(held.sha256) if held.lfs else io.BytesIO(read(held.path))
+            return self._privacy.stream(task, file, content)
+
+        return opened
+
+    def check_content(self, task: Task) -> None:
+        """Raise `Refused("erased" | "sealed-away")` if nobody can read the task's content any more."""
+        if task.manifest.private:
+            self._privacy.key(task)
+
+    def content(self, task: Task, folder: str, file: File, limit: int) -> bytes:
+        """At most the first `limit` bytes of a file."""
+        with self.open(task, folder, file) as stream:
+            return stream.read(limit)
+
+
+def _noted(commits: Iterable[str], read: list[str]) -> Iterator[str]:
+    """The commits, each noted in `read` when it is taken."""
+    for commit in commits:
+        read.append(commit)
+        yield commit
