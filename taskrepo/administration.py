@@ -27,6 +27,7 @@ from taskrepo.exchange import Exchange, found
 from taskrepo.folders import read_bounded
 from taskrepo.model import Actor, Capabilities, Policy, iso
 from taskrepo.terminal import Answer, Table, Terminal
+from taskrepo.vault import Vault
 from taskrepo.web import present
 
 LINK_SECONDS: Final = 900
@@ -318,10 +319,9 @@ def _policy(policy: Policy) -> Answer:
 
 def vault_status(args: Namespace, terminal: Terminal) -> Answer:
     """How many keys of private tasks there are, and the master key that wraps them."""
-    with _open(args) as exchange:
-        folder = exchange.privacy.vault.folder
-        newest, count = masters.newest(folder), len(masters.kept(folder))
-        keys = sum(1 for _ in exchange.privacy.vault.tasks())
+    with _vault(args) as vault:
+        newest, count = masters.newest(vault.folder), len(masters.kept(vault.folder))
+        keys = sum(1 for _ in vault.tasks())
     data = {"keys": keys, "master": newest.name, "made_at": iso(newest.made_at), "masters": count}
     head = f"{_keys_of(keys)}, wrapped by the master key {newest.name}, made at {data['made_at']}."
     cut = ("There is another master key: a rotation is going on, or was cut short; `taskrepo vault rotate` ends it.",)
@@ -330,16 +330,21 @@ def vault_status(args: Namespace, terminal: Terminal) -> Answer:
 
 def rotate_vault(args: Namespace, terminal: Terminal) -> Answer:
     """Wrap all keys of private tasks by a new master key. Raises `Refused("busy")` while another rotation goes on."""
-    with _open(args) as exchange, terminal.progress("Wrapping keys") as progress:
-        vault = exchange.privacy.vault
+    with _vault(args) as vault, terminal.progress("Wrapping keys") as progress:
         total = sum(1 for _ in vault.tasks())
-        try:
-            keys = vault.rotate(lambda done: progress(done, max(done, total)))
-        except Timeout:
-            raise Refused("busy", "another process is working in the vault; try again") from None
+        keys = vault.rotate(lambda done: progress(done, max(done, total)))
         name = masters.newest(vault.folder).name
     words = f"{_keys_of(keys)}, now wrapped by the new master key {name}; the old one is gone."
     return Answer({"keys": keys, "master": name}, (words,))
+
+
+@contextmanager
+def _vault(args: Namespace) -> Iterator[Vault]:
+    try:
+        with _open(args) as exchange:
+            yield exchange.privacy.vault
+    except Timeout:
+        raise Refused("busy", "another process is working in the vault; try again") from None
 
 
 def _keys_of(count: int) -> str:

@@ -30,11 +30,13 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal, NamedTuple, cast
 
 from taskrepo import guard
+from taskrepo.documents import MAX_BYTES
 from taskrepo.errors import Invalid, Refused
 from taskrepo.files import CHUNK, Readable, Staging, disk_room
 from taskrepo.model import File, Policy
+from taskrepo.package import MANIFEST
 
-MAX_MANIFEST: Final = 1 << 16
+MAX_MANIFEST: Final = MAX_BYTES
 ArchiveKind = Literal["zip", "tar.gz"]
 _PAX: Final = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,255})=")
 _MAX_EXTENSIONS: Final = 8
@@ -78,6 +80,11 @@ def read_archive(source: Readable | Path, kind: ArchiveKind, staging: Staging, l
     except BaseException:
         staging.release(*(file.sha256 for file in staged))
         raise
+
+
+def longest(limits: Policy) -> int:
+    """How many bytes the archive of a package may have, packed or not: what its files may, and 64 KiB beside each."""
+    return limits.max_task_bytes + (limits.max_files + 1) * CHUNK
 
 
 def write_archive(entries: Iterable[tuple[str, int, Callable[[], BinaryIO]]], kind: ArchiveKind) -> Iterator[bytes]:
@@ -136,10 +143,10 @@ def _entries(
     with ExitStack() as stack:
         stream = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
         if kind == "tar.gz":
-            yield _tar_entries(stream, limits.max_task_bytes + limits.max_files * CHUNK)
+            yield _tar_entries(stream, longest(limits))
             return
         if not isinstance(stream, io.IOBase) or not stream.seekable():
-            stream = stack.enter_context(_spool(stream, staging.folder, limits.max_task_bytes))
+            stream = stack.enter_context(_spool(stream, staging.folder, longest(limits)))
         window = _Window(cast(BinaryIO, stream), limits.max_files)
         bundle = stack.enter_context(zipfile.ZipFile(cast(BinaryIO, window)))
         _check_contents(window, bundle)
@@ -162,7 +169,7 @@ def _wanted(entries: Iterator[_Entry], limits: Policy) -> Iterator[_Entry]:
 def _check_entry(kept: File, declared: int, total: int, count: int, limits: Policy) -> None:
     if kept.size != declared:
         raise Invalid("bad-archive", kept.path, f"declares {declared:,} bytes, which is not what it holds")
-    if total > limits.max_task_bytes:
+    if total > limits.max_task_bytes + MAX_MANIFEST:  # the manifest does not count; of the rest the policy is the judge
         message = f"the archive unpacks to over {limits.max_task_bytes:,} bytes"
         raise Refused("task-too-large", message, limit=limits.max_task_bytes)
     if count > limits.max_files + 1:
@@ -171,11 +178,11 @@ def _check_entry(kept: File, declared: int, total: int, count: int, limits: Poli
 
 def _package(staged: list[File], staging: Staging) -> ReadPackage:
     """Strip the one folder around everything, if there is one, and set the manifest apart."""
-    manifests = [f for f in staged if f.path.split("/")[-1] == "manifest.yaml" and f.path.count("/") < 2]
+    manifests = [f for f in staged if f.path.split("/")[-1] == MANIFEST and f.path.count("/") < 2]
     manifest = min(manifests, key=lambda file: len(file.path), default=None)
-    top = manifest.path.removesuffix("manifest.yaml") if manifest else ""
+    top = manifest.path.removesuffix(MANIFEST) if manifest else ""
     if manifest is None or not all(file.path.startswith(top) for file in staged):
-        raise Invalid("bad-archive", "archive", "has no manifest.yaml at its top or in one folder around everything")
+        raise Invalid("bad-archive", "archive", f"has no {MANIFEST} at its top or in one folder around everything")
     others = [file for file in staged if file is not manifest]
     paths = guard.check_package_paths((file.path.removeprefix(top) for file in others), "archive")
     content = staging.content(manifest.sha256, MAX_MANIFEST)
@@ -316,7 +323,7 @@ def _check_contents(window: _Window, bundle: zipfile.ZipFile) -> None:
 
 
 def _check_layout(bundle: zipfile.ZipFile) -> None:
-    """One entry lies after another, from the first byte to the table: what overlaps is a bomb, what is before it odd."""
+    """One entry lies after another, from the first byte to the table: what overlaps is a bomb, what is before odd."""
     free = 0
     for info in sorted(bundle.infolist(), key=lambda info: info.header_offset):
         if info.header_offset < free or (not free and info.header_offset):

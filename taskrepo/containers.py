@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Protocol, Self
+from typing import BinaryIO, Final, NamedTuple, Protocol, Self
 
 from taskrepo import formats
 
@@ -238,6 +238,15 @@ def _decompressed(codec: _Codec, data: bytes, size: int) -> bytes:
 # ── tar and ar ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Entry(NamedTuple):
+    """One entry: its path, its content, the size it declares in bytes, and its type, as tar has them."""
+
+    path: str
+    content: Stream
+    size: int
+    type: bytes = tarfile.REGTYPE
+
+
 class _Body:
     """The next `left` bytes of a stream, which may end before."""
 
@@ -270,8 +279,8 @@ def exactly(stream: Stream, size: int) -> bytes:
 _PAX: Final = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,255})=")
 
 
-def tar_entries(stream: Stream, allowance: Allowance) -> Iterator[tuple[str, Stream]]:
-    """Paths and contents, links and folders among them; each is to be read, if at all, before the next is asked for.
+def tar_entries(stream: Stream, allowance: Allowance) -> Iterator[Entry]:
+    """The entries, links and folders among them; each is to be read, if at all, before the next is asked for.
 
     A tar that is cut off just ends. Raises `Unreadable` at a header that is none, which some readers skip.
     """
@@ -288,7 +297,7 @@ def tar_entries(stream: Stream, allowance: Allowance) -> Iterator[tuple[str, Str
             raise Unreadable("has a header of a size that none has")
         body = _Body(stream, length)
         if not extends:
-            yield path or info.name, body
+            yield Entry(path or info.name, body, length, info.type)
             path, size = "", -1
         elif info.type in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
             path, size = _extended(info.type, exactly(body, length), path, size)
@@ -309,8 +318,8 @@ def _extended(kind: bytes, data: bytes, path: str, size: int) -> tuple[str, int]
     return path, int(records[b"size"]) if records[b"size"].isdigit() else size
 
 
-def ar_entries(stream: Stream, allowance: Allowance) -> Iterator[tuple[str, Stream]]:
-    """Names and contents, as `tar_entries` gives them; long names are left as they stand in the header."""
+def ar_entries(stream: Stream, allowance: Allowance) -> Iterator[Entry]:
+    """The entries, as `tar_entries` gives them; long names are left as they stand in the header."""
     exactly(stream, 8)
     while len(header := exactly(stream, 60)) == 60:
         allowance.entry()
@@ -318,7 +327,7 @@ def ar_entries(stream: Stream, allowance: Allowance) -> Iterator[tuple[str, Stre
         if header[58:] != b"`\n" or not digits.isdigit():
             raise Unreadable("has a broken header")
         body = _Body(stream, int(digits))
-        yield header[:16].decode("latin-1").strip().rstrip("/"), body
+        yield Entry(header[:16].decode("latin-1").strip().rstrip("/"), body, int(digits))
         body.skip()
         exactly(stream, int(digits) % 2)
 

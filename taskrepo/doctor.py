@@ -176,7 +176,7 @@ def _claims(config: Config) -> str:
     claims = LfsStore(config.lfs).pending() if (config.lfs / "pending").is_dir() else []
     old = sorted(claim.sha256 for claim, made in claims if made < time.time() - _LONG_SECONDS)
     if old:
-        message = f"{_some(old)} kept for an event that did not come for over a day; a served exchange judges them"
+        message = f"{_some(old)} kept for an event that did not come in a day; a served exchange judges them"
         raise Invalid("stale-claims", "", message)
     return f"{len(claims):,} pending, none for long"
 
@@ -251,7 +251,7 @@ class Survey:
             message = f"{_some(self._keyless)} private without a key that opens; restore the vault from a backup"
             raise Invalid("bad-vault", "", message)
         if self._undestroyed:
-            message = f"{_some(self._undestroyed)} erased and have a key; a served exchange destroys it within the hour"
+            message = f"{_some(self._undestroyed)} erased, with a key left; a served exchange destroys it in an hour"
             raise Invalid("bad-vault", "", message)
         return f"{self._private:,} private tasks have theirs; {self._erased:,} erased ones have none"
 
@@ -266,6 +266,8 @@ class Survey:
     def _read(self) -> None:
         if self._is_read:
             return
+        self._private = self._large = self._erased = 0
+        self._keyless, self._undestroyed, self._missing = [], [], []
         ledger = _ledger(self._config)
         snapshot = ledger.snapshot()
         tasks = [task for task, _ in changed_tasks(ledger.store, None, snapshot.commit) or ()]

@@ -14,7 +14,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from taskrepo import plain, sealing
 from taskrepo.commands import Command, Erase, Revise
@@ -30,6 +30,8 @@ READABLE: Final = frozenset({
     "executor_constraints", "reasoning_tier", "browser_requirement", "compute_requirement", "speed_priority", "review",
     "priority", "lease_seconds", "max_attempts", "visibility", "readers",
 })  # fmt: skip
+MAX_TOKEN: Final = 200_000
+"""How many characters of a token the ledger's schemas take; a longer one would make the ledger unreadable."""
 _TEXTS: Final = ("note", "text", "reason", "summary")
 _FOLDERS: Final[Mapping[FileKind, str]] = {
     "task_attachment": "input/", "submission_artifact": "artifacts/", "event_file": "",
@@ -45,12 +47,15 @@ _C = TypeVar("_C", bound=Command)
 def seal_command(command: _C, key: bytes, stored: Mapping[str, File], before: Task | None) -> _C:
     """The decided `command` on the opened task `before`, as it goes into the ledger.
 
-    `stored` has, for the path of each file it brings, the encrypted file that stands for it.
+    `stored` has, for the path of each file it brings, the encrypted file that stands for it. Raises
+    `Invalid("too-long")` for more than a token may hold.
     """
     if isinstance(command, Erase):
         return command
     values = {f.name: getattr(command, f.name) for f in fields(command)}
-    changes = {name: sealing.seal_text(key, "text", values[name]) for name in _TEXTS if values.get(name)}
+    changes: dict[str, Any] = {
+        name: _token(key, "text", values[name], name) for name in _TEXTS if values.get(name)
+    }
     if values.get("manifest") is not None:
         changes["manifest"] = seal_manifest(values["manifest"], key)
     if values.get("files"):
@@ -62,11 +67,11 @@ def seal_command(command: _C, key: bytes, stored: Mapping[str, File], before: Ta
 
 
 def seal_manifest(manifest: Manifest, key: bytes) -> Manifest:
-    """The manifest with all that the rules do not need in one token."""
+    """The manifest with all that the rules do not need in one token. Raises `Invalid("too-long")`."""
     data = plain.manifest_to(manifest)
     hidden = {name: value for name, value in data.items() if name not in READABLE}
     shown = {name: getattr(manifest, name) for name in READABLE}
-    return Manifest(TITLE, sealing.seal_text(key, "manifest", dump_json(hidden).decode()), **shown)
+    return Manifest(TITLE, _token(key, "manifest", dump_json(hidden).decode(), "manifest"), **shown)
 
 
 def _seal_file(file: File, stored: File, key: bytes) -> File:
@@ -78,8 +83,16 @@ def _seal_file(file: File, stored: File, key: bytes) -> File:
         stored.size,
         stored.sha256,
         file.kind,
-        seal=sealing.seal_text(key, "file", dump_json(said).decode()),
+        seal=_token(key, "file", dump_json(said).decode(), file.path),
     )
+
+
+def _token(key: bytes, use: str, text: str, where: str) -> str:
+    token = sealing.seal_text(key, use, text)
+    if len(token) > MAX_TOKEN:
+        message = f"comes to {len(token):,} characters when it is encrypted; a private task may have {MAX_TOKEN:,}"
+        raise Invalid("too-long", where, message, limit=MAX_TOKEN, size=len(token))
+    return token
 
 
 # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -87,13 +100,26 @@ def _seal_file(file: File, stored: File, key: bytes) -> File:
 
 def open_task(task: Task, key: bytes) -> Task:
     """The task as its readers see it. Raises `Invalid("bad-seal")`."""
+    return replace(open_listed(task, key), files=open_files(task.files, key))
+
+
+def open_listed(task: Task, key: bytes) -> Task:
+    """The same, its files still sealed: a list of tasks shows none, and a task may have thousands."""
     return replace(
         task,
         manifest=open_manifest(task.manifest, key),
-        files=open_files(task.files, key),
         reason=open_text(task.reason, key),
         executions=tuple(_open_execution(execution, key) for execution in task.executions),
     )
+
+
+def fits(task: Task, key: bytes) -> bool:
+    """Whether it is the key of the task."""
+    try:
+        sealing.open_text(key, "manifest", task.manifest.description)
+    except Invalid:
+        return False
+    return True
 
 
 def closed(task: Task) -> Task:

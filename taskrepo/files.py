@@ -71,10 +71,11 @@ class Staging:
         `Invalid("hash-mismatch")` when the content is not the announced `sha256`; then nothing stays.
         """
         head, digest, size = bytearray(), hashlib.sha256(), 0
-        with disk_room(), self._part() as (part_name, part):
+        with disk_room(), self._coming() as coming, _create(coming.path) as part:
             while data := stream.read(CHUNK):
                 size += len(data)
-                self._check_size(size, limit, path)
+                _check_size(size, limit, path)
+                self._occupy(coming, len(data))
                 digest.update(data)
                 head += data[: guard.HEAD - len(head)]
                 part.write(data)
@@ -85,8 +86,8 @@ class Staging:
                 sync_file(part)  # here, where nobody waits for it; the store syncs what it takes in any case
             else:
                 part.flush()
-            file = _described(part_name, bytes(head), File(path, guard.safe_name(name), "", size, found, kind))
-            self._place(part_name, found, size)
+            file = _described(coming.path, bytes(head), File(path, guard.safe_name(name), "", size, found, kind))
+            self._place(coming, found)
         return file
 
     def adopt(self, source: Path, *, sha256: str, path: str, name: str, kind: FileKind, limit: int) -> File:
@@ -95,21 +96,16 @@ class Staging:
         That its content is of this hash is the caller's to know. Raises `Refused("file-too-large" | "busy")` and
         FileNotFoundError.
         """
-        part = self.folder / f"{secrets.token_hex(16)}.part"
-        self._holds[part.name] = 1
-        try:
-            with disk_room():
-                _link_or_copy(source, part)
-                size = os.lstat(part).st_size
-                self._check_size(size, limit, path)
-                with _open(part, sha256) as content:
-                    head = content.read(guard.HEAD)
-                file = _described(part, head, File(path, guard.safe_name(name), "", size, _checked_hash(sha256), kind))
-                self._place(part, sha256, size)
-        finally:
-            # Also after success: renaming a file onto another name of itself leaves both.
-            part.unlink(missing_ok=True)
-            del self._holds[part.name]
+        with disk_room(), self._coming() as coming:
+            _link_or_copy(source, coming.path)
+            size = os.lstat(coming.path).st_size
+            _check_size(size, limit, path)
+            self._occupy(coming, size)
+            with _open(coming.path, sha256) as content:
+                head = content.read(guard.HEAD)
+            described = File(path, guard.safe_name(name), "", size, _checked_hash(sha256), kind)
+            file = _described(coming.path, head, described)
+            self._place(coming, sha256)
         return file
 
     def release(self, *sha256s: str) -> None:
@@ -119,7 +115,9 @@ class Staging:
                 self._holds[sha256] -= 1
                 if not self._holds[sha256]:
                     del self._holds[sha256]
-                    self._remove(self.path(sha256))
+                    path = self.path(sha256)
+                    self._bytes -= os.lstat(path).st_size
+                    path.unlink()
 
     def path(self, sha256: str) -> Path:
         """Where content of this hash is or would be. Raises `Invalid("bad-hash")`."""
@@ -133,39 +131,45 @@ class Staging:
         """The content as bytes. Raises `Refused("file-too-large")` over `limit` bytes."""
         with self.open(sha256) as stream:
             data = stream.read(limit + 1)
-        self._check_size(len(data), limit, sha256)
+        _check_size(len(data), limit, sha256)
         return data
 
-    def _check_size(self, size: int, limit: int, path: str) -> None:
-        if size > limit:
-            message = f"{path!r} is over the limit of {limit:,} bytes"
-            raise Refused("file-too-large", message, path=path, limit=limit, size=size)
-        if self._bytes + size > self._capacity:
-            raise Refused("busy", "the exchange has no room for uploads just now")
-
     @contextmanager
-    def _part(self) -> Iterator[tuple[Path, BinaryIO]]:
-        """A new file without a final name; whatever still has its temporary name in the end is removed."""
-        name = self.folder / f"{secrets.token_hex(16)}.part"
-        self._holds[name.name] = 1
+    def _coming(self) -> Iterator["_Coming"]:
+        """A file under way; whatever still has its temporary name in the end is removed."""
+        coming = _Coming(self.folder / f"{secrets.token_hex(16)}.part")
         try:
-            with _create(name) as part:
-                yield name, part
+            yield coming
         finally:
-            name.unlink(missing_ok=True)
-            del self._holds[name.name]
+            # Also after success: renaming a file onto another name of itself leaves both.
+            coming.path.unlink(missing_ok=True)
+            with self._lock:
+                self._bytes -= coming.size
 
-    def _place(self, part: Path, sha256: str, size: int) -> None:
+    def _occupy(self, coming: "_Coming", more: int) -> None:
+        """Count bytes before they are written. Raises `Refused("busy")` when staging is full."""
+        with self._lock:
+            if self._bytes + more > self._capacity:
+                raise Refused("busy", "the exchange has no room for uploads just now")
+            self._bytes += more
+            coming.size += more
+
+    def _place(self, coming: "_Coming", sha256: str) -> None:
         """Name a received file by its hash, and hold it."""
         target = self.path(sha256)
         with self._lock:
-            self._bytes += 0 if target.exists() else size
-            part.rename(target)
+            known = target.exists()
+            coming.path.rename(target)
+            coming.size = coming.size if known else 0  # from here on it is the named file that takes the room
             self._holds[sha256] += 1
 
-    def _remove(self, path: Path) -> None:
-        self._bytes -= os.lstat(path).st_size if path.suffix != ".part" else 0
-        path.unlink()
+
+@dataclass(slots=True)
+class _Coming:
+    """A file under way: its temporary name, and the bytes counted for it."""
+
+    path: Path
+    size: int = 0
 
 
 @contextmanager
@@ -346,6 +350,12 @@ def _described(content: Path, head: bytes, file: File) -> File:
     """The file with what its content says of itself: its media type, and what it holds that a policy may deny."""
     media_type = guard.media_type(head, file.path)
     return replace(file, media_type=media_type, inside=inside(content, media_type, file.name))
+
+
+def _check_size(size: int, limit: int, path: str) -> None:
+    if size > limit:
+        message = f"{path!r} is over the limit of {limit:,} bytes"
+        raise Refused("file-too-large", message, path=path, limit=limit, size=size)
 
 
 def _checked_hash(sha256: str) -> str:

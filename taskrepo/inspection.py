@@ -134,8 +134,8 @@ class _Search:
         """Look at the files of a tar or ar, and at what stands behind its end."""
         entries = containers.tar_entries if kind == formats.TAR else containers.ar_entries
         layers = 1 if kind == formats.TAR else 2
-        for name, content in entries(stream, self._allowance):
-            self._member(f"{where}{name}", content, depth + layers)
+        for entry in entries(stream, self._allowance):
+            self._member(f"{where}{entry.path}", entry.content, depth + layers)
         while data := stream.read(containers.CHUNK):
             if rest := data.lstrip(b"\0"):
                 self._member(path, Rewound(rest, stream), depth + layers)

@@ -18,15 +18,16 @@ from typing import Final
 
 from taskrepo import directory as rolls
 from taskrepo import history, identity, lifecycle, package, results, roster
-from taskrepo.commands import Command, Create, DirectoryCommand, Submit
+from taskrepo.commands import Command, Create, DirectoryCommand, Erase, Submit
 from taskrepo.directory import Directory
-from taskrepo.errors import Refused, TaskrepoError
+from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.events import Event
 from taskrepo.files import Staging
 from taskrepo.heartbeats import Heartbeats
 from taskrepo.history import Entry
 from taskrepo.ledger import Happening, Ledger, Snapshot
 from taskrepo.model import Actor, Door, File, Manifest, Task
+from taskrepo.policy import RESULT
 from taskrepo.privacy import Privacy, Sealing
 from taskrepo.quota import Quota
 from taskrepo.retention import Retention
@@ -82,28 +83,26 @@ class Judge:
         """
         snapshot = draft.snapshot
         held = snapshot.get(identity.check_id(command.task))
-        before = self._privacy.opened(held) if held else None
-        previous = draft.last(command.task) if held else None
-        if request.id and held and (earlier := self._earlier(draft, command, request)):
-            return earlier
         author, now = snapshot.actor(request.actor), draft.now()
-        if before and may_read(before, author) and request.if_match not in (None, previous):
+        knows = held is not None and may_read(held, author)
+        # Opening takes time, and whoever may not read gets none of the turn: by the record alone the rules refuse them.
+        before = self._privacy.opened(held) if held and knows else held
+        previous = draft.last(command.task) if held else None
+        if request.id and knows and author.active and (earlier := self._earlier(draft, command, request)):
+            return earlier
+        if knows and request.if_match not in (None, previous):
             message = f"{command.task} stands at {previous}, not at {request.if_match}"
             raise Refused("precondition-failed", message, etag=previous)
         event = self._decide(snapshot, before, command, author, now)
         if isinstance(command, Submit) and before and before.manifest.result_schema != fitting:
             raise Refused("busy", "the task has changed at this very moment; submit again")  # never checked in a turn
+        _check_sealing(command, before, sealing)
         if sealing is not None:
-            sealed = self._privacy.sealed(event.command, sealing, before)
-            event = self._decide(snapshot, held, sealed, author, now)
+            event = self._decide(snapshot, held, self._privacy.sealed(event, sealing, before), author, now)
         brought: tuple[File, ...] = getattr(event.command, "files", ())
         self._quota.check(draft, author, brought)
         after = lifecycle.evolve(held, event)
-        rendered = package.render(event, held, after)
-        _check_weight(rendered)
-        folder = identity.task_path(command.task)
-        writes = {f"{folder}/{path}": self._blob(content) for path, content in rendered.items()}
-        self._retention.keep(command.task, rendered, brought)
+        writes = self._writes(event, held, after, brought)
         if sealing is not None and held is None:
             self._privacy.vault.put(command.task, sealing.key)
         entry = history.entry_of(event, held, after, via=request.via, previous=previous, request_id=request.id)
@@ -128,7 +127,7 @@ class Judge:
             self._decide(snapshot, before, command, snapshot.actor(actor), max(now, before.updated.at))
         except TaskrepoError:
             return ""
-        told = next((file for file in command.files if file.path == results.RESULT), None)
+        told = next((file for file in command.files if file.path == RESULT), None)
         results.check(before.manifest, self._staging.content(told.sha256, results.MAX_RESULT) if told else None)
         return before.manifest.result_schema
 
@@ -147,6 +146,17 @@ class Judge:
             heard = last is not None and last >= before.execution.claimed_at
             before = lifecycle.with_heartbeat(before, min(last, now) if last and heard else None)
         return lifecycle.decide(before, command, actor, now, directory.policy, directory)
+
+    def _writes(
+        self, event: Event, before: Task | None, after: Task, brought: tuple[File, ...]
+    ) -> dict[str, bytes | None]:
+        """What the event writes, by path in the tree; large content is beside the ledger when this returns."""
+        rendered = package.render(event, before, after)
+        _check_weight(rendered)
+        folder = identity.task_path(after.id)
+        writes = {f"{folder}/{path}": self._blob(content) for path, content in rendered.items()}
+        self._retention.keep(after.id, rendered, brought)
+        return writes
 
     def _blob(self, content: bytes | File | None) -> bytes | None:
         return self._staging.content(content.sha256, MAX_IN_GIT) if isinstance(content, File) else content
@@ -237,7 +247,19 @@ class Judge:
         return draft.append(entry, author, event.at, roster.render(before, after))
 
 
+def _check_sealing(command: Command, before: Task | None, sealing: Sealing | None) -> None:
+    """What was sealed, or not, before the turn fits the task as it now stands: both may have changed in between."""
+    manifest: Manifest = before.manifest if before else command.manifest  # type: ignore[attr-defined]
+    sealable = sealing is not None and (bool(sealing.key) or isinstance(command, Erase))
+    if manifest.private != sealable:
+        raise Refused("busy", "the task has changed at this very moment; send the request again")
+
+
 def _check_weight(rendered: package.Writes) -> None:
+    for path, content in rendered.items():
+        if isinstance(content, bytes) and len(content) > package.MAX_DOCUMENT:  # nobody could read it again
+            message = f"comes to {len(content):,} bytes; {package.MAX_DOCUMENT:,} are allowed: send fewer files at once"
+            raise Invalid("too-long", path, message, limit=package.MAX_DOCUMENT, size=len(content))
     size = sum(content.size for content in rendered.values() if isinstance(content, File))
     if size > MAX_IN_GIT:
         message = f"{size} bytes of small files at once; {MAX_IN_GIT} are allowed: add them in parts, or as one archive"

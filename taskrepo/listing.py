@@ -148,11 +148,13 @@ class Texts(Leaf):
 
     def words(self, prefix: str) -> Iterator[str]:
         """The words of the titles, then those of the bodies, that begin so."""
-        return chain.from_iterable(self.beginning(field, prefix) for field in _FIELDS)
+        return (word for field in _FIELDS for word, _, _ in self.beginning(field, prefix))
 
-    def holders(self, word: str) -> Iterator[int]:
-        """The documents that have the word in title or body, deleted ones included."""
-        return chain.from_iterable(self.holding(field, word) for field in _FIELDS)
+    def holders(self, prefix: str) -> Iterator[tuple[str, Sequence[int]]]:
+        """The words that begin so, in title or body, each with its documents there, deleted ones included."""
+        for field in _FIELDS:
+            for word, first, last in self.beginning(field, prefix):
+                yield word, (first,) if first == last else self.holding(field, word)
 
     def score(self, phrase: Phrase, wanted: int) -> Iterator[tuple[str, int]]:
         """What each token of the phrase adds to the relevance of the wanted documents' tasks."""
@@ -171,7 +173,9 @@ class Texts(Leaf):
         return found if len(choices) == 1 or not found else self._in_a_row(field, choices, found)
 
     def _endings(self, field: str, phrase: Phrase) -> Sequence[str]:
-        return phrase.endings if phrase.endings is not None else list(self.beginning(field, phrase.tokens[-1]))
+        if phrase.endings is not None:
+            return phrase.endings
+        return [word for word, _, _ in self.beginning(field, phrase.tokens[-1])]
 
     def _in_a_row(self, field: str, choices: Sequence[Sequence[str]], wanted: int) -> int:
         starts: dict[int, set[int]] = {}
@@ -244,12 +248,12 @@ class Snapshot:
         phrase = clause.term
         if not isinstance(phrase, Phrase) or not phrase.prefix or self._is_narrow(phrase.tokens[-1]):
             return clause
-        prefix = phrase.tokens[-1]
-        if (prefix, readable) not in self._endings:
-            if len(self._endings) >= MAX_ENDINGS:
-                self._endings = {}
-            self._endings[prefix, readable] = self._readable_words(prefix, readable)
-        endings = self._endings[prefix, readable]
+        prefix, kept = phrase.tokens[-1], self._endings
+        if (prefix, readable) not in kept:
+            # Others may be at it: what was kept is never taken out of a dictionary, only left with it.
+            kept = self._endings = kept if len(kept) < MAX_ENDINGS else {}
+            kept[prefix, readable] = self._readable_words(prefix, readable)
+        endings = kept[prefix, readable]
         if endings is None:
             raise Invalid("bad-query", "q", f"{prefix}* is the beginning of more than {MAX_EXPANSION} words; type more")
         return replace(clause, term=replace(phrase, endings=endings))
@@ -267,10 +271,8 @@ class Snapshot:
         found: set[str] = set()
         for text, live in self.texts:
             alive = _flags(live, text)
-            for word in text.words(prefix):
-                if word in found:
-                    continue
-                if any(alive[doc >> 3] >> (doc & 7) & 1 and _says(known, text.ids[doc]) for doc in text.holders(word)):
+            for word, docs in text.holders(prefix):
+                if any(alive[doc >> 3] >> (doc & 7) & 1 and _says(known, text.ids[doc]) for doc in docs):
                     found.add(word)
                     if len(found) > MAX_EXPANSION:
                         return None

@@ -1,6 +1,7 @@
 """Private tasks: between the rule book, which sees plain text, and the ledger, which must not.
 
-* A task is opened with its key from the vault, or shown as `envelope.closed` leaves it; nothing opened is kept.
+* A task is opened with its key from the vault, or shown as `envelope.closed` leaves it; nothing opened is kept. A key
+  that was damaged, or is another task's, is as good as none: it stops nobody's list, and seals nothing.
 * Files are encrypted into staging before the writer's turn, so that nobody waits for it; a block gives them back.
 * A key is in the vault before the commit that needs it. Erasing destroys the key after the commit that says so; what a
   crash in between leaves is destroyed by `finish`.
@@ -10,14 +11,14 @@
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from taskrepo import envelope, sealing
-from taskrepo.commands import Command, Create
-from taskrepo.errors import Refused
-from taskrepo.events import Content
+from taskrepo.commands import Command, Create, Erase
+from taskrepo.errors import Invalid, Refused
+from taskrepo.events import Content, Event
 from taskrepo.files import Staging
 from taskrepo.ledger import Delivery, Ledger, Remark, Snapshot
 from taskrepo.model import Actor, File, Task
@@ -29,7 +30,10 @@ _ORPHANED: Final = 86400
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """What a command on a private task is sealed with: the key, and the encrypted files by the paths of the plain."""
+    """What a command on a private task is sealed with: the key, and the encrypted files by the paths of the plain.
+
+    The key is empty if nothing was to be sealed: the command will be refused, or is an erasure.
+    """
 
     key: bytes
     stored: Mapping[str, File] = field(default_factory=dict)
@@ -47,15 +51,24 @@ class Privacy:
         """The task as its readers see it; a public one as it is."""
         if not task.manifest.private:
             return task
-        key = self._key(task)
+        key = self._own_key(task)
         return envelope.open_task(task, key) if key else envelope.closed(task)
+
+    def listed(self, task: Task) -> Task:
+        """The task as lists show it, its files as the ledger holds them."""
+        if not task.manifest.private:
+            return task
+        key = self._own_key(task)
+        return envelope.open_listed(task, key) if key else envelope.closed(task)
 
     def content(self, task: Task, content: Content) -> Content:
         """What an event of the task wrote beside the record; nothing where there is no key any more."""
         if not task.manifest.private:
             return content
         key = self._key(task)
-        return envelope.open_content(content, key) if key else Content()
+        with suppress(Invalid):  # of another task's key
+            return envelope.open_content(content, key) if key else Content()
+        return Content()
 
     def delivery(self, task: Task, told: Delivery) -> Delivery:
         """A submission's content."""
@@ -78,14 +91,25 @@ class Privacy:
 
     def key(self, task: Task) -> bytes:
         """The task's key. Raises `Refused("erased" | "sealed-away")`."""
-        key = self._key(task)
+        return self._required(task, self._key(task))
+
+    def _required(self, task: Task, key: bytes | None) -> bytes:
         if key is None:
             code = "erased" if task.erased_at is not None else "sealed-away"
             raise Refused(code, f"the content of {task.id} was erased" if task.erased_at is not None else "")
         return key
 
     def _key(self, task: Task) -> bytes | None:
-        return None if task.erased_at is not None else self.vault.get(task.id)
+        if task.erased_at is not None:
+            return None
+        with suppress(Invalid):  # it was damaged
+            return self.vault.get(task.id)
+        return None
+
+    def _own_key(self, task: Task) -> bytes | None:
+        """The key of a task as the ledger holds it, if it is that task's."""
+        key = self._key(task)
+        return key if key and envelope.fits(task, key) else None
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -100,10 +124,10 @@ class Privacy:
         if (before is None and not made) or (before is not None and not before.manifest.private):
             yield None
             return
-        if before is not None and (before.erased_at is not None or author is None or not may_read(before, author)):
+        if before is not None and self._has_nothing_to_seal(command, before, author):
             yield Sealing(b"")
             return
-        key = self.key(before) if before is not None else sealing.new_key()
+        key = self._required(before, self._own_key(before)) if before is not None else sealing.new_key()
         stored: dict[str, File] = {}
         try:
             for file in getattr(command, "files", ()):
@@ -112,9 +136,14 @@ class Privacy:
         finally:
             self._staging.release(*(file.sha256 for file in stored.values()))
 
-    def sealed(self, command: Command, sealing: Sealing, before: Task | None) -> Command:
-        """The decided command on the opened task `before`, as the ledger will hold it."""
-        return envelope.seal_command(command, sealing.key, sealing.stored, before)
+    def _has_nothing_to_seal(self, command: Command, before: Task, author: Actor | None) -> bool:
+        gone = isinstance(command, Erase) or before.erased_at is not None
+        return gone or author is None or not may_read(before, author)
+
+    def sealed(self, event: Event, sealing: Sealing, before: Task | None) -> Command:
+        """The command of an event on the opened task `before`, as the ledger will hold it."""
+        assert isinstance(event.command, Command)
+        return envelope.seal_command(event.command, sealing.key, sealing.stored, before)
 
     def _encrypted(self, file: File, key: bytes) -> File:
         with self._staging.open(file.sha256) as content:
@@ -147,4 +176,4 @@ class Privacy:
             if found is not None and found.erased_at is not None:
                 yield found
             elif found is None and written < now - _ORPHANED:
-                self.vault.destroy(task)
+                self.vault.destroy(task, now - _ORPHANED)  # not if its creation was tried again meanwhile

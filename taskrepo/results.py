@@ -102,7 +102,8 @@ def faults(schema: str, data: bytes) -> tuple[Fault, ...]:
 def check(manifest: Manifest, data: bytes | None) -> None:
     """Raise `Refused("result-mismatch")` with the faults of a submission's `result.json`.
 
-    `None` says that there is none, which the rule book refuses among all deliverables that are missing.
+    `None` says that there is none, which the rule book refuses among all deliverables that are missing. This is a rule
+    of admission: `verify` does not check results, since those that are private or large cannot be read in a clone.
     """
     if not manifest.result_schema or data is None:
         return

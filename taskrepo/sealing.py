@@ -65,10 +65,10 @@ def open_text(key: bytes, use: str, token: str) -> str:
     found = _TOKEN.fullmatch(token)
     if found is None:
         raise Invalid("bad-seal", use, "is not a sealed text")
-    sealed = urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4))
     try:
+        sealed = urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4))
         return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], use.encode()).decode()
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: no base64 has this length
         raise Invalid("bad-seal", use, "was altered, or sealed with another key") from None
 
 

@@ -332,12 +332,15 @@ class Leaf:
         """The documents that have one of these terms in this field."""
         return mask_of((doc for term in terms for doc in self.holding(field, term)), self.size)
 
-    def beginning(self, field: str, prefix: str) -> Iterator[str]:
-        """The field's terms that begin so, ascending. They are read some at a time, and others may read in between."""
+    def beginning(self, field: str, prefix: str) -> Iterator[tuple[str, int, int]]:
+        """The field's terms that begin so, ascending, each with the first and the last document that has it.
+
+        They are read some at a time, and others may read in between.
+        """
         page, start = self._terms(field, prefix, prefix), prefix
         while page:
             yield from page
-            start = f"{page[-1]}\0"
+            start = f"{page[-1][0]}\0"
             page = self._terms(field, prefix, start) if len(page) == TERMS_AT_ONCE else []
 
     def places(self, field: str, term: str, wanted: int) -> dict[int, list[int]]:
@@ -362,12 +365,13 @@ class Leaf:
             return list(self._reader.postings(field, term).all_ids())
         return []
 
-    def _terms(self, field: str, prefix: str, start: str) -> list[str]:
+    def _terms(self, field: str, prefix: str, start: str) -> list[tuple[str, int, int]]:
         """The next terms of the field from `start` on, as long as they begin with the prefix."""
         with self._lock, suppress(TermNotFound):
-            following = self._reader.terms_from(field, start.encode())
-            fitting = takewhile(lambda term: term[0] == field and term[1].startswith(prefix.encode()), following)
-            return [term.decode() for _, term in islice(fitting, TERMS_AT_ONCE)]
+            following = self._reader.iter_from(field, start.encode())
+            fitting = takewhile(lambda term: term[0][0] == field and term[0][1].startswith(prefix.encode()), following)
+            found = islice(fitting, TERMS_AT_ONCE)
+            return [(term.decode(), told.min_id(), told.max_id()) for (_, term), told in found]
         return []
 
 

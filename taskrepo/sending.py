@@ -88,7 +88,8 @@ def divided(uploads: Sequence[Upload]) -> tuple[list[Upload], list[Upload]]:
     """The files that go with the command, and those that go ahead: the largest, if they are large."""
     large = sorted((upload for upload in uploads if upload.size >= AHEAD), key=lambda upload: -upload.size)
     ahead = large[:MOST_AHEAD]
-    return [upload for upload in uploads if upload not in ahead], ahead
+    going = {upload.path for upload in ahead}
+    return [upload for upload in uploads if upload.path not in going], ahead
 
 
 def sha256_of(upload: Upload) -> str:

@@ -42,6 +42,7 @@ class Vault:
         self._masters: dict[str, bytes] = {}
         for each in (folder, folder / "masters", folder / "keys"):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(folder.parent)  # else a power cut could take the whole vault, and leave the ledger
         self._lock = FileLock(folder / "lock", _PATIENCE, mode=0o600)
         with self._lock:
             if not (folder / "current").exists():
@@ -76,16 +77,19 @@ class Vault:
             raise Invalid("bad-vault", task, "its key is wrapped by a key of the exchange that is not here")
         return sealing.unwrap(master, task, wrapped[_NAME:])
 
-    def destroy(self, task: str) -> None:
-        """Overwrite and remove the task's key; it is gone from the disk's names when this returns."""
+    def destroy(self, task: str, written_before: float | None = None) -> None:
+        """Overwrite and remove the task's key; it is gone from the disk's names when this returns.
+
+        One that was not written before the Unix time `written_before`, if that is given, stays.
+        """
         path = self._path(task)
         with self._lock, suppress(FileNotFoundError):
-            with path.open("r+b") as file:
-                file.write(b"\x00" * path.stat().st_size)
-                file.flush()
-                os.fsync(file.fileno())
-            path.unlink()
-            sync_folder(path.parent)
+            if written_before is None or path.stat().st_mtime < written_before:
+                # What a killed rotation left beside it opens as well.
+                for each in (*path.parent.glob(f"tmp_{task}.*"), path):
+                    _overwrite(each)
+                    each.unlink()
+                sync_folder(path.parent)
 
     def tasks(self) -> Iterator[tuple[str, float]]:
         """The tasks there are keys of, and when each was written, in Unix seconds."""
@@ -161,3 +165,10 @@ class Vault:
     def _path(self, task: str) -> Path:
         check_id(task)
         return self.folder / "keys" / task[0] / task[1] / task
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"\x00" * path.stat().st_size)
+        file.flush()
+        os.fsync(file.fileno())

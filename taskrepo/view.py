@@ -77,8 +77,9 @@ class View:
         return self._privacy.opened(found) if found is not None and self._may_read(found) else None
 
     def tasks(self, ids: Iterable[str]) -> Iterator[Task]:
-        """Those of these tasks that are there."""
-        return filter(None, map(self.get, ids))
+        """Those of these tasks that are there, for a list: the files of private ones are as the ledger holds them."""
+        found = filter(None, map(self._snapshot.get, ids))
+        return (self._privacy.listed(task) for task in found if self._may_read(task))
 
     def sees(self, task: str) -> bool:
         """Whether the reader may know of the task."""
@@ -141,13 +142,15 @@ class View:
     def after(self, commit: str, limit: int) -> tuple[list[Happening], str | None]:
         """The first `limit` events there are for the reader after `commit`, oldest first.
 
-        With them comes the last commit looked at, after which to go on, or `None` if that was the last of all: at most
+        With them comes the commit after which to go on, or `None` if there is nothing more for the reader: at most
         `SCAN` are looked at, so there may be fewer events and yet more to come. Raises `Refused("unknown-commit")`.
         """
         following = self._ledger.feed.after(commit, SCAN + 1)
-        read: list[str] = []
-        found = list(islice(self._events(_noted(following[:SCAN], read)), limit))
-        return found, read[-1] if len(read) < len(following) else None
+        events = self._events(following[:SCAN])
+        found = list(islice(events, limit))
+        if next(events, None) is not None:  # hidden events alone are no reason to go on, which would tell of them
+            return found, found[-1].id
+        return found, following[SCAN - 1] if len(following) > SCAN else None
 
     def _events(self, commits: Iterable[str]) -> Iterator[Happening]:
         # The commits may be newer than this view, and their tasks too.
@@ -210,9 +213,3 @@ class View:
         with self.open(task, folder, file) as stream:
             return stream.read(limit)
 
-
-def _noted(commits: Iterable[str], read: list[str]) -> Iterator[str]:
-    """The commits, each noted in `read` when it is taken."""
-    for commit in commits:
-        read.append(commit)
-        yield commit

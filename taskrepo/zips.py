@@ -14,7 +14,7 @@ Source: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.5.3.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from taskrepo import formats
 from taskrepo.containers import DEFLATE, Allowance, Paid, Region, Stream, Unpacked, Unreadable
@@ -43,7 +43,8 @@ class ZipDirectory:
 class ZipEntry:
     """One entry: its name in the table of contents and in front of its content, which may differ.
 
-    `lost` says that there is no such content.
+    `size` is what it declares to unpack to, in bytes; `mode` is the Unix one, 0 if it tells none; `lost` says that
+    there is no such content.
     """
 
     path: str
@@ -53,12 +54,26 @@ class ZipEntry:
     start: int
     begin: int
     content: Region
+    size: int
+    mode: int
     lost: bool = False
 
     @property
     def end(self) -> int:
         """Where the entry ends, but for a data descriptor."""
         return self.begin + self.content.size
+
+
+class _Row(NamedTuple):
+    """What the table of contents tells of an entry."""
+
+    name: bytes
+    flags: int
+    method: int
+    packed: int
+    size: int
+    mode: int
+    start: int
 
 
 def zip_directory(region: Region) -> ZipDirectory | None:
@@ -93,13 +108,13 @@ def zip_entries(region: Region, directory: ZipDirectory, allowance: Allowance) -
         fixed = region.at(at, _CENTRAL.size)
         if len(fixed) < _CENTRAL.size or not fixed.startswith(b"PK\1\2"):
             raise Unreadable("its table of contents is broken")
-        _, _, _, flags, method, _, _, _, packed, size, named, extra, said, *_, offset = _CENTRAL.unpack(fixed)
+        _, _, _, flags, method, _, _, _, packed, size, named, extra, said, *_, mode, offset = _CENTRAL.unpack(fixed)
         name = region.at(at + _CENTRAL.size, named)
         more = region.at(at + _CENTRAL.size + named, extra)
-        packed, offset = _long(more, size, packed, offset)
+        size, packed, offset = _long(more, size, packed, offset)
         if flags & _MASKED:
             raise Unreadable("its names are encrypted")
-        yield _entry(region, name, flags, method, packed, offset + directory.shift)
+        yield _entry(region, _Row(name, flags, method, packed, size, mode >> 16, offset + directory.shift))
         at += _CENTRAL.size + named + extra + said
         count += 1
     if at != directory.end or count != directory.count:
@@ -141,8 +156,8 @@ def _end64(region: Region, at: int) -> tuple[int, int, int, int] | None:
     return None
 
 
-def _long(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int]:
-    """Packed size and offset, from the zip64 field where the fixed ones are full (APPNOTE 4.5.3)."""
+def _long(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:
+    """Size, packed size and offset, from the zip64 field where the fixed ones are full (APPNOTE 4.5.3)."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = int.from_bytes(extra[at : at + 2], "little"), int.from_bytes(extra[at + 2 : at + 4], "little")
@@ -152,19 +167,20 @@ def _long(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int]:
             size, packed, offset = (next(numbers, n) if n == 0xFFFFFFFF else n for n in (size, packed, offset))
             break
         at += 4 + length
-    return packed, offset
+    return size, packed, offset
 
 
-def _entry(region: Region, name: bytes, flags: int, method: int, packed: int, start: int) -> ZipEntry:
-    local = region.at(start, _LOCAL.size)
-    path = _decoded(name)
+def _entry(region: Region, row: _Row) -> ZipEntry:
+    local = region.at(row.start, _LOCAL.size)
+    path = _decoded(row.name)
     if len(local) < _LOCAL.size or not local.startswith(b"PK\3\4"):
-        return ZipEntry(path, path, False, method, 0, 0, region.part(0, 0), True)
+        return ZipEntry(path, path, False, row.method, 0, 0, region.part(0, 0), row.size, row.mode, True)
     *_, named, extra = _LOCAL.unpack(local)
-    begin = start + _LOCAL.size + named + extra
-    content = region.part(begin, begin + packed)
-    local_path = _decoded(region.at(start + _LOCAL.size, named))
-    return ZipEntry(path, local_path, bool(flags & 1), method, start, begin, content, content.size < packed)
+    begin = row.start + _LOCAL.size + named + extra
+    content = region.part(begin, begin + row.packed)
+    local_path, encrypted = _decoded(region.at(row.start + _LOCAL.size, named)), bool(row.flags & 1)
+    lost = content.size < row.packed
+    return ZipEntry(path, local_path, encrypted, row.method, row.start, begin, content, row.size, row.mode, lost)
 
 
 def _decoded(name: bytes) -> str:

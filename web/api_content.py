@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from taskrepo import guard, parse
-from taskrepo.archives import read_archive
+from taskrepo.archives import longest, read_archive
 from taskrepo.documents import MAX_BYTES, load_json, load_yaml
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
 from taskrepo.model import File, FileKind, Manifest, Policy
+from taskrepo.package import MANIFEST, SUMMARY
 from taskrepo.schema import validate
 from taskrepo.web import intake
 from taskrepo.web.api_ahead import (
@@ -43,8 +44,6 @@ ARCHIVES: Final[Mapping[str, Literal["zip", "tar.gz"]]] = {
     "application/x-tar+gzip": "tar.gz",
 }
 WITH_FILES: Final = frozenset({"revise", "progress", "ask", "answer", "submit", "comment"})
-MANIFEST: Final = "manifest.yaml"
-SUMMARY: Final = "summary.md"
 RESULT: Final = "result.json"
 _DESTINATIONS: Final = {"revise": PACKAGE_FILES, "submit": SUBMITTED_FILES}
 _TEXTS: Final = intake.TEXTS | {MANIFEST, SUMMARY}
@@ -117,13 +116,13 @@ def manifest_text(data: bytes) -> Manifest:
 
 
 def _package_json(body: object) -> Package:
-    """Either `{"manifest": {…}, "state": …}` or the manifest's own members, with `state` among them."""
+    """Either `{"manifest": {…}, "state": …}` or the manifest's own members, with `state` and `uploads` among them."""
     if not isinstance(body, dict):
         return Package(parse.manifest(body), (), False)
     if "manifest" in body:
         validate("commands/create", {**body, "manifest": _ANY_MANIFEST}, "body")
         return Package(parse.manifest(body["manifest"]), (), body.get("state") == "draft")
-    definition = {name: value for name, value in body.items() if name != "state"}
+    definition = {name: value for name, value in body.items() if name not in ("state", "uploads")}
     return Package(parse.manifest(definition), (), _is_draft(body.get("state", "published")))
 
 
@@ -147,7 +146,7 @@ def _package_form(
 
 
 def _package_archive(exchange: Exchange, request: Any, policy: Policy, held: ExitStack, state: str) -> Package:
-    stream = intake.body(request.environ, policy.max_task_bytes + policy.max_files * intake.MAX_FIELD_NAME + MAX_JSON)
+    stream = intake.body(request.environ, longest(policy))
     package = read_archive(stream, ARCHIVES[content_type(request.environ)], exchange.staging, policy)
     held.callback(exchange.staging.release, *(file.sha256 for file in package.files))
     return Package(manifest_text(package.manifest), package.files, _is_draft(state))

@@ -31,7 +31,7 @@ def get_package_file(exchange: Exchange, request: Any, task: str, path: str) -> 
     """`GET /tasks/{task}/files/{path}`: a file of the package."""
     view = enter(exchange, request).view
     found = view.task(view.resolve(task))
-    return _send(request, view, found, "", found.files, path)
+    return file_answer(request, view, found, "", found.files, path)
 
 
 def get_submitted_file(exchange: Exchange, request: Any, task: str, number: str, path: str) -> bottle.HTTPResponse:
@@ -39,7 +39,7 @@ def get_submitted_file(exchange: Exchange, request: Any, task: str, number: str,
     view = enter(exchange, request).view
     found = view.task(view.resolve(task))
     delivery = view.delivery(found, int(number))
-    return _send(request, view, found, f"{submission_folder(delivery.number)}/", delivery.files, path)
+    return file_answer(request, view, found, f"{submission_folder(delivery.number)}/", delivery.files, path)
 
 
 def get_attached_file(exchange: Exchange, request: Any, task: str, number: str, path: str) -> bottle.HTTPResponse:
@@ -49,7 +49,7 @@ def get_attached_file(exchange: Exchange, request: Any, task: str, number: str, 
     if not 1 <= int(number) <= found.discussion:
         raise Refused("unknown-file", f"{found.id} has no discussion entry {number}")
     remark = view.remark(found, int(number))
-    return _send(request, view, found, f"{entry_folder(int(number))}/", remark.content.files, path)
+    return file_answer(request, view, found, f"{entry_folder(int(number))}/", remark.content.files, path)
 
 
 def put_package_file(exchange: Exchange, request: Any, task: str, path: str) -> bottle.HTTPResponse:
@@ -73,9 +73,10 @@ def put_package_file(exchange: Exchange, request: Any, task: str, path: str) -> 
     return answer(caller, outcome)
 
 
-def _send(
-    request: Any, view: View, task: Task, folder: str, files: Iterable[File], path: str
+def file_answer(
+    request: Any, view: View, task: Task, folder: str, files: Iterable[File], path: str, *, inline: bool = False
 ) -> bottle.HTTPResponse:
+    """The answer with one of the `files` in `folder` of the task. Raises `Refused("unknown-file")`."""
     file = next((each for each in files if each.path == path), None)
     if file is None:
         raise Refused("unknown-file", f"{task.id} has no file {folder}{path[:200]}")
@@ -86,6 +87,7 @@ def _send(
         size=file.size,
         etag=file.sha256,
         open=lambda: view.open(task, folder, file),
+        inline=inline,
     )
     return bottle.HTTPResponse(body, status, headers)
 

@@ -16,13 +16,13 @@ import bottle
 from taskrepo import editions
 from taskrepo.archives import ArchiveKind
 from taskrepo.bundles import MEDIA_TYPES, Bundle, package_bundle, submission_bundle
-from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.model import Task
 from taskrepo.view import View
 from taskrepo.web import present, versions
+from taskrepo.web.api_files import file_answer
 from taskrepo.web.api_request import enter, is_current, respond
-from taskrepo.web.download import send, send_archive
+from taskrepo.web.download import send_archive
 
 _MOST: Final = 999_999
 
@@ -81,19 +81,7 @@ def version_file(
 ) -> bottle.HTTPResponse:
     """The answer with a file of a version. Raises `Refused("unknown-version" | "unknown-file")`."""
     then, old = editions.edition(view, task, number)
-    file = next((each for each in old.files if each.path == path), None)
-    if file is None:
-        raise Refused("unknown-file", f"version {number} of {task.id} has no file {path[:200]}")
-    status, headers, body = send(
-        request.environ,
-        name=file.name,
-        media_type=file.media_type,
-        size=file.size,
-        etag=file.sha256,
-        open=lambda: then.open(old, "", file),
-        inline=inline,
-    )
-    return bottle.HTTPResponse(body, status, headers)
+    return file_answer(request, then, old, "", old.files, path, inline=inline)
 
 
 def archive(request: Any, bundle: Bundle, kind: ArchiveKind) -> bottle.HTTPResponse:

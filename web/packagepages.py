@@ -24,14 +24,13 @@ from taskrepo.model import Task
 from taskrepo.web import versions
 from taskrepo.web.api_packages import archive, version_file
 from taskrepo.web.present import API, Json
+from taskrepo.web.preview_text import ODD
 from taskrepo.web.versions import KINDS
 from taskrepo.web.visit import Handler, Visit, member, page, redirect
 
 _CHOICES: Final = 200
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
-_MISLEADING: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
-)
+_MISLEADING: Final = re.compile(f"{ODD.pattern}|[\u200c\u200d]")  # a joiner may be all that two lines differ in
 _MARKS: Final = {"+": "add", "-": "cut", "@": "place"}
 
 

@@ -57,8 +57,8 @@ def table(text: str, separator: str = "", *, cut: bool = False) -> Table:
     `cut` says that the text may end inside a row, which is then left out. Raises `Invalid("bad-csv")`.
     """
     rows = _rows(text, separator or delimiter(text))
-    if cut and rows:
-        rows.pop()
+    if cut and len(rows) <= MAX_ROWS:
+        del rows[-1:]
     if not rows:
         raise Invalid("bad-csv", "", "it has no rows")
     shown, width = rows[:MAX_ROWS], max(map(len, rows))
@@ -91,7 +91,7 @@ def is_formula(cell: str) -> bool:
 def _rows(text: str, separator: str) -> list[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        return [row for row in islice(reader, MAX_ROWS + 1) if row]
+        return list(islice(filter(None, reader), MAX_ROWS + 1))
     except csv.Error as fault:
         raise Invalid("bad-csv", f"line {reader.line_num}", str(fault)[:100]) from None
 

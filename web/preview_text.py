@@ -26,12 +26,12 @@ _MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
-# Controls but tab and newline, format characters but the joiners that scripts and emoji need, blanks, no characters.
-_ODD: Final = re.compile(
+ODD: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb"
     "\ufffe\uffff\U000110bd\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+"""Controls but tab and newline, format characters but the joiners of scripts and emoji, blanks, no characters."""
 
 
 class Text(NamedTuple):
@@ -65,7 +65,7 @@ def decoded(data: bytes, *, cut: bool = False) -> Text:
 def visible(text: str, marks: Iterator[int] | None = None) -> str:
     """The text as HTML, with everything unseen spelt out as `U+202E`; `marks` counts that over several texts."""
     counted = count() if marks is None else marks
-    return _ODD.sub(lambda found: _mark(found[0], next(counted)), escape(text))
+    return ODD.sub(lambda found: _mark(found[0], next(counted)), escape(text))
 
 
 def lines(text: str, kind_of: Callable[[str], str] = lambda line: "") -> Lines:

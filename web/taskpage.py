@@ -129,6 +129,7 @@ def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
         hidden=_hidden(visit, task, attempt),
         reasons=why_not(task, actor, policy),
         readme=_readme(visit, task),
+        result_schema=_schema(task),
         **_parts(visit, task),
     )
 
@@ -205,6 +206,12 @@ def _result(visit: Visit, task: Task, told: Delivery) -> str:
         return json.dumps(load_json(data), indent=2, ensure_ascii=False)
     except Invalid:
         return data.decode("utf-8", "replace")
+
+
+def _schema(task: Task) -> str:
+    """What `result.json` must fit, laid out for reading; empty if it may be anything."""
+    text = task.manifest.result_schema
+    return json.dumps(json.loads(text), indent=2, ensure_ascii=False) if text else ""
 
 
 def _readme(visit: Visit, task: Task) -> str:

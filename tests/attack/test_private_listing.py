@@ -15,9 +15,10 @@ import pytest
 from taskrepo import listing
 from taskrepo.errors import Invalid
 from taskrepo.index import Index
-from taskrepo.model import STATES, Row
+from taskrepo.model import STATES, Manifest, Row
 from taskrepo.query import EVERYTHING, Query, Sort
 from tests.store.test_index import make_row
+from tests.support.ledgers import made, opened, searched, task_of
 
 OUTSIDER: Final = "dave"
 WIDEST: Final = 8
@@ -123,6 +124,19 @@ def test_a_beginning_is_refused_for_whom_it_has_too_many_words(
             index.search(Query("aa*", reader="alice"))
         index.update([make_row(0, title="aaa", text="aab", readers=None, state="draft")], "c4")
         assert index.search(Query("aa* state:draft", reader="alice")).total == 2
+
+
+def test_words_of_a_real_private_task_refuse_nobody_else(tmp_path: Path) -> None:
+    """With its true limit, an exchange refuses a beginning to whoever may read its thousand words, and to no other."""
+    words = " ".join(f"zz{n}" for n in range(1100))
+    with opened(made(tmp_path)) as exchange:
+        public = task_of(exchange, Manifest("zz1", "And zz2."))
+        task_of(exchange, Manifest("Many", words, visibility="private", readers=("bob",)))
+        for reader in ("alice", "bob", "admin"):
+            with pytest.raises(Invalid, match="more than 1000 words"):
+                searched(exchange, Query("zz*"), 50, reader)
+        found = searched(exchange, Query("zz* -zz3"), 50, "carol")
+        assert (found.ids, found.total, found.next) == ((public,), 1, None)
 
 
 def test_endings_kept_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

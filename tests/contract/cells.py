@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 Body = Mapping[str, Any]
@@ -114,9 +114,18 @@ _PATHS: Final[Mapping[str, tuple[Step, ...]]] = {
 }
 
 
-def path_to(state: str) -> list[Step]:
-    """The commands that bring a new task into `state`: one of `STATES`, `NONE` or `WAITING`."""
-    return list(_PATHS[state])
+def path_to(state: str, readers: tuple[str, ...] | None = None) -> list[Step]:
+    """The commands that bring a new task into `state`: one of `STATES`, `NONE` or `WAITING`.
+
+    With `readers` the task is private; bob, who executes it, must be among them.
+    """
+    return [step if readers is None else replace(step, body=private(step.body, readers)) for step in _PATHS[state]]
+
+
+def private(body: Body, readers: tuple[str, ...]) -> Body:
+    """The body, its manifest, if it has one, that of a private task."""
+    secret = {"visibility": "private", "readers": list(readers)}
+    return {**body, "manifest": {**body["manifest"], **secret}} if "manifest" in body else body
 
 
 # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,3 +225,26 @@ CREATE_CELLS: Final[list[Cell]] = [
     for role in ROLES
 ]  # fmt: skip
 """Creating a task, for all eight roles."""
+
+READERS: Final = ("bob", "dave", "erin")
+"""With them, the publisher, the reviewer and admins everybody of the cells may read the private task."""
+FEW: Final = ("bob",)
+"""With him alone, those who have no part in the task may not know of it: `OUTSIDERS`."""
+OUTSIDERS: Final = ("other_eligible", "other_ineligible")
+
+
+def _private_cell(cell: Cell) -> Cell:
+    """To its readers a private task follows the same table, save that it can be erased by publisher and admins."""
+    cell = replace(cell, body=private(cell.body, READERS))
+    return replace(cell, verdict="ok", after="archived") if cell.verdict == "public-task" else cell
+
+
+PRIVATE_CELLS: Final[list[Cell]] = [
+    _private_cell(cell) for cell in (*CELLS, *WAITING_CELLS) if cell.state != NONE
+]
+"""All nineteen commands on a private task with `READERS`, in all states, for all eight roles: 1,672 cells."""
+
+OUTSIDE_CELLS: Final[list[Cell]] = [
+    replace(cell, verdict="unknown-task", after="") for cell in PRIVATE_CELLS if cell.role in OUTSIDERS
+]
+"""The same commands on a private task with `FEW`, by those who may not know of it: 418 cells."""

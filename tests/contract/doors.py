@@ -57,10 +57,10 @@ class Place:
         keys = {actor: exchange.accounts.add_key(actor, "contract", int(time.time()))[1] for actor in ids}
         return cls(config, exchange, keys)
 
-    def bring(self, state: str) -> str:
-        """A task in `state`; an id that is free for the state `none`."""
+    def bring(self, state: str, readers: tuple[str, ...] | None = None) -> str:
+        """A task in `state`, private if it has `readers`; an id that is free for the state `none`."""
         task, door = "zzzzzzzz", ExchangeDoor(self.exchange)
-        for step in path_to(state):
+        for step in path_to(state, readers):
             verdict, task = door.give(str(ACTORS[step.role]["id"]), step.command, task, step.body)
             assert verdict == "ok", (state, step, verdict)
         return task
@@ -148,6 +148,8 @@ class CommandLineDoor:
             words += ["--summary", body["summary"], "--result", str(result)]
         if "reason" in body:
             words += ["--reason", body["reason"]]
+        if command == "erase":
+            words += ["--yes"]
         if "text" in body:
             words += [body["text"]]
         if "fault" in body:

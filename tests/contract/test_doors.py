@@ -1,10 +1,24 @@
 """One contract, every door: each (state × command × role) cell gets the same verdict whichever way it comes in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.contract.cells import ACTORS, CELLS, COMMANDS, CREATE_CELLS, ROLES, STATES, WAITING_CELLS, Cell
+from tests.contract.cells import (
+    ACTORS,
+    CELLS,
+    COMMANDS,
+    CREATE_CELLS,
+    FEW,
+    OUTSIDE_CELLS,
+    PRIVATE_CELLS,
+    READERS,
+    ROLES,
+    STATES,
+    WAITING,
+    WAITING_CELLS,
+    Cell,
+)
 from tests.contract.doors import CommandLineDoor, Door, ExchangeDoor, HttpDoor, Place, serving
 
 DOORS = ("exchange", "http", "command line")
@@ -23,12 +37,14 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, dic
         }
 
 
-def _judge(place: Place, door: Door, cells: list[Cell]) -> list[str]:
+def _judge(
+    place: Place, door: Door, cells: Sequence[Cell], readers: tuple[str, ...] | None = None
+) -> list[str]:
     """The cells whose verdict, or whose effect, is another than the table's."""
     waiting: dict[str, str] = {}
     wrong = []
     for cell in cells:
-        task = waiting.pop(cell.state, None) or place.bring(cell.state)
+        task = waiting.pop(cell.state, None) or place.bring(cell.state, readers)
         before = place.exchange.snapshot().commit
         verdict, _ = door.give(str(ACTORS[cell.role]["id"]), cell.command, task, cell.body)
         after = place.exchange.snapshot()
@@ -52,6 +68,28 @@ def test_every_cell_of_a_command_gets_its_verdict(
     cells = [cell for cell in (*CELLS, *WAITING_CELLS) if cell.command == command]
     assert len(cells) == (len(STATES) + 2) * len(ROLES)
     assert _judge(place, ways[door], cells) == []
+
+
+def _half(cells: Sequence[Cell], odd: int) -> list[Cell]:
+    """Every other one, so that each command meets each role, and each state, in half of its cells."""
+    states = (*STATES, WAITING)
+    return [cell for cell in cells if (states.index(cell.state) + ROLES.index(cell.role)) % 2 == odd]
+
+
+@pytest.mark.parametrize(
+    ("door", "command"), [*(("http", c) for c in COMMANDS), ("exchange", "claim"), ("command line", "claim")]
+)
+def test_cells_of_a_private_task_get_their_verdicts(
+    doors: tuple[Place, dict[str, Door]], door: str, command: str
+) -> None:
+    """To its readers a private task is as a public one, save that it can be erased, and to others there is none.
+
+    Half of the cells go over HTTP; the rule book itself is asked all of them elsewhere.
+    """
+    place, ways = doors
+    for cells, readers in ((PRIVATE_CELLS, READERS), (OUTSIDE_CELLS, FEW)):
+        chosen = _half([cell for cell in cells if cell.command == command], odd=int(door == "http"))
+        assert _judge(place, ways[door], chosen, readers) == []
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -376,6 +376,12 @@ def test_a_task_with_uploads(site: Site) -> None:
     ]  # fmt: skip
     assert site.get("bob", f"/tasks/{task['id']}/files/input/b.bin").body == DATA
     assert stands(site, "alice") == -1
+    put(site, "alice", DATA)
+    made = site.post("alice", "/tasks", {"title": "t", "description": "d", "uploads": refers("a.bin")})
+    task = site.get("alice", f"/tasks/{made.json['task']['id']}").json
+    assert [file["path"] for file in task["files"]] == ["input/a.bin"]
+    wrong = site.post("alice", "/tasks", {"title": "t", "description": "d", "uploads": "a.bin"})
+    assert (wrong.status, wrong.code) == (400, "invalid-field")
 
 
 def test_forms_refer_to_uploads_too(site: Site) -> None:

@@ -135,6 +135,7 @@ def test_hostile_content_is_only_text(site: Site, sign_in: Callable[[str], Perso
     assert "if a⟨U+202E⟩b⟨U+200B⟩" in page.text
     assert exposed("tab\tand line\n stay \u00e4") == "tab\tand line\n stay \u00e4"
     assert exposed("\r\x1b\u2066") == "⟨U+000D⟩⟨U+001B⟩⟨U+2066⟩"
+    assert exposed("\u200d\u3164\U000e0041") == "⟨U+200D⟩⟨U+3164⟩⟨U+E0041⟩"
 
 
 def test_the_task_leads_to_its_versions_and_archives(site: Site, sign_in: Callable[[str], Person]) -> None:

@@ -136,9 +136,37 @@ class TestStaging:
         put(staging, b"x" * 40)
         with pytest.raises(Refused, match="busy"):
             put(staging, b"z" * 60)
+        assert len(staging.content(digest)) == 60
         staging.release(digest)
         put(staging, b"y" * 60)
         assert len(names(staging)) == 2
+
+    def test_capacity_counts_what_is_coming(self, tmp_path: Path) -> None:
+        """Uploads that arrive together share what room there is, and give it back when they fail."""
+        staging = Staging(tmp_path, capacity=100)
+
+        class Slow:
+            """Sixty bytes, and before their end another upload of as many."""
+
+            read_before = False
+
+            def read(self, size: int, /) -> bytes:
+                if self.read_before:
+                    with pytest.raises(Refused, match="busy"):
+                        put(staging, b"y" * 60)
+                    return b""
+                self.read_before = True
+                return b"x" * 60
+
+        slow = staging.receive(Slow(), path="a", name="a", kind="event_file", limit=100)
+        put(staging, b"x" * 40)
+        staging.release(slow.sha256, sha256(b"x" * 40).hexdigest())
+        with pytest.raises(Invalid, match="hash-mismatch"):
+            put(staging, b"z" * 100, sha="0" * 64)
+        for _ in range(2):
+            with pytest.raises(Refused, match="busy"):
+                put(staging, b"y" * 101)
+        assert put(staging, b"y" * 100).size == 100
 
     def test_full_disk(self, staging: Staging) -> None:
         """A full disk is the exchange being busy, and another fault is not."""
@@ -221,6 +249,25 @@ class TestLfsStore:
         assert store.path(digest) == tmp_path / "lfs" / digest[:2] / digest[2:4] / digest
         with store.open(digest) as stream:
             assert stream.read() == b"large"
+
+    def test_kept_content_is_on_disk(
+        self, staging: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The store syncs what staging has not: the content before it has its name, then every folder on the way."""
+        store, sync = LfsStore(tmp_path / "lfs"), os.fsync
+        digest = put(staging, b"small").sha256
+        synced: set[tuple[int, bool]] = set()
+
+        def noted(descriptor: int) -> None:
+            synced.add((os.fstat(descriptor).st_ino, store.has(digest)))
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", noted)
+        store.keep(staging, claims(digest))
+        content = store.path(digest)
+        assert (content.stat().st_ino, False) in synced
+        folders = (content.parent, content.parent.parent, store.folder)
+        assert {(folder.stat().st_ino, True) for folder in folders} <= synced
 
     def test_other_file_system(self, staging: Staging) -> None:
         """Where no link is possible, the content is copied."""
@@ -384,6 +431,14 @@ class TestReadArchive:
         assert refused(staging, kind, zipped(folders) if kind == "zip" else _tar_folders(60)).code == "too-many-files"
         wordy = {"manifest.yaml": b"#" * (archives.MAX_MANIFEST + 1)}
         assert refused(staging, kind, pack(wordy)).code == "file-too-large"
+
+    def test_just_within_the_limits(self, staging: Staging, kind: archives.ArchiveKind) -> None:
+        """A package of as much as a task may hold can come as an archive, also as the one that was downloaded."""
+        contents = {f"input/{n}": os.urandom(1 << 20) for n in range(2)}
+        full = {"manifest.yaml": MANIFEST, **contents}
+        assert unpack(staging, kind, PACKERS[kind](full)) == contents
+        entries = [(path, len(data), (lambda data=data: io.BytesIO(data))) for path, data in full.items()]
+        assert unpack(staging, kind, b"".join(write_archive(entries, kind))) == contents
 
     def test_damage(self, staging: Staging, kind: archives.ArchiveKind) -> None:
         """An archive cut anywhere, or with a flipped byte, is read as it was or refused, never otherwise."""
@@ -629,5 +684,5 @@ class TestZip:
     def test_long_stream(self, staging: Staging) -> None:
         """A stream longer than any package may be is not kept while looking for its end."""
         with pytest.raises(Invalid, match="longer than an archive may be"):
-            read_archive(Pipe(bytes(3 << 20)), "zip", staging, LIMITS)
+            read_archive(Pipe(bytes(4 << 20)), "zip", staging, LIMITS)
         assert names(staging) == set()

@@ -142,9 +142,10 @@ until {{!when(task["lease"]["until"], now)}}\\
 </ul>
 </section>
 % end
-% if manifest.get("deliverables"):
+% if manifest.get("deliverables") or result_schema:
 <section aria-labelledby="deliverables">
 <h2 id="deliverables">Deliverables</h2>
+% if manifest.get("deliverables"):
 <ul class="checks">
 % for item in manifest["deliverables"]:
 % if isinstance(item, str):
@@ -154,10 +155,14 @@ until {{!when(task["lease"]["until"], now)}}\\
 % if item.get("path"):
 <code>{{item["path"]}}</code>{{" — " if item.get("description") else ""}}\\
 % end
-{{!inline(item.get("description", ""))}} <span class="meta">{{", ".join(filter(None, (item.get("media_type"), "" if item.get("required", True) else "optional")))}}</span></li>
+{{!inline(item.get("description", ""))}} <span class="meta">{{", ".join(filter(None, (item.get("media_type"), f"at least {size(item['min_bytes'])}" if "min_bytes" in item else "", f"at most {size(item['max_bytes'])}" if "max_bytes" in item else "", "" if item.get("required", True) else "optional")))}}</span></li>
 % end
 % end
 </ul>
+% end
+% if result_schema:
+<details><summary>The schema that <code>result.json</code> must fit</summary><pre>{{result_schema}}</pre></details>
+% end
 </section>
 % end
 % if readme:
