@@ -17,12 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import Timeout
-
 from taskrepo import masters, parse, plain
 from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
 from taskrepo.directory import check_credentials
-from taskrepo.errors import Invalid, Refused
+from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange, found
 from taskrepo.folders import read_bounded
 from taskrepo.model import Actor, Capabilities, Policy, iso
@@ -321,7 +319,7 @@ def vault_status(args: Namespace, terminal: Terminal) -> Answer:
     """How many keys of private tasks there are, and the master key that wraps them."""
     with _vault(args) as vault:
         newest, count = masters.newest(vault.folder), len(masters.kept(vault.folder))
-        keys = sum(1 for _ in vault.tasks())
+        keys = len(vault.tasks())
     data = {"keys": keys, "master": newest.name, "made_at": iso(newest.made_at), "masters": count}
     head = f"{_keys_of(keys)}, wrapped by the master key {newest.name}, made at {data['made_at']}."
     cut = ("There is another master key: a rotation is going on, or was cut short; `taskrepo vault rotate` ends it.",)
@@ -331,7 +329,7 @@ def vault_status(args: Namespace, terminal: Terminal) -> Answer:
 def rotate_vault(args: Namespace, terminal: Terminal) -> Answer:
     """Wrap all keys of private tasks by a new master key. Raises `Refused("busy")` while another rotation goes on."""
     with _vault(args) as vault, terminal.progress("Wrapping keys") as progress:
-        total = sum(1 for _ in vault.tasks())
+        total = len(vault.tasks())
         keys = vault.rotate(lambda done: progress(done, max(done, total)))
         name = masters.newest(vault.folder).name
     words = f"{_keys_of(keys)}, now wrapped by the new master key {name}; the old one is gone."
@@ -340,11 +338,8 @@ def rotate_vault(args: Namespace, terminal: Terminal) -> Answer:
 
 @contextmanager
 def _vault(args: Namespace) -> Iterator[Vault]:
-    try:
-        with _open(args) as exchange:
-            yield exchange.privacy.vault
-    except Timeout:
-        raise Refused("busy", "another process is working in the vault; try again") from None
+    with _open(args) as exchange:
+        yield exchange.privacy.vault
 
 
 def _keys_of(count: int) -> str:

@@ -49,7 +49,8 @@ def create(path: Path, data: bytes) -> None:
 def put(path: Path, data: bytes, mode: int = 0o666) -> None:
     """A file, new or in place of an old one, with durable content; the caller makes the name durable by `sync_folder`.
 
-    `mode` is of a new file, less the umask. So several files cost one sync of their folder. Raises `OSError`; then the old file stands.
+    So several files cost one sync of their folder. `mode` is of a new file, less the umask. Raises `OSError`; then the
+    old file stands.
     """
     temporary = path.with_name(f"tmp_{path.name}.{os.getpid()}")
     try:

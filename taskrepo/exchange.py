@@ -108,7 +108,7 @@ class Exchange:
             self._writer = self._closing.enter_context(
                 Writer(self.ledger, Signer.load(config.signing_key), config.writer_lock)
             )
-            self.follower = self._closing.enter_context(Follower(self.ledger, self._index, self.privacy.opened))
+            self.follower = self._closing.enter_context(Follower(self.ledger, self._index, self.privacy.listed))
         except BaseException:
             self._closing.close()
             raise
@@ -181,9 +181,12 @@ class Exchange:
         held = snapshot.get(identity.check_id(command.task))
         if getattr(command, "files", ()):
             self._quota.prepare(self._writer)
-        fitting = self._judge.foresee(snapshot, command, actor, int(time.time()))
-        with self.privacy.sealing(command, held, snapshot.directory.actors.get(actor)) as sealing:
-            outcome = self._writer.submit(lambda draft: self._judge.execute(draft, command, request, sealing, fitting))
+        prospect = self._judge.foresee(snapshot, command, actor, int(time.time()))
+        author = snapshot.directory.actors.get(actor) if prospect.taken else None
+        with self.privacy.sealing(command, held, author) as sealing:
+            outcome = self._writer.submit(
+                lambda draft: self._judge.execute(draft, command, request, sealing, prospect)
+            )
         self._settle(outcome, actor)
         return outcome
 
@@ -201,9 +204,12 @@ class Exchange:
         request = _request(actor, via, request_id)
         if files:
             self._quota.prepare(self._writer)
-        with self.privacy.sealing(Create("", manifest, files), None, None) as sealing:
+        snapshot, made = self.snapshot(), Create("", manifest, files, draft)
+        prospect = self._judge.foresee(snapshot, made, actor, int(time.time()))
+        author = snapshot.directory.actors.get(actor) if prospect.taken else None
+        with self.privacy.sealing(made, None, author) as sealing:
             outcome = self._writer.submit(
-                lambda state: self._judge.create(state, manifest, files, draft, request, sealing)
+                lambda state: self._judge.create(state, manifest, files, draft, request, sealing, prospect)
             )
         self._settle(outcome, actor)
         return outcome
@@ -254,7 +260,7 @@ class Exchange:
         self.uploads.sweep(old)
         remove_abandoned(self.config.staging, old)
         self.accounts.sweep(now)
-        for task in self.privacy.unfinished(self.snapshot(), now):
+        for task in self.privacy.unfinished(self.snapshot()):
             self._destroy(task.id)
         self._retention.sweep(self._writer, now - _CLAIMED_FOR)  # last: it waits for a turn, which others may hold up
 

@@ -188,13 +188,14 @@ class Follower:
         try:
             if changed is None:
                 raise Refused("busy", "the index must be built anew")
+            if any(snapshot.task(task).erased_at for task, _ in changed):
+                # What a row said before it changed stays in the index's files until they are merged. Not after an
+                # update: once that has moved the stamp, nobody would build the index anew after a crash.
+                raise Refused("erased")
             rows = list(self._rows(snapshot, (task for task, _ in changed), time.time_ns() // 1000))
             self._index.update(rows, snapshot.commit)
             if self._index.stamp != snapshot.commit:
                 raise Refused("busy", "the index was damaged under way")
-            if any(snapshot.task(task).erased_at for task, _ in changed):
-                # What a row said before it changed stays in the index's files until they are merged.
-                raise Refused("erased")
         except Refused:
             everything = self._rows(snapshot, _oldest_first(self._ledger, snapshot))
             self._index.rebuild(everything, snapshot.commit, self.progress)

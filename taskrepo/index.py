@@ -72,7 +72,8 @@ class Index:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)  # it holds words of private tasks
         self._folder = folder
         self._cursor_key = _kept_key(folder)
         self._lock = FileLock(folder / "writer.lock", thread_local=False)

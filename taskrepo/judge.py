@@ -62,6 +62,14 @@ class Outcome:
     brought: tuple[File, ...] = field(default=(), compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a command would meet as things stand: whether the rules would take it, and the schema its result fits."""
+
+    taken: bool = True
+    fitting: str = ""
+
+
 class Judge:
     """The rule book applied to drafts."""
 
@@ -75,12 +83,9 @@ class Judge:
     # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def execute(
-        self, draft: Draft, command: Command, request: Request, sealing: Sealing | None, fitting: str = ""
+        self, draft: Draft, command: Command, request: Request, sealing: Sealing | None, prospect: Prospect
     ) -> Outcome:
-        """Decide the command and add its commit. `sealing` is for a private task, and `None` for a public one.
-
-        `fitting` is the schema that the result fits, as `foresee` found.
-        """
+        """Decide the command and add its commit. `sealing` is for a private task, and `None` for a public one."""
         snapshot = draft.snapshot
         held = snapshot.get(identity.check_id(command.task))
         author, now = snapshot.actor(request.actor), draft.now()
@@ -94,7 +99,7 @@ class Judge:
             message = f"{command.task} stands at {previous}, not at {request.if_match}"
             raise Refused("precondition-failed", message, etag=previous)
         event = self._decide(snapshot, before, command, author, now)
-        if isinstance(command, Submit) and before and before.manifest.result_schema != fitting:
+        if isinstance(command, Submit) and before and before.manifest.result_schema != prospect.fitting:
             raise Refused("busy", "the task has changed at this very moment; submit again")  # never checked in a turn
         _check_sealing(command, before, sealing)
         if sealing is not None:
@@ -111,33 +116,34 @@ class Judge:
         draft.snapshot.remember(after)
         return Outcome(self._privacy.opened(after), commit, brought=brought)
 
-    def foresee(self, snapshot: Snapshot, command: Command, actor: str, now: int) -> str:
-        """Check a submission's result outside the turn, as it may take seconds; returns the schema that it fits.
+    def foresee(self, snapshot: Snapshot, command: Command, actor: str, now: int) -> Prospect:
+        """Look at a command that brings files before its turn: what takes seconds is done outside, or not at all.
 
-        Raises `Refused("result-mismatch")`, but only if the rules would take the submission as things stand: whoever
-        may not submit learns nothing. Whatever else is wrong is left to the turn.
+        Raises `Refused("result-mismatch")` if a submission's result does not fit, but only if the rules would take the
+        submission as things stand: whoever may not submit learns nothing. Whatever else is wrong is left to the turn.
         """
-        if not isinstance(command, Submit):
-            return ""
-        held = snapshot.get(identity.check_id(command.task))
-        before = self._privacy.opened(held) if held else None
-        if before is None or not before.manifest.result_schema:
-            return ""
+        if not (isinstance(command, Submit) or getattr(command, "files", ())):
+            return Prospect()
+        held = None if isinstance(command, Create) else snapshot.get(identity.check_id(command.task))
         try:
-            self._decide(snapshot, before, command, snapshot.actor(actor), max(now, before.updated.at))
+            author = snapshot.actor(actor)
+            before = self._privacy.opened(held) if held and may_read(held, author) else held
+            self._decide(snapshot, before, command, author, max(now, before.updated.at) if before else now)
         except TaskrepoError:
-            return ""
+            return Prospect(taken=False)
+        if not (isinstance(command, Submit) and before and before.manifest.result_schema):
+            return Prospect()
         told = next((file for file in command.files if file.path == RESULT), None)
         results.check(before.manifest, self._staging.content(told.sha256, results.MAX_RESULT) if told else None)
-        return before.manifest.result_schema
+        return Prospect(fitting=before.manifest.result_schema)
 
     def create(
         self, draft: Draft, manifest: Manifest, files: tuple[File, ...], as_draft: bool, request: Request,
-        sealing: Sealing | None,
+        sealing: Sealing | None, prospect: Prospect,
     ) -> Outcome:  # fmt: skip
         """Decide the creation of a task under a new id; a repeated request or `external_id` finds the first one."""
         task = self._new_id(draft, manifest, request)
-        return self.execute(draft, Create(task, manifest, files, as_draft), request, sealing)
+        return self.execute(draft, Create(task, manifest, files, as_draft), request, sealing, prospect)
 
     def _decide(self, snapshot: Snapshot, before: Task | None, command: Command, actor: Actor, now: int) -> Event:
         directory = snapshot.directory

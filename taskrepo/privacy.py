@@ -13,7 +13,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from taskrepo import envelope, sealing
 from taskrepo.commands import Command, Create, Erase
@@ -24,8 +24,6 @@ from taskrepo.ledger import Delivery, Ledger, Remark, Snapshot
 from taskrepo.model import Actor, File, Task
 from taskrepo.roles import may_read
 from taskrepo.vault import Vault
-
-_ORPHANED: Final = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +115,14 @@ class Privacy:
     def sealing(self, command: Command, before: Task | None, author: Actor | None) -> Iterator[Sealing | None]:
         """What `command` on the task `before` will be sealed with, held while the block runs; `None` if it is public.
 
-        What the rule book will refuse in any case costs nothing and tells nothing. Raises `Refused("sealed-away")` if
-        the task's key is not here.
+        `author` is whose command it is, or `None` if the rules refuse it as things stand: then nothing is encrypted,
+        and nothing told. Raises `Refused("sealed-away")` if the task's key is not here.
         """
         made = isinstance(command, Create) and command.manifest.private
         if (before is None and not made) or (before is not None and not before.manifest.private):
             yield None
             return
-        if before is not None and self._has_nothing_to_seal(command, before, author):
+        if author is None or (before is not None and self._has_nothing_to_seal(command, before, author)):
             yield Sealing(b"")
             return
         key = self._required(before, self._own_key(before)) if before is not None else sealing.new_key()
@@ -136,9 +134,8 @@ class Privacy:
         finally:
             self._staging.release(*(file.sha256 for file in stored.values()))
 
-    def _has_nothing_to_seal(self, command: Command, before: Task, author: Actor | None) -> bool:
-        gone = isinstance(command, Erase) or before.erased_at is not None
-        return gone or author is None or not may_read(before, author)
+    def _has_nothing_to_seal(self, command: Command, before: Task, author: Actor) -> bool:
+        return isinstance(command, Erase) or before.erased_at is not None or not may_read(before, author)
 
     def sealed(self, event: Event, sealing: Sealing, before: Task | None) -> Command:
         """The command of an event on the opened task `before`, as the ledger will hold it."""
@@ -169,11 +166,12 @@ class Privacy:
             found += remark.content.files
         return {file.sha256 for file in found if file.lfs}
 
-    def unfinished(self, snapshot: Snapshot, now: float) -> Iterator[Task]:
-        """The erased tasks whose keys are still here; keys of tasks that never came to be are destroyed on the way."""
-        for task, written in self.vault.tasks():
+    def unfinished(self, snapshot: Snapshot) -> Iterator[Task]:
+        """The erased tasks whose keys are still here.
+
+        A key without a task stays: creating it failed, or an older ledger was put back, and the newer one may come.
+        """
+        for task in self.vault.tasks():
             found = snapshot.get(task)
             if found is not None and found.erased_at is not None:
                 yield found
-            elif found is None and written < now - _ORPHANED:
-                self.vault.destroy(task, now - _ORPHANED)  # not if its creation was tried again meanwhile

@@ -17,15 +17,15 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from taskrepo import sealing
 from taskrepo.durable import put, sync_folder
-from taskrepo.errors import Invalid
+from taskrepo.errors import Invalid, Refused
 from taskrepo.identity import check_id
 
 _NAME: Final = 16
@@ -44,7 +44,8 @@ class Vault:
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(folder.parent)  # else a power cut could take the whole vault, and leave the ledger
         self._lock = FileLock(folder / "lock", _PATIENCE, mode=0o600)
-        with self._lock:
+        self._rotation = FileLock(folder / "rotation.lock", _PATIENCE, mode=0o600)
+        with _held(self._lock):
             if not (folder / "current").exists():
                 self._begin()
         self._blinding = (folder / "blinding").read_bytes()
@@ -54,7 +55,7 @@ class Vault:
     def put(self, task: str, key: bytes) -> None:
         """Keep the key of a new task, which is on disk when this returns; one of an attempt that failed is replaced."""
         path = self._path(task)
-        with self._lock:  # a rotation must see it, or come before it
+        with _held(self._lock):  # a rotation must see it, or come before it
             name, master = self._current()
             for folder in (path.parent.parent, path.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -77,25 +78,19 @@ class Vault:
             raise Invalid("bad-vault", task, "its key is wrapped by a key of the exchange that is not here")
         return sealing.unwrap(master, task, wrapped[_NAME:])
 
-    def destroy(self, task: str, written_before: float | None = None) -> None:
-        """Overwrite and remove the task's key; it is gone from the disk's names when this returns.
-
-        One that was not written before the Unix time `written_before`, if that is given, stays.
-        """
+    def destroy(self, task: str) -> None:
+        """Overwrite and remove the task's key; it is gone from the disk's names when this returns."""
         path = self._path(task)
-        with self._lock, suppress(FileNotFoundError):
-            if written_before is None or path.stat().st_mtime < written_before:
-                # What a killed rotation left beside it opens as well.
-                for each in (*path.parent.glob(f"tmp_{task}.*"), path):
-                    _overwrite(each)
-                    each.unlink()
-                sync_folder(path.parent)
+        with _held(self._lock), suppress(FileNotFoundError):
+            # What a killed rotation left beside it opens as well.
+            for each in (*path.parent.glob(f"tmp_{task}.*"), path):
+                _overwrite(each)
+                each.unlink()
+            sync_folder(path.parent)
 
-    def tasks(self) -> Iterator[tuple[str, float]]:
-        """The tasks there are keys of, and when each was written, in Unix seconds."""
-        for path in sorted((self.folder / "keys").glob("?/?/????????")):
-            with suppress(FileNotFoundError):
-                yield path.name, path.stat().st_mtime
+    def tasks(self) -> list[str]:
+        """The tasks there are keys of."""
+        return sorted(path.name for path in (self.folder / "keys").glob("?/?/????????"))
 
     def blind(self, *words: str) -> str:
         """What stands for `words` where others may look: the same for the same words, and telling nothing of them."""
@@ -106,24 +101,32 @@ class Vault:
     def rotate(self, progress: Callable[[int], None] = lambda done: None) -> int:
         """Wrap every task's key by a new key of the exchange and remove the old one; returns how many there were.
 
-        History is not touched: what is in the ledger is encrypted by the tasks' own keys, which stay.
+        History is not touched: what is in the ledger is encrypted by the tasks' own keys, which stay. Others work on
+        meanwhile. Raises `Refused("busy")` while another one goes on, and `Invalid` before anything is changed if some
+        task's key does not open.
         """
-        done = 0
-        with self._lock:
-            name = self._new_master()
-            for task, _ in self.tasks():
-                self._rewrap(task, name)
-                done += 1
+        with _held(self._rotation):
+            for task in self.tasks():
+                self.get(task)
+            with _held(self._lock):
+                name = self._new_master()
+            for done, task in enumerate(tasks := self.tasks(), 1):
+                with _held(self._lock), suppress(FileNotFoundError):  # erased meanwhile
+                    self._rewrap(task, name)
                 progress(done)
-            for old in (self.folder / "masters").iterdir():
-                if old.name != name:
-                    old.unlink()
-            sync_folder(self.folder / "masters")
-            self._masters = {name: self._masters[name]}
-        return done
+            with _held(self._lock):
+                self._remove_masters_but(name)
+        return len(tasks)
+
+    def _remove_masters_but(self, name: str) -> None:
+        for old in (self.folder / "masters").iterdir():
+            if old.name != name:
+                old.unlink()
+        sync_folder(self.folder / "masters")
+        self._masters = {name: self._masters[name]}
 
     def _begin(self) -> None:
-        if next(self.tasks(), None) is not None:
+        if self.tasks():
             raise Invalid("bad-vault", str(self.folder), "has keys of tasks, but the key that opens them is missing")
         put(self.folder / "blinding", sealing.new_key(), _MODE)
         self._new_master()
@@ -165,6 +168,19 @@ class Vault:
     def _path(self, task: str) -> Path:
         check_id(task)
         return self.folder / "keys" / task[0] / task[1] / task
+
+
+@contextmanager
+def _held(lock: FileLock) -> Iterator[None]:
+    """Hold the lock. Raises `Refused("busy")` if another process does for long."""
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Refused("busy", "another process works in the vault; try again") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _overwrite(path: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any, Final
 import pytest
 
 from taskrepo import envelope, identity, sealing
-from taskrepo.commands import AddActor, ChangeActor, Claim, Command, Comment, Erase, Release, Revise
+from taskrepo.commands import AddActor, ChangeActor, Claim, Command, Comment, Erase, Release, Revise, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange, found
+from taskrepo.index import Index
 from taskrepo.ledger import Ledger
 from taskrepo.model import Actor, Criterion, File, Manifest, Member, Task
 from taskrepo.privacy import Privacy
@@ -162,7 +163,7 @@ def test_a_manifest_too_large_for_a_token_is_refused(exchange: Exchange, config:
     manifest = replace(SECRET, acceptance=tuple(Criterion("\N{GRINNING FACE}" * 2000) for _ in range(70)))
     with pytest.raises(Invalid, match="too-long: manifest"):
         exchange.create(manifest, (), "alice", via="api")
-    assert list(exchange.privacy.vault.tasks()) == []
+    assert exchange.privacy.vault.tasks() == []
     most = replace(SECRET, acceptance=tuple(Criterion("\N{GRINNING FACE}" * 2000) for _ in range(18)))
     made = exchange.create(most, (), "alice", via="api").task
     with pytest.raises(Invalid, match="too-long: manifest"):
@@ -247,7 +248,7 @@ def test_a_task_can_be_erased_without_its_key(
     assert first.task.erased_at is not None
     assert exchange.execute(Erase(made.id, "lost"), "alice", via="api", request_id="e").replayed
     assert not any(path.is_file() for path in config.lfs.rglob("*"))
-    assert list(exchange.privacy.vault.tasks()) == []
+    assert exchange.privacy.vault.tasks() == []
     assert verify(config.repository).problem is None
 
 
@@ -259,15 +260,6 @@ def test_a_key_that_a_killed_rotation_left_goes_with_the_erasure(exchange: Excha
     exchange.execute(Erase(made.id, "x"), "alice", via="api")
     assert list(path.parent.iterdir()) == []
 
-
-def test_a_creation_tried_again_keeps_its_key(exchange: Exchange, config: Config) -> None:
-    """The key of a creation that failed long ago is not destroyed once it is there for another try."""
-    vault = exchange.privacy.vault
-    vault.put("4k7q2m9x", sealing.new_key())
-    vault.destroy("4k7q2m9x", 1.0)
-    assert vault.get("4k7q2m9x") is not None
-    ahead = 2e9 + 86400 * 400
-    assert list(exchange.privacy.unfinished(exchange.snapshot(), ahead)) == [] == list(vault.tasks())
 
 
 # ── memory and time ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,3 +296,57 @@ def test_a_token_that_is_no_base64_is_refused(length: int) -> None:
     """Whatever length a made-up token has, it is a bad seal and no failure of the program."""
     with pytest.raises(Invalid, match="bad-seal"):
         sealing.open_text(sealing.new_key(), "text", "sealed:1:" + "A" * length)
+
+
+def test_a_rebuild_that_failed_is_made_up_for(
+    exchange: Exchange, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the index cannot be built anew after an erasure, the next process does it: no word stays in its files."""
+    made = exchange.create(replace(SECRET, title="zanzibar"), (), "alice", via="api").task
+    for number in range(3):
+        exchange.create(Manifest(f"other {number}", "d"), (), "alice", via="api")
+    exchange.follower.catch_up()
+
+    def full(self: Index, *words: object) -> None:
+        raise OSError(28, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Index, "rebuild", full)
+        exchange.execute(Erase(made.id, "x"), "alice", via="api")
+        exchange.close()
+    with Exchange(config) as again:
+        again.follower.catch_up()
+        assert [p for p in config.index.rglob("*") if p.is_file() and b"zanzibar" in p.read_bytes()] == []
+
+
+def test_a_key_without_a_task_is_kept(exchange: Exchange) -> None:
+    """Where an older ledger was put back beside its vault, a sweep does not take the keys of what is missing."""
+    exchange.privacy.vault.put("00000000", sealing.new_key())
+    exchange.sweep(1 << 33)
+    assert exchange.privacy.vault.tasks() == ["00000000"]
+
+
+def test_a_private_file_may_be_as_large_as_a_public_one(exchange: Exchange) -> None:
+    """What encryption adds does not count against the limits, nor does the type of what it makes."""
+    limits = {"max_file_bytes": 200_000, "max_task_bytes": 200_000, "denied_types": ("application/octet-stream",)}
+    exchange.amend_policy(lambda policy: replace(policy, **limits), "admin", via="cli")  # type: ignore[arg-type]
+    file = _file(exchange, "input/all.txt", b"x" * 200_000)
+    made = exchange.create(SECRET, (file,), "alice", via="api").task
+    exchange.execute(Comment(made.id, "still room for words"), "alice", via="api")
+    with pytest.raises(Refused, match="200001"):
+        exchange.create(SECRET, (_file(exchange, "input/more.txt", b"x" * 200_001),), "alice", via="api")
+
+
+def test_what_will_be_refused_is_not_encrypted(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command the rules refuse as things stand costs no encryption, however large its files are."""
+    made = exchange.create(SECRET, (), "alice", via="api").task
+    file = _file(exchange, "artifacts/x.bin", b"x")
+
+    def encrypted(self: Privacy, *words: object) -> File:
+        raise AssertionError("encrypted for nothing")
+
+    monkeypatch.setattr(Privacy, "_encrypted", encrypted)
+    with pytest.raises(Refused, match=r"wrong-state|stale-execution"):
+        exchange.execute(Submit(made.id, 1, "s", (file,)), "alice", via="api")
+    with pytest.raises(Refused, match="unknown-reviewer"):
+        exchange.create(replace(SECRET, review="nobody"), (file,), "alice", via="api")

@@ -169,11 +169,12 @@ def test_a_rotation_cut_short_is_told_and_finished(site: Site, machine: Shell) -
 
 
 def test_one_rotation_at_a_time(site: Site, machine: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another process works in the vault, a rotation is refused and changes nothing."""
+    """While another rotation goes on, or somebody works in the vault for long, one is refused and changes nothing."""
     monkeypatch.setattr("taskrepo.vault._PATIENCE", 0.05)
     before = machine.json("vault", "status")
-    with FileLock(site.exchange.config.vault / "lock"):
-        assert machine.problem("vault", "rotate") == (1, "busy")
+    for lock in ("lock", "rotation.lock"):
+        with FileLock(site.exchange.config.vault / lock):
+            assert machine.problem("vault", "rotate") == (1, "busy")
     assert machine.json("vault", "status") == before
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from taskrepo import parse
 from taskrepo.errors import Invalid
+from taskrepo.judge import Prospect
 from taskrepo.model import Deliverable, Manifest
 from taskrepo.web.forms import manifest_body, manifest_values
 from tests.support.http import Site, running
@@ -197,7 +198,7 @@ def test_a_repeated_submission_is_answered_again(site: Site) -> None:
 def test_a_task_that_changes_meanwhile_is_not_submitted_unchecked(site: Site) -> None:
     """A submission that became possible only after its result was looked at is to be sent again."""
     task = _claimed(site)
-    site.exchange._judge.foresee = lambda *_: ""  # type: ignore[method-assign]
+    site.exchange._judge.foresee = lambda *_: Prospect()  # type: ignore[method-assign]
     files = (("report.md", b"0123456789", "text/markdown"), ("data/a.csv", b"a\n", "text/csv"))
     parts = [("artifacts", file) for file in files]
     result = ("result", ("result.json", b'{"count": 1}', "application/json"))

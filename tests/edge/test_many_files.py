@@ -55,8 +55,8 @@ def test_two_thousand_files_go_all_the_way(site: Site, tmp_path: Path) -> None:
         assert site.get("bob", f"/tasks/{task}/files/{path}").body == files[path]
     zipped = zipfile.ZipFile(io.BytesIO(site.get("bob", f"/tasks/{task}/archive.zip").body))
     assert {name: zipped.read(name) for name in zipped.namelist() if name.startswith("input/")} == files
-    tarred = tarfile.open(fileobj=io.BytesIO(site.get("bob", f"/tasks/{task}/archive.tar.gz").body))
-    assert sum(member.name.startswith("input/") for member in tarred.getmembers()) == COUNT
+    with tarfile.open(fileobj=io.BytesIO(site.get("bob", f"/tasks/{task}/archive.tar.gz").body)) as tarred:
+        assert sum(member.name.startswith("input/") for member in tarred.getmembers()) == COUNT
     repository = site.exchange.config.repository
     subprocess.run(["git", "clone", "-q", repository, tmp_path / "clone"], check=True)
     assert sum(1 for _ in (tmp_path / "clone" / "tasks").rglob("file-*.txt")) == COUNT

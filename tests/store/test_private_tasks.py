@@ -324,7 +324,7 @@ def test_a_refused_command_leaves_nothing_behind(exchange: Exchange, config: Con
             replace(MANIFEST, visibility="private", review="nobody"), (large,), "alice", via="api"
         )
     assert [path.name for path in exchange.staging.folder.iterdir()] == [large.sha256]
-    assert list(exchange.privacy.vault.tasks()) == []
+    assert exchange.privacy.vault.tasks() == []
     assert not any(path.is_file() for path in config.lfs.rglob("*"))
 
 
@@ -351,7 +351,7 @@ def test_erasing_leaves_no_byte_of_it(exchange: Exchange, config: Config, who: s
     )  # fmt: skip
     assert _holding(config.data, WORD) == []
     assert not any(path.is_file() for path in config.lfs.rglob("*"))
-    assert list(exchange.privacy.vault.tasks()) == []
+    assert exchange.privacy.vault.tasks() == []
     report = verify(config.repository)
     assert report.problem is None
     view = exchange.view(exchange.snapshot().actor("bob"))
@@ -407,7 +407,7 @@ def test_a_sweep_finishes_an_erasure_that_was_cut_short(config: Config, monkeypa
         assert exchange.view(exchange.snapshot().actor("alice")).task(made.id).manifest.title == "Erased task"
     with Exchange(config) as exchange:
         exchange.sweep(0)
-        assert list(exchange.privacy.vault.tasks()) == []
+        assert exchange.privacy.vault.tasks() == []
         assert not any(path.is_file() for path in config.lfs.rglob("*"))
 
 
