@@ -17,7 +17,7 @@ from taskrepo.config import Config
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.files import Claim, LfsStore, Staging, occupied, remove_abandoned, sweep_pending
-from taskrepo.judge import Request
+from taskrepo.judge import Prospect, Request
 from taskrepo.model import File, Manifest, Policy
 from taskrepo.writer import Draft
 from tests.support.content import LARGE, assert_whole, kept, referenced, swept, waiting
@@ -295,7 +295,7 @@ def test_what_is_about_to_be_written_is_neither_dropped_nor_settled(exchange: Ex
 
     def judge(draft: Draft) -> None:
         request = Request("alice", "api")
-        task = exchange._judge.create(draft, Manifest("t", "d"), (file,), False, request, None).task.id
+        task = exchange._judge.create(draft, Manifest("t", "d"), (file,), False, request, None, Prospect()).task.id
         result = sweep_pending(exchange.lfs, LATER, lambda claim: retention._referenced(draft, claim))
         found.append((result.referenced, result.dropped, bool(draft.snapshot.get(task))))
         raise Refused("busy")
