@@ -8,7 +8,6 @@ True
 """
 
 import contextlib
-import os
 import signal
 import socket
 import socketserver
@@ -31,6 +30,8 @@ _NOT_BY_PORT: Final = frozenset({"auto", "cgi", "flup", "gae", "paste"})
 SERVERS: Final = ("paste", *sorted(set(bottle.server_names) - _NOT_BY_PORT))
 """Every server `serve` knows by name."""
 
+_INTERRUPTS: Final = 30
+_BETWEEN_INTERRUPTS: Final = 1.0  # seconds
 _WORKERS_OPTION: Final = {"waitress": "threads", "cheroot": "numthreads", "gunicorn": "threads"}
 
 
@@ -122,8 +123,12 @@ class _Watch:
         if hasattr(self._adapter, "srv"):
             self._adapter.srv.shutdown()
         else:
-            # Bottle's adapters share no way to be stopped, but all of them end on an interrupt of the main thread.
-            os.kill(os.getpid(), signal.SIGINT)
+            # Bottle's adapters share no way to be stopped, but all of them end on an interrupt of the main thread. One
+            # that arrives within a finalizer is dropped by Python, so it is sent until the server has ended.
+            for _ in range(_INTERRUPTS):
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                if self._done.wait(_BETWEEN_INTERRUPTS):
+                    return
 
 
 def _accepts(url: str) -> bool:

@@ -35,6 +35,17 @@ curl -H "Authorization: Bearer $TASKREPO_KEY" -F execution=1 -F summary="Done." 
   -d '{"title": "Count the words", "description": "Of the file in input/."}' $TASKREPO_URL/api/v1/tasks
 curl -H "Authorization: Bearer $TASKREPO_KEY" -H "Content-Type: application/zip" \
   --data-binary @package.zip $TASKREPO_URL/api/v1/tasks</pre>
+<h2 id="files">Files</h2>
+<p>A package comes as a form with files and folders, as a <code>.zip</code> or <code>.tar.gz</code> with its <code>manifest.yaml</code>, or as a manifest alone; <code>taskrepo new FOLDER</code> packs a folder. Any version of a package, and any submission, comes back as an archive that is the same to the last byte each time.</p>
+<p>Large files go ahead of the command that uses them, and go on after a cut; the command line does so by itself.</p>
+<pre>SHA=$(sha256sum big.bin | cut -c1-64)
+curl -H "Authorization: Bearer $TASKREPO_KEY" -T big.bin $TASKREPO_URL/api/v1/uploads/$SHA
+curl -H "Authorization: Bearer $TASKREPO_KEY" -I $TASKREPO_URL/api/v1/uploads/$SHA    # Upload-Offset: how far it is
+curl -H "Authorization: Bearer $TASKREPO_KEY" -H "Content-Type: application/json" \
+  -d "{\"execution\": 1, \"summary\": \"Done.\", \"uploads\": [{\"path\": \"artifacts/big.bin\", \"sha256\": \"$SHA\"}]}" \
+  $TASKREPO_URL/api/v1/tasks/ID/submissions
+curl -H "Authorization: Bearer $TASKREPO_KEY" -OJ $TASKREPO_URL/api/v1/tasks/ID/submissions/1/archive.zip</pre>
+<p>Executables, installers, shortcuts and scripts meant to be double-clicked are denied, by name and by content, also inside archives. An admin can allow a type by taking it out of the policy's <code>denied_types</code> and <code>denied_suffixes</code>; sources such as <code>.py</code>, <code>.js</code> and <code>.sh</code> are ordinary files.</p>
 <h2 id="check">Clone it and check it</h2>
 <p>The ledger is the repository <code>exchange.git</code> in the exchange's data folder, here called <code>DATA</code>. Whoever can read that folder, on its machine or over ssh (<code>host:DATA/exchange.git</code>), can clone it.</p>
 <pre>git clone DATA/exchange.git exchange
