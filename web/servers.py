@@ -100,8 +100,10 @@ class _Watch:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+        while self._thread.is_alive():
+            with contextlib.suppress(KeyboardInterrupt):  # the thread must not outlive what SIGTERM means here
+                self._done.set()
+                self._thread.join()
 
     def _watch(self) -> None:
         while not _accepts(self._url):
@@ -123,10 +125,11 @@ class _Watch:
         if hasattr(self._adapter, "srv"):
             self._adapter.srv.shutdown()
         else:
-            # Bottle's adapters share no way to be stopped, but all of them end on an interrupt of the main thread. One
-            # that arrives within a finalizer is dropped by Python, so it is sent until the server has ended.
+            # Bottle's adapters share no way to be stopped, but all of them end on an interrupt of the main thread. Not
+            # by SIGINT, which a job in a shell's background ignores. One that arrives within a finalizer is dropped by
+            # Python, so it is sent until the server has ended.
             for _ in range(_INTERRUPTS):
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
                 if self._done.wait(_BETWEEN_INTERRUPTS):
                     return
 
