@@ -122,7 +122,7 @@ class Judge:
         Raises `Refused("result-mismatch")` if a submission's result does not fit, but only if the rules would take the
         submission as things stand: whoever may not submit learns nothing. Whatever else is wrong is left to the turn.
         """
-        if not (isinstance(command, Submit) or getattr(command, "files", ())):
+        if not (isinstance(command, Submit) or bool(getattr(command, "files", ()))):
             return Prospect()
         held = None if isinstance(command, Create) else snapshot.get(identity.check_id(command.task))
         try:
