@@ -4,7 +4,7 @@
   that was damaged, or is another task's, is as good as none: it stops nobody's list, and seals nothing.
 * Files are encrypted into staging before the writer's turn, so that nobody waits for it; a block gives them back.
 * A key is in the vault before the commit that needs it. Erasing destroys the key after the commit that says so; what a
-  crash in between leaves is destroyed by `finish`.
+  crash in between leaves is found by `unfinished`.
 
 >>> privacy.opened(task).manifest.title                                                 # doctest: +SKIP
 'Salary review'

@@ -3,7 +3,7 @@
 * A key is on disk before the commit that needs it, and is never changed: it is made once, and destroyed once.
 * The exchange's own key can be changed at any time (`rotate`): the tasks' keys are wrapped anew, one by one, and the
   old one goes when the last is done. A rotation cut short is finished by the next; until then both open.
-* Whoever has this folder can read every private task; whoever has all the rest cannot read one.
+* Whoever has this folder can read every private task; whoever has the ledger and the large files cannot read one.
 * Several processes may use one vault; a key is written only in the writer's turn, or by a rotation under a lock.
 
 Layout, mode 0700: `masters/<fingerprint>` (32 bytes, one, or two during a rotation; the newest by `current`),

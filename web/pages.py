@@ -19,8 +19,8 @@ from taskrepo.model import STATES, File, Task
 from taskrepo.package import entry_folder, submission_folder
 from taskrepo.query import Page, Query, Sort, states_listed
 from taskrepo.web import authoring, filepages, packagepages, people, present, taskpage
+from taskrepo.web.api_files import file_answer
 from taskrepo.web.assets import asset
-from taskrepo.web.download import send
 from taskrepo.web.visit import Handler, Visit, error_page, guest, member, page, redirect, refusal
 
 __all__ = ["ROUTES", "error_page"]
@@ -135,22 +135,7 @@ def _number(text: str, code: str) -> int:
 
 
 def _download(visit: Visit, task: Task, folder: str, files: tuple[File, ...], path: str) -> HTTPResponse:
-    file = next((f for f in files if f.path == path), None)
-    if file is None:
-        raise Refused("unknown-file")
-    status, headers, chunks = send(
-        visit.request.environ,
-        name=file.name,
-        media_type=file.media_type,
-        size=file.size,
-        etag=file.sha256,
-        open=lambda: visit.view.open(task, folder, file),
-        inline=bool(visit.query("inline")),
-    )
-    response = HTTPResponse(chunks, status)
-    for name, value in headers:
-        response.add_header(name, value)
-    return response
+    return file_answer(visit.request, visit.view, task, folder, files, path, inline=bool(visit.query("inline")))
 
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
