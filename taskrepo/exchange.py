@@ -38,6 +38,8 @@ from taskrepo.index import Index
 from taskrepo.judge import Judge, Outcome, Request
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, Actor, Door, File, Manifest, Policy, Task
+from taskrepo.news import News
+from taskrepo.preferences import Preferences
 from taskrepo.privacy import Privacy
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.quota import Quota
@@ -104,6 +106,7 @@ class Exchange:
                 self.ledger, self.staging, self._retention, self._quota, self.heartbeats, self.privacy
             )
             self.accounts = self._closing.enter_context(Accounts(config.private))
+            self.preferences = self._closing.enter_context(Preferences(config.private))
             self._index = self._closing.enter_context(Index(config.index))
             self._writer = self._closing.enter_context(
                 Writer(self.ledger, Signer.load(config.signing_key), config.writer_lock)
@@ -112,7 +115,9 @@ class Exchange:
         except BaseException:
             self._closing.close()
             raise
-        self._writer.published += [self._quota.published, self.follower.nudge]
+        self.news = News(self.store.head)
+        self._closing.callback(self.news.close)
+        self._writer.published += [self._quota.published, self.follower.nudge, self.news.published]
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +157,11 @@ class Exchange:
         """How many tasks that `reader` may know of are in each state."""
         self.follower.wait_for("")
         return self._index.counts(_listing_for(reader))
+
+    def tally(self, query: Query, *, reader: Actor) -> dict[str, int]:
+        """How many of the matching tasks that `reader` may know of are in each state."""
+        self.follower.wait_for(reader.id)
+        return self._index.tally(replace(query, reader=_listing_for(reader)))
 
     def renewed(self, task: Task) -> Task:
         """The task with its executor's latest sign of life taken into account."""
@@ -213,6 +223,12 @@ class Exchange:
             )
         self._settle(outcome, actor)
         return outcome
+
+    def rehearse(self, manifest: Manifest, files: tuple[File, ...], actor: str, *, via: Door) -> None:
+        """Raise what `create` would as things stand, and write nothing; what is asked later is judged anew."""
+        if files:
+            self._quota.prepare(self._writer)
+        self._writer.submit(lambda draft: self._judge.rehearse(draft, manifest, files, Request(actor, via)))
 
     def govern(self, command: DirectoryCommand, actor: str, *, via: Door, request_id: str | None = None) -> str:
         """Decide a change of the directory or the policy and make it durable; returns its commit."""

@@ -12,16 +12,13 @@
 (123, 0)
 """
 
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 from typing import Final, Self
 
-from filelock import FileLock, Timeout
-
-from taskrepo.credentials_db import BUSY_SECONDS, busy_refused, number, transaction
-from taskrepo.errors import Invalid, Refused
+from taskrepo.credentials_db import busy_refused, number, transaction
+from taskrepo.tables import open_tables
 
 VERSION: Final = 1
 APPLICATION: Final = 0x7461736C  # "tasl": as the credentials' "task", and another file
@@ -37,18 +34,9 @@ class Usage:
 
     def __init__(self, folder: Path) -> None:
         """Open it. Raises `Invalid("bad-usage")` if the file is not ours or of another version, `Refused("busy")`."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
         self._lock = Lock()
         self._built = False
-        try:
-            # The switch to WAL and the making of the tables happen once, whoever comes first.
-            with FileLock(folder / "usage.lock", BUSY_SECONDS, mode=0o600), busy_refused():
-                self._db = _opened(folder / "usage.db")
-        except Timeout:
-            raise Refused("busy", "another process is opening the usage counts") from None
-        except sqlite3.DatabaseError as error:
-            raise Invalid("bad-usage", "usage.db", f"it cannot be opened: {error}; it may be deleted") from error
+        self._db = open_tables(folder, "usage", _SCHEMA, APPLICATION, VERSION)
 
     def __enter__(self) -> Self:
         return self
@@ -86,29 +74,3 @@ class Usage:
             self._db.execute("DELETE FROM counts")
             self._db.executemany(_ADD, pairs)
             self._db.execute("INSERT INTO counts VALUES (datetime('now'))")
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    path.touch(0o600)
-    path.chmod(0o600)
-    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        # Not synced: what a power cut takes from a count is little, and no answer depends on it.
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "trusted_schema = OFF",
-                        f"journal_size_limit = {2**22}"):
-            db.execute(f"PRAGMA {setting}")
-        _prepare(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    """Make the tables in a new file; insist on this version of them in any other."""
-    version, application = number(db, "PRAGMA user_version"), number(db, "PRAGMA application_id")
-    if not number(db, "SELECT count(*) FROM sqlite_schema"):
-        marks = f"PRAGMA user_version = {VERSION}; PRAGMA application_id = {APPLICATION};"
-        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {marks} COMMIT;")
-    elif (application, version) != (APPLICATION, VERSION):
-        raise Invalid("bad-usage", "usage.db", f"it is of version {version}; this program reads {VERSION}")

@@ -17,6 +17,7 @@ from taskrepo.errors import REFUSALS, TaskrepoError
 from taskrepo.exchange import Exchange
 from taskrepo.web import api, login, pages, present
 from taskrepo.web.api_request import MAX_JSON, content_type
+from taskrepo.web.compression import compressed
 from taskrepo.web.edge import last_resort, limit_body, problem, secure_headers, status_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
         app.route(path, method, call(handler))
     app.add_hook("before_request", _check_path)
     app.default_error_handler = lambda error: _framework_error(exchange, error)
-    return secure_headers(last_resort(limit_body(app, lambda environ: body_limit(exchange, environ))))
+    return secure_headers(compressed(last_resort(limit_body(app, lambda environ: body_limit(exchange, environ)))))
 
 
 def body_limit(exchange: Exchange, environ: "WSGIEnvironment") -> int:

@@ -105,6 +105,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             "HTTP_HOST": self.authority,
             "wsgi.input": io.BufferedReader(self.body),
             "wsgi.input_terminated": True,
+            "taskrepo.stopping": lambda: self.server.stopping,
         }
         self.wsgi_environ.update(new)
         if cookies := self.head.values("cookie"):

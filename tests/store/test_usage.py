@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from taskrepo import usage as usage_module
+from taskrepo import tables
 from taskrepo.commands import AddActor, Claim, Comment, Revise, SetPolicy, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, Refused
@@ -124,7 +124,7 @@ def test_another_programs_file_is_refused(tmp_path: Path) -> None:
 
 def test_whoever_waits_too_long_is_told(usage: Usage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another process is opening the file, or writes for long, the exchange is busy."""
-    monkeypatch.setattr(usage_module, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(tables, "BUSY_SECONDS", 0.1)
     with FileLock(tmp_path / "private" / "usage.lock"), pytest.raises(Refused, match="busy"):
         Usage(tmp_path / "private")
     with Usage(tmp_path / "private") as impatient:

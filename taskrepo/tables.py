@@ -1,0 +1,65 @@
+"""A small SQLite file beside the ledger: opened, made on first use, and refused if it is not ours.
+
+* The file has mode 0600, in a folder of mode 0700; reading never waits for a writer (write-ahead log).
+* It is not synced at each change: what is kept like this may be lost with the power, and no answer of a rule depends
+  on it.
+* A file of another program or version is refused, never converted; it may be deleted.
+
+>>> import tempfile
+>>> with tempfile.TemporaryDirectory() as folder:
+...     db = open_tables(Path(folder), "notes", "CREATE TABLE notes (text TEXT) STRICT;", 0x7461736E, 1)
+...     number(db, "SELECT count(*) FROM notes")
+...     db.close()
+0
+"""
+
+import sqlite3
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from taskrepo.credentials_db import BUSY_SECONDS, busy_refused, number
+from taskrepo.errors import Invalid, Refused
+
+
+def open_tables(folder: Path, name: str, schema: str, application: int, version: int) -> sqlite3.Connection:
+    """A connection to `folder`/`name`.db that any thread may use, one at a time; the caller closes it.
+
+    `application` and `version` mark the file as ours. Raises `Invalid("bad-<name>")`, `Refused("busy")`.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    try:
+        # The switch to WAL and the making of the tables happen once, whoever comes first.
+        with FileLock(folder / f"{name}.lock", BUSY_SECONDS, mode=0o600), busy_refused():
+            return _opened(folder / f"{name}.db", schema, (application, version))
+    except Timeout:
+        raise Refused("busy", f"another process is opening {name}.db") from None
+    except sqlite3.DatabaseError as error:
+        raise Invalid(f"bad-{name}", f"{name}.db", f"it cannot be opened: {error}; it may be deleted") from error
+
+
+def _opened(path: Path, schema: str, marks: tuple[int, int]) -> sqlite3.Connection:
+    path.touch(0o600)
+    path.chmod(0o600)
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "trusted_schema = OFF",
+                        f"journal_size_limit = {2**22}"):
+            db.execute(f"PRAGMA {setting}")
+        _prepare(db, path, schema, marks)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path, schema: str, marks: tuple[int, int]) -> None:
+    """Make the tables in a new file; insist on this version of them in any other."""
+    application, version = marks
+    found = number(db, "PRAGMA application_id"), number(db, "PRAGMA user_version")
+    if not number(db, "SELECT count(*) FROM sqlite_schema"):
+        pragmas = f"PRAGMA user_version = {version}; PRAGMA application_id = {application};"
+        db.executescript(f"BEGIN IMMEDIATE; {schema} {pragmas} COMMIT;")
+    elif found != marks:
+        raise Invalid(f"bad-{path.stem}", path.name, f"it is of version {found[1]}; this program reads {version}")

@@ -1,0 +1,124 @@
+"""A real Chromium for tests: signed in without the form, and held to accessibility and a quiet console.
+
+`chromium()` starts one browser; `visitor()` is a context in it, signed in as an actor. `check(page)` asserts what must
+hold of every page in every state: axe-core (WCAG 2.2 AA and its best practices) finds nothing, nothing scrolls
+sideways, and neither the console nor a failed request has anything to say.
+
+>>> with chromium() as browser, visitor(browser, site, "alice") as alice:               # doctest: +SKIP
+...     page = alice.open("/tasks")
+...     check(page)
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import axe_playwright_python
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support.http import Site
+
+PROGRAM = "/usr/bin/chromium"
+WIDE, MIDDLE, PHONE = (1440, 900), (768, 1024), (390, 844)
+THEMES = ("light", "dark")
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_BROKEN = "net::ERR_CONNECTION"  # what the browser itself says when a test takes the server away
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser, ended with the block."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visitor:
+    """Somebody's browser profile. `said` collects what no page may cause: console messages, errors, bad answers."""
+
+    context: BrowserContext
+    url: str
+    said: list[str]
+
+    def open(self, path: str) -> Page:
+        """A new window at an address of the exchange."""
+        page = self.context.new_page()
+        self.listen(page)
+        page.goto(urljoin(self.url, path))
+        return page
+
+    def listen(self, page: Page) -> None:
+        """Note what the window's console says, and scripts that fail."""
+        page.on("console", lambda message: self.said.append(f"{page.url}: {message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.said.append(f"{page.url}: {error}"))
+
+
+@contextmanager
+def visitor(
+    browser: Browser, site: Site, actor: str = "", size: tuple[int, int] = WIDE, theme: str = "light",
+    scripts: bool = True, quiet: bool = True,
+) -> Iterator[Visitor]:
+    """A fresh profile, signed in as `actor` if one is named. At the end, `quiet` asserts that nothing was `said`.
+
+    `theme` is light or dark; without `scripts` none run.
+    """
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if theme == "dark" else "light",
+        java_script_enabled=scripts, reduced_motion="reduce", locale="en-GB", timezone_id="UTC",
+    )  # fmt: skip
+    try:
+        if actor:
+            sign_in(context, site, actor)
+        who = Visitor(context, site.url, [])
+        yield who
+        # A refused form answers 4xx, which Chromium notes in the console as a failed resource: that is no fault.
+        told = [line for line in who.said if "Failed to load resource" not in line and _BROKEN not in line]
+        assert not quiet or told == []
+    finally:
+        context.close()
+
+
+def sign_in(context: BrowserContext, site: Site, actor: str) -> None:
+    """Be signed in as the actor, without the form."""
+    token = site.exchange.accounts.open_session(actor, int(time.time()))[0]
+    context.add_cookies([{"name": "session", "value": token, "url": site.url, "httpOnly": True, "sameSite": "Lax"}])
+
+
+def check(page: Page) -> None:
+    """Assert that axe-core finds nothing and that the page does not scroll sideways.
+
+    The engine runs in the page by the browser's debugging line, which the page's policy does not hinder.
+    """
+    found = violations(page)
+    assert found == [], f"{page.url}:\n" + "\n".join(found)
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 1, f"{page.url} scrolls sideways by {wide} pixels"
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core has against the page as it stands, one line for each fault."""
+    page.evaluate(_engine())
+    options = {"runOnly": {"type": "tag", "values": _RULES}, "resultTypes": ["violations"]}
+    answer: Any = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{fault['id']} ({fault['impact']}): {fault['help']}: {' | '.join(_told(node) for node in fault['nodes'][:5])}"
+        for fault in answer["violations"]
+    ]
+
+
+def _told(node: Any) -> str:
+    return f"{' '.join(map(str, node['target']))} {node['html'][:160]!r} {node.get('failureSummary', '')[:300]!r}"
+
+
+@cache
+def _engine() -> str:
+    return Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
