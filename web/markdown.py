@@ -4,7 +4,8 @@
 * Nothing is loaded from elsewhere: an image becomes a link to it.
 * Headings start at level 3, so that a text stays below the page's own headings.
 * Where `document` is used, the caller decides of every link and image whether it leads anywhere.
-* No attribute but a link's target survives: no style, class, id or event handler.
+* No attribute of a text survives but a link's target and title: no style, class, id or event handler.
+* A wide table scrolls by itself, also by keyboard.
 
 >>> rendered("# Hi <script>alert(1)</script>")
 '<h3>Hi &lt;script&gt;alert(1)&lt;/script&gt;</h3>\\n'
@@ -56,10 +57,12 @@ def inline(text: str) -> str:
 
 
 def _cleaned(html: str) -> str:
-    return nh3.clean(
+    cleaned = nh3.clean(
         html, tags=set(_TAGS), attributes={k: set(v) for k, v in _ATTRIBUTES.items()}, url_schemes=set(_SCHEMES),
         link_rel="nofollow noopener noreferrer ugc",
     )  # fmt: skip
+    # In clean HTML a tag stands for an element and nothing else: in text and attributes `<` is escaped.
+    return cleaned.replace("<table>", _TABLE).replace("</table>", "</table></div>")
 
 
 def _image(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
@@ -85,9 +88,16 @@ def _resolve_links(state: Any) -> None:
 
 
 def _lower_headings(state: Any) -> None:
+    """Put headings below the page's own (h1, h2), and each at most one level below the one it stands under."""
+    above: list[int] = []
     for token in state.tokens:
+        if token.type == "heading_open":
+            level = int(token.tag[1])
+            while above and above[-1] >= level:
+                above.pop()
+            above.append(level)
         if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+            token.tag = f"h{min(2 + len(above), 6)}"
 
 
 def _parser() -> MarkdownIt:
@@ -98,4 +108,5 @@ def _parser() -> MarkdownIt:
     return parser
 
 
+_TABLE: Final = '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table>'
 _MARKDOWN: Final = _parser()
