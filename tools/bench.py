@@ -57,10 +57,14 @@ class Figures:
 
 
 def main() -> None:
-    """Run the benchmark and print its table; `files` is another one, of its own."""
+    """Run the benchmark and print its table; `files` and `web` are others, of their own."""
     if sys.argv[1:2] == ["files"]:
         bench_files.main(sys.argv[2:])
         return
+    if sys.argv[1:2] == ["web"]:
+        import bench_web  # which builds on this module
+
+        sys.exit(bench_web.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default="1000,10000", help="sizes of the exchange, comma separated")
     parser.add_argument("--clients", default="1,8,32", help="numbers of clients, comma separated")
