@@ -3,7 +3,6 @@
 import gzip
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import urllib3

@@ -100,8 +100,13 @@ def check(page: Page) -> None:
     """
     found = violations(page)
     assert found == [], f"{page.url}:\n" + "\n".join(found)
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    wide = overhang(page)
     assert wide <= 1, f"{page.url} scrolls sideways by {wide} pixels"
+
+
+def overhang(page: Page) -> int:
+    """By how many pixels the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
 def violations(page: Page) -> list[str]:

@@ -27,6 +27,15 @@
     form.setAttribute("aria-busy", "true");
   });
 
+  // What writing.js keeps of what somebody typed goes when they sign out, on whichever page that is.
+  document.addEventListener("submit", (event) => {
+    if (event.target.getAttribute("action") !== "/logout") return;
+    try {
+      const drafts = Object.keys(localStorage).filter((key) => key.startsWith("taskrepo:draft:"));
+      drafts.forEach((key) => localStorage.removeItem(key));
+    } catch { /* a browser that keeps nothing has nothing to forget */ }
+  });
+
   // A page that comes back from the browser's history may be sent again.
   window.addEventListener("pageshow", () => {
     for (const form of document.forms) {
@@ -149,9 +158,9 @@
   window.addEventListener("pagehide", () => { leaving = true; });
   window.addEventListener("pageshow", () => { leaving = false; });
 
-  const ask = async (commit) => {
+  const ask = async (commit, wait) => {
     const about = document.body.dataset.task;
-    const query = new URLSearchParams({ after: commit, wait: WAIT, ...(about ? { task: about } : {}) });
+    const query = new URLSearchParams({ after: commit, wait, ...(about ? { task: about } : {}) });
     const answer = await fetch(`/live?${query}`, { headers: { Accept: "application/json" }, cache: "no-store" });
     if (answer.status === 401 || answer.status === 403) return null;
     if (!answer.ok) throw new Error(String(answer.status));
@@ -161,10 +170,12 @@
   const follow = async () => {
     let commit = document.body.dataset.commit;
     let failures = 0;
+    let wait = 0; // at first only what came since the page was made
     for (;;) {
       await visible();
       try {
-        const news = await ask(commit);
+        const news = await ask(commit, wait);
+        wait = WAIT;
         if (news === null) {
           tell("off", "You are signed out: this page no longer updates itself.");
           return;
@@ -179,6 +190,7 @@
         }
         if (news.pause) await pause(news.pause);
       } catch {
+        wait = 0;
         if (leaving) {
           await pause(1);
           continue;
