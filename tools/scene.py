@@ -2,6 +2,8 @@
 
 * `play(exchange)` acts through the exchange itself, so every step is a signed commit like any other.
 * The figures in the files are computed; the pictures are drawn here, from the same table.
+* `past(exchange, clock)` plays twelve weeks of ordinary work before it, for figures worth plotting: its `Clock` is this
+  process's time while it is entered, so an exchange with a past is only for looking at.
 * Used by `tools/screenshots` and by the tests that look at every page.
 
 >>> with Exchange(config) as exchange:                                                  # doctest: +SKIP
@@ -13,6 +15,7 @@
 import csv
 import io
 import json
+import random
 import struct
 import sys
 import time
@@ -53,11 +56,53 @@ from summarise import report, summarise  # noqa: E402 — the executor of the ex
 DAY: Final = 86400
 HUMANS: Final = ("alice", "carol", "dave")
 _HELD: Final = 1 << 30
+_ROUTINE: Final = ("Check the invoices of week", "Transcribe the log book", "Index the photographs, box",
+                   "Compare the price lists", "Clean the measurements, series")  # fmt: skip
 
 
-def play(exchange: Exchange) -> dict[str, str]:
+class Clock:
+    """This process's time while entered: it stands still but for what is added to it."""
+
+    def __init__(self, start: float) -> None:
+        self.now = start
+        self._true = time.time
+
+    def __enter__(self) -> "Clock":
+        time.time = lambda: self.now
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        time.time = self._true
+
+
+def past(exchange: Exchange, clock: Clock, until: float) -> None:
+    """Ordinary work from the clock's time until `until`: a little more each week, a fifth of it rejected once."""
+    stage = Stage(exchange, clock)
+    chance = random.Random(2026)
+    while clock.now < until - DAY:
+        publisher, reviewer = chance.sample(HUMANS, 2)
+        agent, number = chance.choice(("counter", "scribe")), chance.randrange(100, 1000)
+        task = stage.create(publisher, _work(f"{chance.choice(_ROUTINE)} no. {number}", review=reviewer))
+        clock.now += chance.uniform(0.2, 6) * 3600
+        stage.act(agent, Claim(task))
+        clock.now += chance.uniform(0.3, 1.8) * 3600
+        stage.act(agent, Submit(task, 1, f"Done; {number % 17} places were doubtful."))
+        if chance.random() < 0.2:
+            clock.now += chance.uniform(0.5, 5) * 3600
+            stage.act(reviewer, Reject(task, "The doubtful places need a note."), via="web")
+            stage.act(agent, Rework(task, 1))
+            clock.now += chance.uniform(0.3, 1.5) * 3600
+            stage.act(agent, Submit(task, 1, "With notes."))
+        clock.now += chance.uniform(0.3, 9) * 3600
+        stage.act(reviewer, Approve(task, "Good."), via="web")
+        stage.act(publisher, Archive(task), via="web")
+        weeks_left = (until - clock.now) / (7 * DAY)
+        clock.now += chance.uniform(0.1, 0.6 + weeks_left / 12) * DAY
+
+
+def play(exchange: Exchange, clock: Clock | None = None) -> dict[str, str]:
     """Everything that happens; returns the tasks' ids by name."""
-    stage = Stage(exchange)
+    stage = Stage(exchange, clock)
     stage.people()
     tasks = {"planets": stage.planets()}
     tasks |= stage.others()
@@ -68,8 +113,8 @@ def play(exchange: Exchange) -> dict[str, str]:
 class Stage:
     """Who acts, on which exchange."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
+    def __init__(self, exchange: Exchange, clock: Clock | None = None) -> None:
+        self.exchange, self.clock = exchange, clock
         self.now = int(time.time())
 
     def people(self) -> None:
@@ -83,6 +128,8 @@ class Stage:
             ("nightly", "service", "low", ("backups",)),
         )  # fmt: skip
         for actor, kind, tier, skills in agents:
+            if actor in known:
+                continue
             profile = Capabilities(reasoning_tier=tier, browser="read_only", compute="medium", skills=skills)  # type: ignore[arg-type]
             self.exchange.govern(AddActor(actor, kind, actor.title(), profile), "admin", via="cli")  # type: ignore[arg-type]
 
@@ -123,7 +170,7 @@ class Stage:
                                                       executor_constraints="human_only")),
             "private": self.create("alice", _work("Check the salaries of the second quarter", visibility="private",
                                                   readers=("carol",)), {"input/salaries.csv": b"who,euro\na,1\nb,2\n"}),
-            **self._held(), **self._reviewed(), **self._closed(),
+            **self._closed(), **self._reviewed(), **self._held(),
         }  # fmt: skip
 
     def _held(self) -> dict[str, str]:
@@ -174,16 +221,23 @@ class Stage:
 
     def act(self, actor: str, command: Command, via: Door = "api") -> None:
         """Give a command."""
+        self._tick()
         self.exchange.execute(command, actor, via=via)
 
     def create(
         self, actor: str, manifest: Manifest, files: Mapping[str, bytes] | None = None, draft: bool = False
     ) -> str:
         """A new task with these files; its id."""
+        self._tick()
         with ExitStack() as held:
             staged = [self.staged(path, data, "task_attachment") for path, data in (files or {}).items()]
             held.callback(self.exchange.staging.release, *(file.sha256 for file in staged))
             return self.exchange.create(manifest, tuple(staged), actor, via="web", draft=draft).task.id
+
+    def _tick(self) -> None:
+        """Two minutes pass, if the time is ours."""
+        if self.clock is not None:
+            self.clock.now += 120
 
     def deliver(
         self, actor: str, task: str, summary: str, result: Mapping[str, Any], text: str, log: str, picture: bytes
