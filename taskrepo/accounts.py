@@ -32,6 +32,8 @@ from taskrepo.credentials import (
     Cost,
     KeyInfo,
     Session,
+    SessionInfo,
+    SignIns,
     anti_forgery,
     check_actor,
     check_name,
@@ -39,6 +41,7 @@ from taskrepo.credentials import (
     draw,
     is_actor,
     password_bytes,
+    session_id,
 )
 from taskrepo.credentials_db import BUSY_SECONDS, busy_refused, number, open_files, transaction
 from taskrepo.errors import Invalid, Refused
@@ -49,6 +52,7 @@ MAX_LIVE_KEYS: Final = 100  # an actor
 MAX_REVOKED_KEYS: Final = 100  # an actor; the newest are kept
 MAX_TOKENS: Final = {"session": 50, "link": 10}  # an actor; a new one ends the oldest
 MAX_TTL: Final = 90 * 86400  # of a session or link
+MAX_BROWSER: Final = 60  # characters
 
 _IDLE: Final = 3 * 86400  # a session unused for so long has ended
 _SLIDE: Final = 300  # how stale a session's last use may be on disk
@@ -119,6 +123,14 @@ class Accounts:
         sql = f"SELECT {_KEY_COLUMNS} FROM keys WHERE {where} ORDER BY created_at, rowid"
         with self._reading() as db:
             found = [KeyInfo(*row) for row in db.execute(sql, (actor,)).fetchall()]
+            return [replace(info, last_used_at=self._used.get(info.id, info.last_used_at)) for info in found]
+
+    def live_keys(self, most: int, after: tuple[str, str] = ("", ""), actor: str = "") -> list[KeyInfo]:
+        """The first `most` keys in use that follow (actor, id), in that order; of one actor, if one is named."""
+        sql = f"""SELECT {_KEY_COLUMNS} FROM keys WHERE revoked_at IS NULL AND (actor, id) > (?1, ?2)
+                  AND (?3 = '' OR actor = ?3) ORDER BY actor, id LIMIT ?4"""
+        with self._reading() as db:
+            found = [KeyInfo(*row) for row in db.execute(sql, (*after, actor, most)).fetchall()]
             return [replace(info, last_used_at=self._used.get(info.id, info.last_used_at)) for info in found]
 
     def revoke_key(self, key_id: str, now: int) -> None:
@@ -215,7 +227,8 @@ class Accounts:
             found = db.execute(recent, (actor, now - _FAILURE_WINDOW, _FAILURES)).fetchall()
             if len(found) == _FAILURES:
                 wait = max(1, min(found[-1][0] + _FAILURE_WINDOW - now, _FAILURE_WINDOW))
-                raise Refused("too-many-requests", "too many failed sign-ins; wait a little", retry_after=wait)
+                message = f"too many failed sign-ins; wait {_minutes(wait)}, then try again"
+                raise Refused("too-many-requests", message, retry_after=wait)
             db.execute("INSERT INTO failures (actor, at) VALUES (?, ?)", (actor, now))
             db.execute("DELETE FROM failures WHERE at <= ?", (now - _FAILURE_WINDOW,))
             db.execute("DELETE FROM failures WHERE id <= (SELECT max(id) FROM failures) - ?", (_MAX_FAILURES,))
@@ -243,10 +256,31 @@ class Accounts:
             raise Refused("link-expired")
         return found[0][0]
 
-    def open_session(self, actor: str, now: int, ttl: int = 14 * 86400) -> tuple[str, str]:
-        """A session's token for the cookie, and its anti-forgery token. Ends after `ttl` seconds or three idle days."""
-        token = self._issue("session", actor, now, ttl)
+    def open_session(self, actor: str, now: int, ttl: int = 14 * 86400, browser: str = "") -> tuple[str, str]:
+        """A session's token for the cookie, and its anti-forgery token. Ends after `ttl` seconds or three idle days.
+
+        `browser` says to the actor, in a few words, where the session is; what is longer than `MAX_BROWSER` is cut.
+        """
+        token = self._issue("session", actor, now, ttl, "".join(filter(str.isprintable, browser))[:MAX_BROWSER])
         return token, anti_forgery(token)
+
+    def sessions(self, actor: str, now: int) -> list[SessionInfo]:
+        """The live sessions of an actor, at most `MAX_TOKENS["session"]`, the last used first."""
+        sql = f"""SELECT tokens.hash, created_at, seen_at, expires_at, coalesce(browser, '') FROM tokens
+                  LEFT JOIN session_marks ON session_marks.hash = tokens.hash
+                  WHERE actor = ?1 AND {_LIVE_SESSION} ORDER BY seen_at DESC, tokens.rowid DESC"""
+        with self._reading() as db:
+            rows = db.execute(sql, (actor, now, _IDLE)).fetchall()
+        return [SessionInfo(session_id(kept), *row) for kept, *row in rows]
+
+    def sign_ins(self, most: int, now: int, after: str = "", actor: str = "") -> list[SignIns]:
+        """The first `most` actors after `after` who have a password or a session; only `actor`, if one is named."""
+        sql = f"""SELECT actor, max(set_at), sum(one), max(seen_at) FROM (
+                    SELECT actor, set_at, 0 AS one, NULL AS seen_at FROM passwords UNION ALL
+                    SELECT actor, NULL, 1, seen_at FROM tokens WHERE {_LIVE_SESSION})
+                  WHERE actor > ?1 AND (?4 = '' OR actor = ?4) GROUP BY actor ORDER BY actor LIMIT ?5"""
+        with self._reading() as db:
+            return [SignIns(*row) for row in db.execute(sql, (after, now, _IDLE, actor, most)).fetchall()]
 
     def session(self, token: str, now: int) -> Session | None:
         """The live session with this token, or None. Using it keeps it alive."""
@@ -266,12 +300,22 @@ class Accounts:
         with self._writing() as db:
             db.execute("DELETE FROM tokens WHERE hash = ? AND kind = 'session'", (digest(token),))
 
-    def close_sessions(self, actor: str) -> None:
-        """End every session of an actor."""
+    def close_sessions(self, actor: str, but: str = "") -> None:
+        """End every session of an actor, but the one with the token `but`."""
         with self._writing() as db:
-            db.execute("DELETE FROM tokens WHERE actor = ? AND kind = 'session'", (actor,))
+            sql = "DELETE FROM tokens WHERE actor = ? AND kind = 'session' AND hash <> ?"
+            db.execute(sql, (actor, digest(but)))
 
-    def _issue(self, kind: str, actor: str, now: int, ttl: int) -> str:
+    def end_session(self, actor: str, ident: str) -> None:
+        """End the session of an actor that has this id. Raises `Refused("unknown-session")`."""
+        with self._writing() as db:
+            sql = "SELECT hash FROM tokens WHERE actor = ? AND kind = 'session'"
+            found = [kept for kept, in db.execute(sql, (actor,)).fetchall() if session_id(kept) == ident]
+            if not found:
+                raise Refused("unknown-session")
+            db.execute("DELETE FROM tokens WHERE hash = ?", (found[0],))
+
+    def _issue(self, kind: str, actor: str, now: int, ttl: int, browser: str = "") -> str:
         check_actor(actor)
         if not 1 <= ttl <= MAX_TTL:
             raise Invalid("bad-ttl", "ttl", f"it is a number of seconds up to {MAX_TTL}")
@@ -280,6 +324,8 @@ class Accounts:
             db.execute(_DROP_OLDEST, (actor, kind, MAX_TOKENS[kind] - 1))
             row = (digest(token), kind, actor, now, now, now + ttl)
             db.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)", row)
+            if browser:
+                db.execute("INSERT INTO session_marks VALUES (?, ?)", (digest(token), browser))
         return token
 
     # Housekeeping
@@ -332,8 +378,15 @@ class Accounts:
             self._touch_lock.release()
 
 
+_LIVE_SESSION: Final = "kind = 'session' AND expires_at > ?2 AND seen_at > ?2 - ?3"
 _DROP_OLDEST: Final = """DELETE FROM tokens WHERE rowid IN (
     SELECT rowid FROM tokens WHERE actor = ? AND kind = ? ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?)"""
+
+
+def _minutes(seconds: int) -> str:
+    """A wait in whole minutes, rounded up."""
+    minutes = -(-seconds // 60)
+    return f"{minutes} minutes" if minutes > 1 else "a minute"
 
 
 def _forget_revoked(db: sqlite3.Connection, actor: str) -> None:

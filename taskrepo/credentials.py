@@ -3,6 +3,7 @@
 * A secret has at least 135 random bits; what is kept is its SHA-256, which nobody can turn back.
 * A password is kept as scrypt (RFC 7914) of its NFC form, so the same keys typed elsewhere give the same bytes.
 * An anti-forgery token is derived from its session's token, so whoever reads the file learns none.
+* A session's id is derived from what is kept of its token, and so tells nothing of either.
 
 >>> len(digest("tr_00000000_000000000000000000000000000")), password_bytes("short")
 (32, None)
@@ -48,6 +49,27 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A session without its token. `id` names it to its owner; `browser` is the empty string if nobody noted it."""
+
+    id: str
+    created_at: int
+    seen_at: int
+    expires_at: int
+    browser: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignIns:
+    """How an actor signs in: since when with a password, and how many sessions there are, last used when."""
+
+    actor: str
+    password_at: int | None
+    sessions: int
+    seen_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What scrypt spends (RFC 7914): 128·n·r bytes, p times over. The default is OWASP's advice for 16 MiB."""
 
@@ -72,6 +94,11 @@ def draw(count: int) -> str:
 def digest(secret: str) -> bytes:
     """What is stored of a key or token: its SHA-256, 32 bytes."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+
+
+def session_id(kept: bytes) -> str:
+    """What names a session of which `kept` is stored: 20 hex digits, from which nobody can tell what is stored."""
+    return hashlib.sha256(b"session id\x00" + kept).hexdigest()[:20]
 
 
 def anti_forgery(token: str) -> str:

@@ -3,7 +3,8 @@
 * One SQLite file, `accounts.db`, of mode 0600 in a folder of mode 0700, made on first use by whoever comes first.
 * A transaction of the writing connection is on disk when it ends, or has changed nothing.
 * Reading never waits for a writer (write-ahead log); what is deleted is overwritten (`secure_delete`).
-* A file of another program or version is refused, never converted.
+* A file of another program or version is refused, never converted. A table that came later is made where it is
+  missing, and is one that programs of the same version without it may ignore: a trigger of the file keeps it true.
 
 >>> import tempfile
 >>> with tempfile.TemporaryDirectory() as folder:
@@ -42,6 +43,12 @@ CREATE TABLE tokens (hash BLOB PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('
                      actor TEXT NOT NULL, created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
                      expires_at INTEGER NOT NULL) STRICT;
 CREATE INDEX tokens_actor ON tokens (actor, kind);
+"""
+_ADDED: Final = """
+CREATE TABLE IF NOT EXISTS session_marks (hash BLOB PRIMARY KEY, browser TEXT NOT NULL) STRICT;
+CREATE TRIGGER IF NOT EXISTS session_marks_end AFTER DELETE ON tokens BEGIN
+    DELETE FROM session_marks WHERE hash = OLD.hash;
+END;
 """
 
 
@@ -119,6 +126,8 @@ def _prepare(db: sqlite3.Connection) -> None:
     version, application = number(db, "PRAGMA user_version"), number(db, "PRAGMA application_id")
     if not number(db, "SELECT count(*) FROM sqlite_schema"):
         marks = f"PRAGMA user_version = {VERSION}; PRAGMA application_id = {APPLICATION};"
-        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {marks} COMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_ADDED} {marks} COMMIT;")
     elif (application, version) != (APPLICATION, VERSION):
         raise Invalid("bad-accounts", "accounts.db", f"it is of version {version}; this program reads {VERSION}")
+    elif not number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'session_marks_end'"):
+        db.executescript(f"BEGIN IMMEDIATE; {_ADDED} COMMIT;")

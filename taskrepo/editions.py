@@ -13,11 +13,11 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from difflib import SequenceMatcher
-from itertools import accumulate, islice
+from itertools import islice
 from typing import Any, Final, Literal
 
 from taskrepo import plain
+from taskrepo.alignment import Matcher, Steps, TooMuch
 from taskrepo.commands import Create, Revise
 from taskrepo.errors import Refused
 from taskrepo.ledger import Happening
@@ -135,7 +135,7 @@ def _edition(view: View, task: Task, number: int, event: Happening) -> Edition:
 
 def compare(old: Task, new: Task) -> Comparison:
     """What changed from the package of one version to that of another."""
-    return Comparison(tuple(_fields(old.manifest, new.manifest)), tuple(_files(old.files, new.files)))
+    return Comparison(tuple(_fields(old.manifest, new.manifest)), tuple(file_changes(old.files, new.files)))
 
 
 def differences(
@@ -164,16 +164,16 @@ def differences(
 def unified(old: str, new: str, path: str, steps: int = _MAX_STEPS) -> tuple[str, int]:
     """The unified diff of two texts, and the steps it took; no diff if it would take more than `steps`."""
     before, after = _lines(old), _lines(new)
-    matcher = _Matcher(before, after, steps)
+    budget = Steps(steps)
     try:
-        groups = list(matcher.get_grouped_opcodes(_CONTEXT))
-    except _TooMuch:
+        groups = list(Matcher(before, after, budget).get_grouped_opcodes(_CONTEXT))
+    except TooMuch:
         return "", steps
     lines = [f"--- old/{path}\n", f"+++ new/{path}\n"]
     for group in groups:
         lines += _hunk(group, before, after)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines), (
-        steps - matcher.left
+        steps - budget.left
     )
 
 
@@ -185,7 +185,8 @@ def _fields(old: Manifest, new: Manifest) -> Iterator[FieldChange]:
             yield FieldChange(item.name, before.get(item.name, usual), after.get(item.name, usual))
 
 
-def _files(old: tuple[File, ...], new: tuple[File, ...]) -> Iterator[FileChange]:
+def file_changes(old: tuple[File, ...], new: tuple[File, ...]) -> Iterator[FileChange]:
+    """What differs between two lists of files, by path."""
     before, after = {file.path: file for file in old}, {file.path: file for file in new}
     gone = deque(file for file in sorted(old, key=_by_path) if file.path not in after)
     left: dict[str, deque[File]] = {}
@@ -221,28 +222,6 @@ def _lines(text: str) -> list[str]:
     """The lines with their ends; only a newline ends one."""
     *whole, last = text.split("\n")
     return [f"{line}\n" for line in whole] + ([last] if last else [])
-
-
-class _TooMuch(Exception):
-    """The comparison would take more steps than it may."""
-
-
-class _Matcher(SequenceMatcher[str]):
-    """difflib's matcher, which takes cubic time on some texts, held to a number of steps."""
-
-    def __init__(self, old: list[str], new: list[str], steps: int) -> None:
-        super().__init__(None, old, new)
-        self.left = steps
-        # What one pass over lines costs: each is met with every like line of the other text.
-        met: dict[str, list[int]] = vars(self)["b2j"]
-        self._cost = list(accumulate((1 + len(met.get(line, ())) for line in old), initial=0))
-
-    def find_longest_match(self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None) -> Any:
-        """As difflib's. Raises `_TooMuch`."""
-        self.left -= self._cost[-1 if ahi is None else ahi] - self._cost[alo]
-        if self.left < 0:
-            raise _TooMuch
-        return super().find_longest_match(alo, ahi, blo, bhi)
 
 
 def _hunk(group: list[tuple[str, int, int, int, int]], old: list[str], new: list[str]) -> Iterator[str]:

@@ -36,6 +36,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "unknown-version": "the package has no such version",
     "unknown-commit": "the ledger has no such commit",
     "unknown-key": "there is no such key",
+    "unknown-session": "there is no such session, or it has ended",
     "not-found": "there is nothing at this address",
     "duplicate-id": "the id is taken",
     "duplicate-external-id": "the publisher already has a task with this external_id",
@@ -57,6 +58,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "sealed-away": "the key to the task's content is not here",
     "nothing-to-claim": "no published task is yours to claim",
     "too-many-keys": "the actor has as many keys as one may have",
+    "too-many-kept": "you keep as many of these as one may",
     "nothing-to-change": "the request would change nothing",
     "last-admin": "the exchange must keep one active admin",
     # content

@@ -26,6 +26,7 @@ from filelock import FileLock
 from taskrepo import directory as rolls
 from taskrepo import history, hooks, identity, lifecycle, roster
 from taskrepo.accounts import Accounts
+from taskrepo.auditor import Auditor
 from taskrepo.commands import Command, Create, DirectoryCommand, Expire, Found, SetPolicy
 from taskrepo.config import Config
 from taskrepo.directory import EXCHANGE_ACTOR, Directory
@@ -39,6 +40,7 @@ from taskrepo.judge import Judge, Outcome, Request
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, Actor, Door, File, Manifest, Policy, Task
 from taskrepo.news import News
+from taskrepo.pastboard import Boards
 from taskrepo.preferences import Preferences
 from taskrepo.privacy import Privacy
 from taskrepo.query import EVERYTHING, Page, Query
@@ -46,6 +48,8 @@ from taskrepo.quota import Quota
 from taskrepo.retention import Retention
 from taskrepo.signing import Signer
 from taskrepo.store import Store
+from taskrepo.trends import Trends
+from taskrepo.upkeep import Upkeep
 from taskrepo.uploads import Uploads
 from taskrepo.usage import Usage
 from taskrepo.vault import Vault
@@ -53,6 +57,7 @@ from taskrepo.view import View
 from taskrepo.writer import Draft, Writer
 
 _CLAIMED_FOR: Final = 60
+_AHEAD: Final = 1000
 
 
 def found(config: Config, *, admin: str = "admin", admin_name: str = "Admin", policy: Policy | None = None) -> str:
@@ -95,6 +100,7 @@ class Exchange:
         self.lfs = LfsStore(config.lfs)
         self.heartbeats = Heartbeats(config.heartbeats)
         self.privacy = Privacy(self.ledger, Vault(config.vault), self.staging)
+        self.boards = Boards(self.ledger)
         self._retention = Retention(self.ledger, self.staging, self.lfs)
         self._closing = ExitStack()
         self._closing.callback(self._leave_staging)
@@ -107,6 +113,7 @@ class Exchange:
             )
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
+            self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
             self._writer = self._closing.enter_context(
                 Writer(self.ledger, Signer.load(config.signing_key), config.writer_lock)
@@ -117,6 +124,10 @@ class Exchange:
             raise
         self.news = News(self.store.head)
         self._closing.callback(self.news.close)
+        self.trends = Trends(self.ledger)
+        self._closing.callback(self.trends.close)
+        self.upkeep = Upkeep(config, self.follower, self.privacy.vault, self.sweep)
+        self._closing.callback(self.upkeep.close)
         self._writer.published += [self._quota.published, self.follower.nudge, self.news.published]
 
     def __enter__(self) -> Self:
@@ -269,6 +280,12 @@ class Exchange:
                 except Refused:
                     continue  # somebody was quicker: the task is no longer held, or its lease was renewed
         return ended
+
+    def look_ahead(self, now: int) -> None:
+        """A little of what nobody should have to wait for: the old history, the board, a due verification."""
+        self.ledger.feed.read_back(_AHEAD)
+        self.boards.read_ahead(_AHEAD)
+        self.auditor.attend(now)
 
     def sweep(self, now: int) -> None:
         """Remove what no longer serves: old uploads, large content nothing refers to, sessions and links."""

@@ -8,6 +8,8 @@
 """
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator
 from threading import RLock
 from typing import Final
 
@@ -16,6 +18,9 @@ from taskrepo.store import Store, first_parent
 
 _WIDTH: Final = 20
 _COMMIT: Final = re.compile("[0-9a-f]{40}")
+_PREFIX: Final = re.compile("[0-9a-f]{7,40}")
+_STRIDE: Final = 1000
+_TIME: Final = re.compile(rb"\ncommitter [^\n]* ([0-9]{1,12}) \+0000\n")
 
 
 class Feed:
@@ -42,6 +47,33 @@ class Feed:
             self._advance()
             position = self._position(commit)
             return self._slice(position + 1, limit)
+
+    def last_until(self, at: int) -> str | None:
+        """The newest commit that is not later than `at` (Unix seconds), or `None` if every one is later."""
+        with self._lock:
+            self._advance()
+            while not (len(self) and self._time(0) <= at) and self._read_back():
+                pass
+            # Committer times never decrease along `main`.
+            found = bisect_right(range(len(self)), at, key=self._time)
+            return self._at(found - 1) if found else None
+
+    def read_back(self, commits: int) -> bool:
+        """Read some more of what is old, so that nobody has to wait for it later; whether there is more."""
+        with self._lock:
+            return all(self._read_back() for _ in range(commits))
+
+    def starting(self, prefix: str) -> list[str]:
+        """The commits whose ids start with `prefix`, of seven hex digits or more; none for anything else."""
+        if not _PREFIX.fullmatch(prefix):
+            return []
+        while self.read_back(_STRIDE):  # not under one lock, for which others would wait
+            pass
+        with self._lock:
+            self._advance()
+            sought = bytes.fromhex(prefix[: len(prefix) & ~1])
+            found = (oid for ids in (self._front, self._back) for oid in _starting(ids, sought))
+            return [oid for oid in found if oid.startswith(prefix)]
 
     def __len__(self) -> int:
         """How many commits have been read."""
@@ -77,6 +109,11 @@ class Feed:
             raise Refused("unknown-commit", f"main has no commit {commit}")
         return len(self._back) // _WIDTH - 1 - found
 
+    def _time(self, place: int) -> int:
+        """The committer time of the commit at a place; one that has none counts as the first of all."""
+        found = _TIME.search(self._store.read(self._at(place), "commit"))
+        return int(found[1]) if found else 0
+
     def _slice(self, start: int, limit: int) -> list[str]:
         return [self._at(place) for place in range(start, min(start + limit, len(self)))]
 
@@ -92,3 +129,12 @@ def _find(data: bytearray, wanted: bytes) -> int | None:
     while at >= 0 and at % _WIDTH:
         at = data.find(wanted, at + 1)
     return at // _WIDTH if at >= 0 else None
+
+
+def _starting(data: bytearray, sought: bytes) -> Iterator[str]:
+    """The ids in `data` that start with these bytes."""
+    at = data.find(sought)
+    while at >= 0:
+        if at % _WIDTH == 0:
+            yield data[at : at + _WIDTH].hex()
+        at = data.find(sought, at + 1)

@@ -3,8 +3,8 @@
 * It works in passes; a pass ends with the index at a commit at least as new as `main` was when the pass began.
 * A reader who wrote waits for the pass that covers the write, and whoever asks for everything for a pass that begins
   after the question; nobody else waits for anything but the first pass.
-* An index that does not fit the ledger is rebuilt from it; so is one that may still hold words of an erased task. If
-  another process keeps the index, this one reads along.
+* An index that does not fit the ledger is rebuilt from it; so is one that may still hold words of an erased task, and
+  any if somebody asks for it. If another process keeps the index, this one reads along.
 
 >>> with Follower(ledger, index) as follower:                                           # doctest: +SKIP
 ...     follower.wait_for("bob")
@@ -13,6 +13,8 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Final, Self
@@ -32,6 +34,25 @@ _PATIENCE: Final = 5.0
 _PACK_EVERY: Final = 32
 _OLD_COMMITS: Final = 100
 _BREATH: Final = 0.05
+_MOST_BEHIND: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the index stands to the ledger.
+
+    `stamp` is the commit it shows, `None` while it is empty; `behind` how many commits `main` is ahead, `None` for over
+    `_MOST_BEHIND` or an unknown number; `keeping` whether this process writes it; `built` is how many tasks a rebuild
+    under way has done. `fault` is the last thing that went wrong, at `fault_at` (Unix seconds).
+    """
+
+    stamp: str | None
+    head: str | None
+    behind: int | None
+    keeping: bool
+    built: int | None
+    fault: str
+    fault_at: int | None
 
 
 class Follower:
@@ -50,6 +71,10 @@ class Follower:
         self._owed: dict[str, int] = {}
         self._held: set[str] | None = None
         self._writes = 0
+        self._anew = False  # somebody asked for a rebuild
+        self._built: int | None = None
+        self._builds = 0
+        self._fault: tuple[str, int | None] = "", None
         self.progress: Callable[[int], None] | None = None
 
     def __enter__(self) -> Self:
@@ -119,6 +144,35 @@ class Follower:
         finally:
             self._waiting -= 1
 
+    def standing(self) -> Standing:
+        """How the index stands to the ledger; costs little."""
+        store, stamp = self._ledger.store, self._index.stamp
+        head = store.head()
+        newer = store.history(head) if head and stamp else iter(())
+        ids = (oid for oid, _ in islice(newer, _MOST_BEHIND + 1))
+        behind = next((count for count, oid in enumerate(ids) if oid == stamp), None)
+        return Standing(stamp, head, behind, self._keeping, self._built, *self._fault)
+
+    def renew(self, progress: Callable[[int, int], None]) -> int:
+        """Have the next pass build the index anew, and return once it has; how many tasks the index has then.
+
+        Readers go on with the old one. `progress` hears several times a second (done, of how many; 0 for not known);
+        if it raises, this returns by that, and the index is built to its end all the same.
+        Raises `Refused("busy")` if another process keeps it, if it could not be built, or was not before the end.
+        """
+        self.start()
+        if not self._index.try_writer():
+            raise Refused("busy", "another process keeps the listing index; only that one can build it anew")
+        total = sum(self._index.counts(EVERYTHING).values())
+        with self._changed:
+            before, self._anew, self._nudged = self._builds, True, True
+            self._changed.notify_all()
+            while not self._changed.wait_for(lambda: not self._anew or self._closing, _POLL):
+                progress(self._built or 0, max(total, self._built or 0))
+            if self._builds == before:
+                raise Refused("busy", f"the index was not built anew: {self._fault[0] or 'the exchange is closing'}")
+        return sum(self._index.counts(EVERYTHING).values())
+
     def rebuild(self, progress: Callable[[int, int], None]) -> tuple[int, str]:
         """Build the index anew; returns how many tasks it has, and its commit. `progress` hears (done, of how many).
 
@@ -138,8 +192,11 @@ class Follower:
         while self._begin():
             try:
                 shown = self._pass()
-            except Exception:
+            except Exception as error:
                 log.exception("the listing index could not follow the ledger; trying again")
+                with self._changed:
+                    self._fault = f"{type(error).__name__}: {error}"[:300], int(time.time())
+                    self._changed.notify_all()
                 time.sleep(_POLL)
                 continue
             with self._changed:
@@ -172,6 +229,8 @@ class Follower:
         keeping, self._keeping = self._keeping, self._index.try_writer()
         if not self._keeping:
             self._read_along(snapshot)
+        elif self._anew:
+            self._build_anew(snapshot)
         elif self._index.stamp != snapshot.commit:
             self._bring_up(snapshot)
         if self._held is None or not keeping:
@@ -197,11 +256,23 @@ class Follower:
             if self._index.stamp != snapshot.commit:
                 raise Refused("busy", "the index was damaged under way")
         except Refused:
-            everything = self._rows(snapshot, _oldest_first(self._ledger, snapshot))
-            self._index.rebuild(everything, snapshot.commit, self.progress)
-            self._remember_held()
+            self._build_anew(snapshot)
             return
         self._note_held(rows)
+
+    def _build_anew(self, snapshot: Snapshot) -> None:
+        try:
+            everything = self._rows(snapshot, _oldest_first(self._ledger, snapshot))
+            self._index.rebuild(everything, snapshot.commit, self._heard)
+            self._builds += 1
+        finally:
+            self._built, self._anew = None, False  # one that failed is not tried for ever
+        self._remember_held()
+
+    def _heard(self, done: int) -> None:
+        self._built = done
+        if self.progress is not None:
+            self.progress(done)
 
     def _rows(self, snapshot: Snapshot, tasks: Iterable[str], base: int = 0) -> Iterator[Row]:
         for position, task in enumerate(tasks):

@@ -116,6 +116,12 @@ class Index:
         with self._reading() as snapshot:
             return snapshot.counts(readable(reader))
 
+    def tally(self, query: Query) -> dict[str, int]:
+        """How many of the tasks that match are in each state, zeros included. Raises `Invalid("bad-query", …)`."""
+        planned = plan(query)
+        with self._reading() as snapshot:
+            return snapshot.tally(planned)
+
     def try_writer(self) -> bool:
         """Become the one writer, if no other process is. What is in doubt is wiped then, and left-overs removed."""
         with self._writing:

@@ -145,6 +145,12 @@ class Judge:
         task = self._new_id(draft, manifest, request)
         return self.execute(draft, Create(task, manifest, files, as_draft), request, sealing, prospect)
 
+    def rehearse(self, draft: Draft, manifest: Manifest, files: tuple[File, ...], request: Request) -> None:
+        """Raise what `create` would as things stand; nothing is put into the draft, and no content is looked at."""
+        task, author = self._new_id(draft, manifest, request), draft.snapshot.actor(request.actor)
+        self._decide(draft.snapshot, None, Create(task, manifest, files), author, draft.now())
+        self._quota.check(draft, author, files)
+
     def _decide(self, snapshot: Snapshot, before: Task | None, command: Command, actor: Actor, now: int) -> Event:
         directory = snapshot.directory
         if before is not None and before.lease and before.execution:

@@ -17,13 +17,14 @@ from threading import RLock
 from typing import Final, Protocol
 
 from taskrepo import package, roster
+from taskrepo.attestation import Attestation, attest
 from taskrepo.directory import Directory
 from taskrepo.errors import Invalid, Refused
 from taskrepo.events import Content
 from taskrepo.feed import Feed
 from taskrepo.history import Commit, Entry, read_commit, read_message
 from taskrepo.identity import LENGTH, check_id, task_path, typed_prefix
-from taskrepo.model import Actor, File, Manifest, Policy, Task
+from taskrepo.model import Actor, File, Manifest, Policy, PublicKey, Task
 from taskrepo.store import FILE_MODE, TREE_MODE, Recent, Store, Tree, first_parent
 from taskrepo.store import Entry as TreeEntry
 
@@ -86,6 +87,8 @@ class Ledger:
         self.files: Recent[tuple[File, ...]] = Recent(50_000)
         self.actors: Recent[Actor] = Recent(10_000)
         self.directories: Recent[Directory] = Recent(16)
+        self.attestations: Recent[Attestation] = Recent(5_000)
+        self.public: Recent[bool] = Recent(200_000)  # by task: for ever, since a task's visibility never changes
 
     def snapshot(self, commit: str | None = None) -> "Snapshot":
         """The exchange as of `commit`, or as of now. Raises `Refused("unknown-commit")`."""
@@ -109,6 +112,24 @@ class Ledger:
             happening = self.happening(last, objects)
             yield happening
             last = happening.entry.previous
+
+    def attestation(self, happening: Happening) -> Attestation:
+        """Who signed the commit of an event, by the keys that counted at its place; checked once for each commit."""
+        known = self.attestations.get(happening.id)
+        if known is None:
+            before = happening.commit.parents[0] if happening.commit.parents else happening.id
+            known = attest(happening.commit, happening.entry, self.snapshot(before).keys, self.store.read)
+            self.attestations.put(happening.id, known)
+        return known
+
+    def length(self, last: str | None, most: int) -> int:
+        """How many events the chain has that ends in the commit `last`; `most` if there are more."""
+        count = 0
+        while last is not None and count < most:
+            previous = _PREVIOUS_TRAILER.search(self.store.read(last, "commit"))
+            last = previous[1].decode() if previous else None
+            count += 1
+        return count
 
     def requested(
         self, last: str | None, actor: str, request_id: str, objects: Objects | None = None
@@ -161,6 +182,11 @@ class Snapshot:
             raise Refused("unknown-actor", f"no actor has the id {actor[:40]}")
         return found
 
+    def keys(self, actor: str) -> tuple[PublicKey, ...]:
+        """The keys of an actor, live and retired, read without the rest of the directory; none if there is no such."""
+        entry = self._objects.find(self.root, roster.actor_path(actor))
+        return self._actor(entry[1]).keys if entry else ()
+
     def _actor(self, oid: str) -> Actor:
         actor = self._ledger.actors.get(oid)
         if actor is None:
@@ -189,6 +215,20 @@ class Snapshot:
             known = self._read_task(tree)
             self._ledger.tasks.put(key, known, _weight(known))
         return known
+
+    def is_public(self, task: str) -> bool:
+        """Whether the task is there and public. Costs a fraction of reading it, which lists of events are made of."""
+        known = self._ledger.public.get(task)
+        if known is None and (folder := self.folder(task)) is not None:
+            known = self.is_open(self._objects.tree(folder))
+            self._ledger.public.put(task, known)
+        return bool(known)
+
+    def is_open(self, folder: Tree) -> bool:
+        """The same of a task by the tree of its folder."""
+        oid = folder[package.MANIFEST][1] if package.MANIFEST in folder else ""
+        # A default is left out of a manifest, so one without the word is public, and need not be parsed.
+        return bool(oid) and (b"visibility" not in self._objects.read(oid, "blob") or not self._manifest(oid).private)
 
     def remember(self, task: Task) -> None:
         """Spare the next reader of `task`, which this snapshot holds, from parsing it."""

@@ -58,7 +58,9 @@ from taskrepo.model import (
 )
 from taskrepo.roles import check_active, has_role, holds, may_read, reviewer
 
-__all__ = ["RULES", "Rule", "allowed", "beat", "decide", "eligibility", "evolve", "infer", "reviewer", "with_heartbeat"]
+__all__ = [
+    "RULES", "Rule", "allowed", "beat", "decide", "eligibility", "evolve", "infer", "may", "reviewer", "with_heartbeat",
+]  # fmt: skip
 
 MAX_EXECUTIONS: Final = 200
 _TOLD: Final = 20  # problems that a refusal's sentence holds; its details hold all
@@ -156,7 +158,7 @@ def eligibility(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
 
 def allowed(task: Task, actor: Actor, now: int, policy: Policy) -> tuple[str, ...]:
     """The commands this actor may give now, by name, in the order of the table."""
-    return tuple(kind.name for kind in RULES if kind is not Create and _may(task, kind, actor, now, policy))
+    return tuple(kind.name for kind in RULES if kind is not Create and may(task, kind, actor, now, policy))
 
 
 def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> Task:
@@ -251,7 +253,7 @@ def _check_not_erased(task: Task) -> None:
         raise Refused("erased", f"the content of {task.id} was erased at {iso(task.erased_at)}")
 
 
-def _may(task: Task, kind: type[Command], actor: Actor, now: int, policy: Policy) -> bool:
+def may(task: Task, kind: type[Command], actor: Actor, now: int, policy: Policy) -> bool:
     """Whether some command of this kind could succeed: its state and role fit, and what else the task itself says."""
     command = _sample(kind, task)
     if not actor.active or not may_read(task, actor):

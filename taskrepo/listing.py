@@ -16,10 +16,10 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
-from heapq import merge
+from heapq import heapify, heappop, merge
 from itertools import chain, islice
 from operator import or_
 from typing import Any, Final, TypeVar
@@ -47,6 +47,7 @@ _FIELDS: Final = ("title", "body")
 _SPARSE: Final = 16
 MAX_EXPANSION: Final = 1000
 MAX_ENDINGS: Final = 64
+MAX_POINTED: Final = 64
 _L = TypeVar("_L", bound=Leaf)
 
 
@@ -81,8 +82,7 @@ class Columns(Leaf):
         """The sort keys of the masked documents that come after `after`, ascending."""
         key = self._key(sort, scores)
         if sort == "relevance" or mask.bit_count() * _SPARSE < self.size:
-            keys = sorted(map(key, docs_in(mask)))
-            return iter(keys[bisect_right(keys, after) if after else 0 :])
+            return _ascending([k for k in map(key, docs_in(mask)) if after is None or k > after])
         order = self._order(sort, key)
         start = bisect_right(order, after, key=key) if after else 0
         flags = mask.to_bytes(self.size // 8 + 1, "little")
@@ -136,6 +136,7 @@ class Texts(Leaf):
     def keep(self, rows: list[tuple[Any, ...]]) -> None:
         """Keep the digests, by document number."""
         self.digests: list[bytes] = [row[1] for row in rows]
+        self._points: dict[str, bytes] = {}
 
     def saying(self, phrase: Phrase) -> int:
         """The documents in whose title or body the phrase stands. `endings` are given if the beginning has many."""
@@ -156,13 +157,25 @@ class Texts(Leaf):
             for word, first, last in self.beginning(field, prefix):
                 yield word, (first,) if first == last else self.holding(field, word)
 
-    def score(self, phrase: Phrase, wanted: int) -> Iterator[tuple[str, int]]:
-        """What each token of the phrase adds to the relevance of the wanted documents' tasks."""
-        for field, weight in (("title", 10), ("body", 1)):
-            for token in dict.fromkeys(phrase.tokens):
+    def score(self, phrases: Iterable[Phrase], wanted: int) -> Iterator[tuple[str, int]]:
+        """The relevance of the wanted documents' tasks, where their words add to it."""
+        counted = [self._pointed(token) for phrase in phrases for token in dict.fromkeys(phrase.tokens)]
+        totals = counted[0] if len(counted) == 1 else map(sum, zip(*counted, strict=True))
+        flags = _flags(wanted, self)
+        return ((self.ids[n], total) for n, total in enumerate(totals) if total and flags[n >> 3] >> (n & 7) & 1)
+
+    def _pointed(self, token: str) -> bytes:
+        """What a word adds to the relevance of each document, at most 99, by its number."""
+        found = self._points.get(token)
+        if found is None:
+            points = bytearray(self.size)
+            for field, weight in (("title", 10), ("body", 1)):
                 for doc, often in self.frequencies(field, token).items():
-                    if wanted >> doc & 1:
-                        yield self.ids[doc], weight * min(often, 9)
+                    points[doc] += weight * min(often, 9)
+            found = bytes(points)
+            # Others may be at it: a dictionary is replaced, never emptied.
+            self._points = {**(self._points if len(self._points) < MAX_POINTED else {}), token: found}
+        return found
 
     def _saying(self, field: str, phrase: Phrase) -> int:
         ends = self._endings(field, phrase) if phrase.prefix else [phrase.tokens[-1]]
@@ -235,6 +248,10 @@ class Snapshot:
             for state in STATES
         }
 
+    def tally(self, plan: Plan) -> dict[str, int]:
+        """How many of the plan's tasks are in each state, zeros included. Raises as `page` does."""
+        return self.counts([self._settled(clause, plan.readable) for clause in plan.clauses])
+
     def find(self, task: str) -> tuple[Columns, int] | None:
         """The state segment and document number of a task."""
         return _found(self.columns, task)
@@ -303,12 +320,15 @@ class Snapshot:
         return mask_of((doc for doc, task in enumerate(leaf.ids) if _says(said, task)), leaf.size)
 
     def _scores(self, plan: Plan) -> dict[str, int]:
-        scores: dict[str, int] = {}
-        for phrase in (c.term for c in plan.clauses if isinstance(c.term, Phrase) and not c.negated):
-            for text, live in self.texts:
-                for task, points in text.score(phrase, live):
-                    scores[task] = scores.get(task, 0) + points
-        return scores
+        phrases = [c.term for c in plan.clauses if isinstance(c.term, Phrase) and not c.negated]
+        return dict(chain.from_iterable(text.score(phrases, live) for text, live in self.texts))
+
+
+def _ascending(keys: list[Key]) -> Iterator[Key]:
+    """The keys in order, as far as they are asked for: a page of many costs less than sorting them all."""
+    heapify(keys)
+    while keys:
+        yield heappop(keys)
 
 
 def _flags(mask: int, leaf: Leaf) -> bytes:

@@ -54,8 +54,9 @@ _PEOPLE: Final = ("publisher", "assignee", "reviewer")
 _NUMBERS: Final = ("priority", "due", "created", "updated")
 _PUBLIC: Final = "public"
 _FIELDS: Final = ("id", "state", *_PEOPLE, "label", *_NUMBERS, "is")
-_CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_TOKEN: Final = re.compile(f"[{_CJK}]|[^\\W_{_CJK}]+")
+CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+"""The inside of a character class: of these, each is a word of its own."""
+_TOKEN: Final = re.compile(f"[{CJK}]|[^\\W_{CJK}]+")
 _PIECE: Final = re.compile(
     r'(?P<neg>-)?(?:(?P<field>[A-Za-z_]+):(?P<op><=|>=|<|>|=)?)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))'
 )
@@ -68,7 +69,8 @@ class Query:
     """What to list. Empty or None means "any"; `q` is the language above; `states` are alternatives.
 
     `reader` is the actor it is for, who is shown public tasks and the private ones of theirs; `None` is shown only
-    public ones, and `EVERYTHING` all. It can be said here alone, never in `q`.
+    public ones, and `EVERYTHING` all. It can be said here alone, never in `q`. `also` is more of the language, which
+    a door adds to what was typed.
     """
 
     q: str = ""
@@ -81,6 +83,7 @@ class Query:
     waiting: bool | None = None
     sort: Sort = "-updated"
     reader: str | None = None
+    also: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ def plan(query: Query) -> Plan:
     if query.sort not in get_args(Sort):
         raise Invalid("bad-query", "sort", f"is one of {', '.join(get_args(Sort))}")
     shown = readable(query.reader)
-    clauses = (*_filters(query), *parse(query.q), *shown)
+    clauses = (*_filters(query), *parse(query.q), *parse(query.also), *shown)
     digest = hashlib.sha256(repr(astuple(query)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
     return Plan(clauses, query.sort, digest, shown)
 

@@ -38,6 +38,8 @@ __all__ = [
 ]  # fmt: skip
 
 BRANCH: Final = "refs/heads/main"
+LIBGIT2: Final = pygit2.LIBGIT2_VERSION
+"""The version of libgit2 that reads and writes here."""
 _CONFIG: Final = {
     "core.fsync": "all",
     "core.fsyncMethod": "fsync",

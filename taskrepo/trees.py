@@ -6,7 +6,7 @@
 {'a': (33188, 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391')}
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from taskrepo.errors import Invalid
@@ -25,6 +25,28 @@ def find(tree: Callable[[str], Tree], root: str, path: str) -> Entry | None:
             return None
         entry = tree(entry[1]).get(name)
     return entry
+
+
+def differing(
+    tree: Callable[[str], Tree], old: str | None, new: str | None, prefix: str = ""
+) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+    """The path of every file that differs below two trees, with its entry in each, in order of names.
+
+    `None` is a tree with nothing in it, and the entry of a file that is not there.
+
+    >>> list(differing({"t": {"a": (FILE_MODE, "00")}}.__getitem__, None, "t"))
+    [('a', None, (33188, '00'))]
+    """
+    left, right = (tree(oid) if oid else {} for oid in (old, new))
+    for name in sorted({*left, *right}):
+        was, now = left.get(name), right.get(name)
+        if was == now:
+            continue
+        folders = [e[1] if e and e[0] == TREE_MODE else None for e in (was, now)]
+        files = [e if e and e[0] != TREE_MODE else None for e in (was, now)]
+        if any(files):
+            yield prefix + name, files[0], files[1]
+        yield from differing(tree, folders[0], folders[1], f"{prefix}{name}/") if any(folders) else ()
 
 
 def parse_tree(data: bytes) -> Tree:

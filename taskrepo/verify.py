@@ -11,6 +11,8 @@ For each commit on `main`, from the first:
 * The first commit that fails any of this is named with the reason; nothing after it is trusted.
 * No server, secret, configuration of git, replacement ref, graft or working tree has a say.
 * Whatever cannot be read counts as a failure.
+* A run can go on from a commit that an earlier run has reached: its id stands for every byte of its history. What was
+  damaged on the disk since then is found by a run from the first commit only.
 
 >>> verify(Path("clone")).problem is None                                               # doctest: +SKIP
 True
@@ -24,6 +26,7 @@ from typing import Final
 
 from taskrepo import directory as rolls
 from taskrepo import history, lifecycle, package, roster
+from taskrepo.attestation import signing_key
 from taskrepo.commands import Command, Found
 from taskrepo.directory import EXCHANGE_ACTOR
 from taskrepo.errors import Invalid, Refused, TaskrepoError
@@ -33,7 +36,6 @@ from taskrepo.identity import task_path
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, Actor, File, Task
 from taskrepo.signing import parse_public_key
-from taskrepo.signing import verify as verify_signature
 from taskrepo.store import FILE_MODE, TREE_MODE, Batch, Store
 
 Progress = Callable[[int, int], None]
@@ -62,16 +64,18 @@ class Report:
     problem: Problem | None = None
 
 
-def verify(repository: Path, *, progress: Progress | None = None) -> Report:
+def verify(repository: Path, *, progress: Progress | None = None, verified: str | None = None) -> Report:
     """Verify the ledger in `repository`, a bare repository or any full clone.
 
-    `progress` hears (commits done, commits in all). Raises `Invalid` if there is no repository or no `main`.
+    `progress` hears (commits done, commits in all). `verified` is a commit up to which an earlier run, by the same
+    rules, found no problem; if it is part of the history, only what follows it is judged. Raises `Invalid` if there is
+    no repository or no `main`.
     """
     store = Store(repository)
     head = store.head()
     if head is None:
         raise Invalid("no-ledger", str(repository), "has no branch main")
-    return _History(store, head).verify(progress or (lambda done, total: None))
+    return _History(store, head).verify(progress or (lambda done, total: None), verified)
 
 
 class _History:
@@ -83,12 +87,18 @@ class _History:
         self._last: dict[str, str] = {}
         self._key = ""
 
-    def verify(self, progress: Progress) -> Report:
-        """All commits, oldest first, up to the first bad one."""
+    def verify(self, progress: Progress, verified: str | None) -> Report:
+        """All commits after `verified`, oldest first, up to the first bad one."""
         commits, problem = self._line()
         parent: Snapshot | None = None
         clock = done = 0
-        for position, oid in enumerate(commits, 1):
+        if verified in commits:
+            try:
+                parent, clock = self._known(commits[: commits.index(verified) + 1])
+                done = commits.index(verified) + 1
+            except TaskrepoError:  # it can no longer be read, and the whole run will say where
+                self._last, self._key = {}, ""
+        for position, oid in enumerate(commits[done:], done + 1):
             try:
                 parent, clock = self._commit(oid, parent, clock)
             except TaskrepoError as error:
@@ -112,6 +122,16 @@ class _History:
             missing = error.where if isinstance(error, Invalid) else self._head
             return [], Problem(missing, 1, "missing-object", f"the history breaks off: {error.message}")
         return line[::-1], None
+
+    def _known(self, commits: list[str]) -> tuple[Snapshot, int]:
+        """Take in what was judged before: each task's last commit, the founding key, and where to go on."""
+        first, last = (history.read_commit(self._intact(oid, "commit")) for oid in (commits[0], commits[-1]))
+        self._check_signature(first, Snapshot(self._ledger, self._store, commits[0], first.tree))
+        for oid in commits:
+            entry = history.read_message(history.read_commit(self._store.read(oid, "commit")).message)
+            if entry.task is not None:
+                self._last[entry.task] = oid
+        return Snapshot(self._ledger, self._store, commits[-1], last.tree), last.committer.at
 
     def _commit(self, oid: str, parent: Snapshot | None, clock: int) -> tuple[Snapshot, int]:
         raw = self._intact(oid, "commit")
@@ -147,12 +167,7 @@ class _History:
             raise Invalid("wrong-committer", "committer", f"is {commit.committer.id}, not the exchange")
 
     def _check_signature(self, commit: Commit, keys_at: Snapshot) -> None:
-        line = verify_signature(commit.payload, commit.signature)
-        key = next((k for k in keys_at.actor(EXCHANGE).keys if k.line == line), None)
-        if key is None:
-            raise Invalid("wrong-key", "gpgsig", "is by a key that is not the exchange's at this place in the ledger")
-        if key.retired_at is not None:
-            raise Invalid("retired-key", "gpgsig", f"is by the key {key.fingerprint}, which was retired before")
+        key = signing_key(commit.payload, commit.signature, "the exchange", keys_at.keys(EXCHANGE))
         self._key = self._key or key.fingerprint
 
     def _check_objects(self, old: str | None, new: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, Final
 
+from taskrepo.attestation import Attestation
 from taskrepo.directory import Directory
 from taskrepo.errors import Invalid, Refused
 from taskrepo.files import LfsStore
@@ -22,9 +23,11 @@ from taskrepo.ledger import Delivery, Happening, Ledger, Remark, Snapshot
 from taskrepo.model import Actor, File, Policy, Task
 from taskrepo.privacy import Privacy
 from taskrepo.roles import may_read
+from taskrepo.trees import differing
 
 SCAN: Final = 2000
 """How many commits one page of the feed looks at."""
+_A_PIECE: Final = 500
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _TASK_TRAILER: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
 
@@ -107,6 +110,14 @@ class View:
         """The task's events from the commit `start`, by default its latest, back to its creation, newest first."""
         return self._ledger.chain(start if start is not None else self.last(task))
 
+    def length(self, task: str, most: int) -> int:
+        """How many events the task has; `most` if there are more."""
+        return self._ledger.length(self.last(task), most)
+
+    def attestation(self, happening: Happening) -> Attestation:
+        """Who signed the commit of an event, which this view has told, and whether the signatures count."""
+        return self._ledger.attestation(happening)
+
     def happening(self, task: str, commit: str) -> Happening:
         """The event of the task at `commit`. Raises `Refused("unknown-commit")`."""
         try:
@@ -121,9 +132,50 @@ class View:
 
     def commits(self) -> Iterator[bytes]:
         """The raw commits of `main` up to this view, newest first; one the reader may not know of is empty."""
+        return (raw for _, raw in self.history())
+
+    def history(self, start: str | None = None) -> Iterator[tuple[str, bytes]]:
+        """The ids and raw commits of `main` from `start` back; of one the reader may not know of, both are empty.
+
+        Raises `Refused("unknown-commit")` if `start`, by default the commit of this view, is not on `main`.
+        """
         known: dict[str, bool] = {}
-        for _, raw in self._ledger.store.history(self.commit):
-            yield raw if self._tells(raw, known) else b""
+        self._ledger.feed.after(start or self.commit, 0)
+        for oid, raw in self._ledger.store.history(start or self.commit):
+            yield (oid, raw) if self._tells(raw, known) else ("", b"")
+
+    def following(self, commit: str) -> Iterator[tuple[str, bytes]]:
+        """The same after `commit`, up to this view, oldest first. Raises `Refused("unknown-commit")`."""
+        known: dict[str, bool] = {}
+        while commit != self.commit and (newer := self._ledger.feed.after(commit, _A_PIECE)):
+            for commit in newer:
+                raw = self._ledger.store.read(commit, "commit")
+                yield (commit, raw) if self._tells(raw, known) else ("", b"")
+                if commit == self.commit:
+                    return
+
+    def last_until(self, at: int) -> str | None:
+        """Where `main` stood at a time (Unix seconds): a commit, of which the reader may know or not, or `None`."""
+        return self._ledger.feed.last_until(at)
+
+    def event(self, commit: str) -> Happening:
+        """The event of any commit of `main` the reader may know of. Raises `Refused("unknown-commit")`."""
+        self._ledger.feed.after(commit, 0)
+        if not self._tells(self._ledger.store.read(commit, "commit"), {}):
+            raise Refused("unknown-commit", f"the ledger has no commit {commit[:40]}")
+        return self._ledger.happening(commit)
+
+    def starting(self, prefix: str) -> list[str]:
+        """The commits of `main` the reader may know of whose ids start with `prefix`, of seven hex digits or more."""
+        found = self._ledger.feed.starting(prefix)
+        return [oid for oid in found if self._tells(self._ledger.store.read(oid, "commit"), {})]
+
+    def changes(self, event: Happening, most: int) -> list[tuple[str, str]]:
+        """At most so many of the files an event changed, in order: `added`, `changed` or `removed`, and the path."""
+        before = event.commit.parents[0] if event.commit.parents else None
+        old = self._ledger.snapshot(before).root if before else None
+        files = islice(differing(self._ledger.store.tree, old, event.commit.tree), most)
+        return [("changed" if was and now else "added" if now else "removed", path) for path, was, now in files]
 
     def requested(self, request_id: str, most: int) -> Happening | None:
         """The event that the reader's request `request_id` made, if it is among the latest `most` commits."""
@@ -168,7 +220,7 @@ class View:
             return True
         task = about[1].decode()
         if task not in known:
-            known[task] = self.sees(task)
+            known[task] = self._snapshot.is_public(task) or self.sees(task)
         return known[task]
 
     # ── content ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,8 @@
 
 * Whether something can be done is asked of the rule book; this module only searches and sorts.
 * Nothing is in a list, or claimed, that the actor may not read.
-* Every search is bounded: at most `SCAN` tasks are looked at for a list.
+* Every search is bounded: at most `SCAN` tasks are looked at for a list, and for a page `REVIEWS` or `LOOK`.
+* A `Listed` says how many there are in all, also of those that it leaves out.
 * Claiming the best task wins one, or there was none: a lost race goes on with the next.
 
 >>> claim_best(exchange, bob, via="api").task.state                                     # doctest: +SKIP
@@ -10,21 +11,30 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from threading import Lock
 from typing import Final
 
-from taskrepo.commands import Claim
+from taskrepo.commands import Answer, Approve, Claim
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.judge import Outcome
-from taskrepo.lifecycle import allowed, eligibility
+from taskrepo.lifecycle import allowed, eligibility, may
 from taskrepo.matching import rank
-from taskrepo.model import Actor, Door, Task, iso
+from taskrepo.model import Actor, Door, Policy, State, Task, iso
 from taskrepo.query import MAX_LIMIT, Query
-from taskrepo.statistics import measured
+from taskrepo.statistics import figures, measured
 
 SCAN: Final = 5000
+REVIEWS: Final = 100
+"""How many submissions a queue of reviews puts in order."""
+LOOK: Final = 200
+"""How many of the most urgent published tasks a page looks at."""
+_PACE: Final = 50  # of an actor's latest tasks, for their pace
+_CHOICE: Final = 5
+_EXHAUSTED: Final = ("every attempt at it that you may have is used up",)
+_HANDS: Final = 50  # of an actor's tasks in hand, to put in order
 REPLAY_COMMITS: Final = 2000
 _CANDIDATES: Final = 20
 _ROUNDS: Final = 10
@@ -95,6 +105,160 @@ def ready(exchange: Exchange, actor: Actor, limit: int, latency: float | None = 
         if task.state == "published" and not eligibility(task, actor, policy):
             found.append(task)
     return _sorted(found, actor, latency)[:limit]
+
+
+# ── for a page ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The first tasks of a list, and how many it has in all."""
+
+    tasks: tuple[Task, ...] = ()
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """A published task that an actor cannot claim, and every reason why."""
+
+    task: Task
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an actor finds among the `looked` most urgent of `total` published tasks.
+
+    `ready` is what they can claim, best first; `barred` what others published and they cannot, most urgent first.
+    """
+
+    ready: Listed
+    barred: tuple[Barred, ...]
+    looked: int
+    total: int
+
+
+UNSETTLED: Final[tuple[State, ...]] = ("draft", "published", "claimed", "running", "submitted", "rejected", "failed")
+
+
+def waiting_for(exchange: Exchange, actor: Actor) -> int:
+    """How many tasks others wait with for the actor: to review, or to answer. Three searches of the index."""
+    policy = exchange.view(actor).policy
+    queries = (_reviews(actor, policy), *_questions(actor))
+    return sum(exchange.search(query, 1, reader=actor).total for query in queries)
+
+
+def to_review(exchange: Exchange, actor: Actor, now: int) -> Listed:
+    """The submissions the actor may review, longest waiting first, then most urgent; at most `REVIEWS`.
+
+    Where there are more, those that changed longest ago are in it.
+    """
+    policy = exchange.view(actor).policy
+    found = _listed(
+        exchange, actor, _reviews(actor, policy), REVIEWS, lambda task: may(task, Approve, actor, now, policy)
+    )
+    order = sorted(found.tasks, key=lambda task: (task.submissions[-1].at, task.manifest.priority, task.id))
+    return Listed(tuple(order), found.total)
+
+
+def to_answer(exchange: Exchange, actor: Actor, now: int, most: int) -> Listed:
+    """The tasks whose question the actor may answer, longest waiting first."""
+    policy = exchange.view(actor).policy
+    parts = [
+        _listed(exchange, actor, query, most, lambda task: may(task, Answer, actor, now, policy))
+        for query in _questions(actor)
+    ]
+    order = sorted((task for part in parts for task in part.tasks), key=lambda task: (_asked_at(task), task.id))
+    return Listed(tuple(order[:most]), sum(part.total for part in parts))
+
+
+def in_hand(exchange: Exchange, actor: Actor, most: int) -> Listed:
+    """The actor's tasks where the move is theirs: rejected ones first, then those whose lease ends first."""
+    found = _assigned(exchange, actor, _HANDS, Query(states=("claimed", "running", "rejected"), waiting=False))
+    return Listed(tuple(sorted(found.tasks, key=_ends)[:most]), found.total)
+
+
+def asked(exchange: Exchange, actor: Actor, most: int) -> Listed:
+    """The actor's tasks with a question of theirs that waits for an answer."""
+    return _assigned(exchange, actor, most, Query(waiting=True, sort="updated"))
+
+
+def delivered(exchange: Exchange, actor: Actor, most: int) -> Listed:
+    """The actor's submissions that wait for their review."""
+    return _assigned(exchange, actor, most, Query(states=("submitted",), sort="updated"))
+
+
+def published(exchange: Exchange, actor: Actor, most: int) -> Listed:
+    """What the actor published, or is writing, and is not settled; last changed first."""
+    query = Query(publisher=actor.id, states=UNSETTLED)
+    return _listed(exchange, actor, query, most, lambda task: _fits(task, query))
+
+
+def offer(exchange: Exchange, actor: Actor, now: int, most: int, look: int = LOOK) -> Offer:
+    """At most `most` tasks the actor can claim, and as many they cannot, among the `look` most urgent ones.
+
+    Looking ends sooner where `_CHOICE` times `most` can be claimed: the finer ranking is among those.
+    """
+    policy, query = exchange.view(actor).policy, Query(states=("published",), sort="priority")
+    ready: list[Task] = []
+    barred: list[Barred] = []
+    looked = 0
+    for task in islice(_tasks(exchange, actor, query), look):
+        if len(ready) >= _CHOICE * most:
+            break
+        looked += 1
+        reasons = eligibility(task, actor, policy)
+        if not reasons and may(task, Claim, actor, now, policy):
+            ready.append(task)
+        elif task.state == "published" and task.publisher != actor.id:
+            barred.append(Barred(task, reasons or _EXHAUSTED))
+    best = _sorted(ready, actor, _pace(exchange, actor, ready))[:most]
+    total = max(exchange.search(query, 1, reader=actor).total, looked)
+    return Offer(Listed(tuple(best), len(ready)), tuple(barred[:most]), looked, total)
+
+
+def _listed(exchange: Exchange, actor: Actor, query: Query, most: int, fits: Callable[[Task], bool]) -> Listed:
+    page = exchange.search(query, most, reader=actor)
+    kept = tuple(filter(fits, exchange.view(actor).tasks(page.ids)))
+    return Listed(kept, len(kept) if page.next is None else page.total)
+
+
+def _assigned(exchange: Exchange, actor: Actor, most: int, query: Query) -> Listed:
+    query = replace(query, assignee=actor.id)
+    found = _listed(exchange, actor, query, most, lambda task: task.assignee == actor.id and _fits(task, query))
+    return replace(found, tasks=tuple(map(exchange.renewed, found.tasks)))
+
+
+def _fits(task: Task, query: Query) -> bool:
+    """Whether a task still is as the query asks: the index may be a moment behind."""
+    return (not query.states or task.state in query.states) and query.waiting in (None, task.waiting is not None)
+
+
+def _reviews(actor: Actor, policy: Policy) -> Query:
+    own = "" if policy.self_review else f" -assignee:{actor.id}"
+    return Query(f"reviewer:{actor.id},anyone{own}", ("submitted",), sort="updated")
+
+
+def _questions(actor: Actor) -> tuple[Query, Query]:
+    """The open questions in the actor's own tasks, and those in others' that the actor reviews."""
+    others = f"reviewer:{actor.id},anyone -publisher:{actor.id} -assignee:{actor.id}"
+    return Query(waiting=True, publisher=actor.id, sort="updated"), Query(others, waiting=True, sort="updated")
+
+
+def _pace(exchange: Exchange, actor: Actor, tasks: Iterable[Task]) -> float | None:
+    """The actor's measured latency, if the order of these tasks hangs on it."""
+    if all(task.manifest.speed_priority != "fast" for task in tasks):
+        return None
+    latest = exchange.search(Query(assignee=actor.id), _PACE, reader=actor).ids
+    return figures(exchange.view(actor).tasks(latest), actor.id).median_seconds
+
+
+def _ends(task: Task) -> tuple[int, str]:
+    return task.lease.until if task.lease and task.state != "rejected" else 0, task.id
+
+
+# ── claiming ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def claim_best(exchange: Exchange, actor: Actor, *, via: Door, request_id: str | None = None) -> Outcome:

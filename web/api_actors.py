@@ -20,7 +20,7 @@ from taskrepo.commands import DirectoryCommand
 from taskrepo.directory import check_credentials
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
-from taskrepo.model import Actor, Task, iso
+from taskrepo.model import Actor, Task
 from taskrepo.query import Query
 from taskrepo.statistics import WORK, measured, workload
 from taskrepo.web import present
@@ -97,7 +97,7 @@ def retire_public_key(exchange: Exchange, request: Any, actor: str, fingerprint:
 def list_api_keys(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResponse:
     """`GET /actors/{actor}/api-keys`: the actor's API keys, without their secrets."""
     _check_own(enter(exchange, request), actor)
-    return respond({"api_keys": [_api_key(key) for key in exchange.accounts.keys(actor)]})
+    return respond({"api_keys": [present.api_key(key) for key in exchange.accounts.keys(actor)]})
 
 
 def add_api_key(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResponse:
@@ -109,7 +109,7 @@ def add_api_key(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResp
     # As of now: a body may take its time, and a suspension must not be outlived by a key made during it.
     check_credentials(exchange.view(caller.actor).actor(actor))
     key, secret = exchange.accounts.add_key(actor, name, int(time.time()))
-    return respond({"api_key": _api_key(key), "key": secret}, 201)
+    return respond({"api_key": present.api_key(key), "key": secret}, 201)
 
 
 def revoke_api_key(exchange: Exchange, request: Any, actor: str, key: str) -> bottle.HTTPResponse:
@@ -120,7 +120,7 @@ def revoke_api_key(exchange: Exchange, request: Any, actor: str, key: str) -> bo
     if key not in {known.id for known in exchange.accounts.keys(actor)}:
         raise Refused("unknown-key", f"{actor} has no key {key[:40]}")
     exchange.accounts.revoke_key(key, int(time.time()))
-    return respond({"api_keys": [_api_key(known) for known in exchange.accounts.keys(actor)]})
+    return respond({"api_keys": [present.api_key(known) for known in exchange.accounts.keys(actor)]})
 
 
 def show_policy(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
@@ -180,16 +180,6 @@ def _key_name(body: Any) -> str:
     if extra := next((name for name in body if name != "name"), None):
         raise Invalid("invalid-field", f"key.{extra[:40]}", "is not a known field; known are name")
     return str(body["name"])
-
-
-def _api_key(key: Any) -> present.Json:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "created_at": iso(key.created_at),
-        "last_used_at": None if key.last_used_at is None else iso(key.last_used_at),
-        "revoked_at": None if key.revoked_at is None else iso(key.revoked_at),
-    }
 
 
 _ACTOR: Final = f"{present.API}/actors/<actor>"

@@ -1,49 +1,62 @@
-"""Writing tasks: the form for a new one, the package upload, and the form that revises one.
+"""Writing tasks: the form for a new one, empty or begun from an earlier task, and the form that revises one.
 
 * A form describes a manifest; what it does not show of an existing one stays as it is.
 * The same form sent twice makes one task.
+* A task may be begun from any that the visitor can read, and from no other: the rest do not exist here either. Its
+  files are copied on the exchange, and counted as if they had been sent.
+* Looking at a preview changes nothing.
 
 >>> ROUTES[0][:2]                                                                       # doctest: +SKIP
 ('GET', '/tasks/new')
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from bottle import HTTPResponse
 
-from taskrepo import parse
-from taskrepo.archives import ArchiveKind, read_archive
+from taskrepo import parse, policy
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.judge import Outcome
 from taskrepo.lifecycle import allowed
-from taskrepo.model import Task
-from taskrepo.package import parse_manifest
-from taskrepo.web import forms
-from taskrepo.web.fields import MATERIAL, PACKAGE, TERMS, WORK, WORK_DEFAULTS, problems
+from taskrepo.model import File, Task
+from taskrepo.query import Query
+from taskrepo.web import fields, forms, packagedraft
 from taskrepo.web.taskpage import README, give, readme_text, request_id
 from taskrepo.web.visit import Handler, Visit, member, page, redirect, refusal
 
+SCRIPTS: Final = ("create.js", "writing.js")
 _README_BYTES: Final = 200_000  # what fits a text field of a form
 _TEXTS: Final = {"readme": README}
-_ARCHIVES: Final[Mapping[str, ArchiveKind]] = {"application/zip": "zip", "application/gzip": "tar.gz"}
+_LATEST: Final = 10
+_FRESH: Final = frozenset({"external_id", "due_at"})  # of a template, what a new task has of its own
+_FOLLOWING: Final = tuple(
+    replace(group, fields=tuple(f for f in group.fields if f.name != "external_id")) for group in fields.GROUPS
+)
+_ASKED: Final = (*fields.WORK, *fields.TERMS, *fields.MATERIAL)
 
 
 @member
 def show_new(visit: Visit) -> HTTPResponse:
-    """GET /tasks/new"""
-    return _new_form(visit, WORK_DEFAULTS)
+    """GET /tasks/new?from="""
+    typed = visit.query("from").strip()
+    if not typed:
+        return _new_form(visit, fields.WORK_DEFAULTS)
+    return _new_form(visit, _copied(visit, _template(visit, typed)))
 
 
 @member
 def create(visit: Visit) -> HTTPResponse:
-    """POST /tasks/new: the fields, or a package."""
+    """POST /tasks/new: publish the task, save it as a draft, or look at what it would read like."""
     with forms.posted(visit, "task_attachment", _TEXTS) as form:
-        draft = form.values.get("as") == "draft"
         try:
             form.check(visit)
-            made = _from_package(visit, form, draft) if _is_package(form.values) else _from_fields(visit, form, draft)
+            if form.values.get("as") == "preview":
+                return _new_form(visit, form.values, previewed=True)
+            draft = form.values.get("as") == "draft"
+            made = _made(visit, form, draft)
         except TaskrepoError as error:
             return _new_form(visit, form.values, error)
     return redirect(visit, f"/tasks/{made.task.id}", "draft" if draft else "created")
@@ -61,11 +74,13 @@ def show_edit(visit: Visit, id: str) -> HTTPResponse:
 
 @member
 def revise(visit: Visit, id: str) -> HTTPResponse:
-    """POST /tasks/<id>/edit: the fields, more files, and a file to remove."""
+    """POST /tasks/<id>/edit: the fields, more files, and a file to remove; or a look at what it would read like."""
     with forms.posted(visit, "task_attachment", _TEXTS) as form:
         task = _own(visit, id)
         try:
             form.check(visit)
+            if form.values.get("as") == "preview":
+                return _edit_form(visit, task, form.values, previewed=True)
             _revise(visit, task, form)
         except TaskrepoError as error:
             now = visit.renewed()
@@ -75,29 +90,78 @@ def revise(visit: Visit, id: str) -> HTTPResponse:
     return redirect(visit, f"/tasks/{task.id}", "revise")
 
 
-def _from_fields(visit: Visit, form: forms.Posted, draft: bool) -> Outcome:
+# ── a new task ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _made(visit: Visit, form: forms.Posted, draft: bool) -> Outcome:
     manifest = parse.manifest(forms.manifest_body(form.values))
-    files = forms.package_files(form)
-    return visit.exchange.create(
-        manifest, files, visit.actor.id, via="web", draft=draft, request_id=form.request_id
+    with _taken(visit, form, forms.package_files(form)) as files:
+        return visit.exchange.create(
+            manifest, files, visit.actor.id, via="web", draft=draft, request_id=form.request_id
+        )
+
+
+@contextmanager
+def _taken(visit: Visit, form: forms.Posted, sent: tuple[File, ...]) -> Iterator[tuple[File, ...]]:
+    """The files that were sent, with those of the template if they are wanted, staged until the block ends."""
+    with ExitStack() as held:
+        copies: list[File] = []
+        if form.values.get("from") and form.values.get("take_files"):
+            source = _template(visit, form.values["from"])
+            policy.check_files(visit.policy, source.files)
+            opened = visit.view.opener(source, "")
+            for file in _beside(source, {f.path for f in sent}, form.values.get("readme", "")):
+                with opened(file) as content:
+                    copy = visit.exchange.staging.receive(
+                        content, path=file.path, name=file.name, kind="task_attachment",
+                        limit=visit.policy.max_file_bytes,
+                    )  # fmt: skip
+                held.callback(visit.exchange.staging.release, copy.sha256)
+                copies.append(copy)
+        yield (*sent, *copies)
+
+
+def _beside(source: Task, sent: set[str], readme: str) -> Iterator[File]:
+    """The template's files that were not sent anew. A README that fits the form is there, as it was left."""
+    for file in source.files:
+        typed = file.path == README and file.size <= _README_BYTES
+        if file.path not in sent and not typed:
+            yield file
+
+
+def _template(visit: Visit, typed: str) -> Task:
+    """The task to begin from. Raises as `view.task` does, and `Refused("erased" | "sealed-away")`."""
+    task = visit.view.task(visit.view.resolve(typed))
+    visit.view.check_content(task)
+    return task
+
+
+def _copied(visit: Visit, task: Task) -> forms.Values:
+    """What the form shows when it is begun from a task."""
+    values = forms.manifest_values(task.manifest)
+    own = task.publisher == visit.actor.id
+    fresh = _FRESH if own else _FRESH | {"readers"}
+    kept = {name: "" if name in fresh else value for name, value in values.items()}
+    return {**kept, "readme": readme_text(visit, task, _README_BYTES), "from": task.id, "take_files": ""}
+
+
+def _latest(visit: Visit) -> list[Task]:
+    """The visitor's own newest tasks."""
+    found = visit.exchange.search(
+        Query(publisher=visit.actor.id, sort="-created"), _LATEST, reader=visit.actor
     )
+    return [task for task in visit.view.tasks(found.ids) if task.erased_at is None]
 
 
-def _from_package(visit: Visit, form: forms.Posted, draft: bool) -> Outcome:
-    staging = visit.exchange.staging
-    for file in form.of("package"):
-        kind = _ARCHIVES.get(file.media_type)
-        if kind is None:
-            raise Invalid("bad-archive", "package", f"{file.name} is neither a .zip nor a .tar.gz file")
-        package = read_archive(staging.path(file.sha256), kind, staging, visit.policy)
-        try:
-            manifest = parse_manifest(package.manifest)
-            return visit.exchange.create(
-                manifest, package.files, visit.actor.id, via="web", draft=draft, request_id=form.request_id
-            )
-        finally:
-            staging.release(*(f.sha256 for f in package.files))
-    raise Invalid("bad-archive", "package", "choose a .zip or .tar.gz file")
+def _source(visit: Visit, values: forms.Values) -> Task | None:
+    """The task that the form was begun from, if the visitor can (still) read it."""
+    try:
+        return _template(visit, values["from"]) if values.get("from") else None
+    except TaskrepoError:
+        return None
+
+
+# ── a new version ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _own(visit: Visit, id: str) -> Task:
@@ -120,36 +184,59 @@ def _revise(visit: Visit, task: Task, form: forms.Posted) -> None:
     give(visit, parse.task_command("revise", task.id, body, files), form)
 
 
-def _is_package(values: forms.Values) -> bool:
-    return values.get("form") == "package"
-
-
 def _same_text(typed: str, shown: str) -> bool:
     return typed.split() == shown.split() and typed.replace("\r\n", "\n").strip("\n") == shown.strip("\n")
 
 
-def _new_form(visit: Visit, values: forms.Values, error: TaskrepoError | None = None) -> HTTPResponse:
-    asked = PACKAGE if _is_package(values) else (*WORK, *TERMS, *MATERIAL)
-    return page(
-        visit, "new", refusal(error) if error else 200, values=values, error=error,
-        errors=problems(error, asked) if error else {}, request_id=request_id(values, error), work=WORK, terms=TERMS,
-        material=MATERIAL, package=PACKAGE,
+# ── the forms ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _new_form(
+    visit: Visit, values: forms.Values, error: TaskrepoError | None = None, *, previewed: bool = False
+) -> HTTPResponse:
+    source = _source(visit, values)
+    taken = [f for f in source.files if f.path != README or f.size > _README_BYTES] if source else []
+    return _written(
+        visit, "new", values, error, previewed,
+        groups=fields.GROUPS, latest=_latest(visit), source=source, taken=taken, package=fields.PACKAGE,
     )  # fmt: skip
 
 
 def _edit_form(
-    visit: Visit, task: Task, values: forms.Values, error: TaskrepoError | None = None
+    visit: Visit, task: Task, values: forms.Values, error: TaskrepoError | None = None, *, previewed: bool = False
 ) -> HTTPResponse:
+    return _written(visit, "edit", values, error, previewed, groups=_FOLLOWING, task=task)
+
+
+def _written(
+    visit: Visit, view: str, values: forms.Values, error: TaskrepoError | None, previewed: bool, **more: Any
+) -> HTTPResponse:
+    """What both forms have in common; `view` is also how the ids of their fields begin."""
+    errors = _problems(values, error)
     return page(
-        visit, "edit", refusal(error) if error else 200, task=task, values=values, error=error,
-        errors=problems(error, (*WORK, *TERMS, *MATERIAL)) if error else {}, request_id=request_id(values, error),
-        work=WORK, terms=TERMS, material=MATERIAL,
+        visit, view, refusal(error) if error else 200, scripts=SCRIPTS, values=values, error=error, errors=errors,
+        mistakes=fields.mistakes(view, errors, _ASKED), request_id=request_id(values, error), previewed=previewed,
+        prefix=view, criteria=_criteria(values) if previewed else [], fields_of=fields, **more,
     )  # fmt: skip
+
+
+def _problems(values: forms.Values, error: TaskrepoError | None) -> dict[str, str]:
+    """What to say beside which field: what was refused, and whatever else would be refused next."""
+    if error is None:
+        return {}
+    more = forms.manifest_problems(values) if isinstance(error, Invalid) else {}
+    return {**more, **fields.problems(error, _ASKED)}
+
+
+def _criteria(values: forms.Values) -> list[str]:
+    return [line.strip() for line in values.get("acceptance", "").splitlines() if line.strip()]
 
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/tasks/new", show_new),
     ("POST", "/tasks/new", create),
+    *packagedraft.ROUTES,
     ("GET", "/tasks/<id>/edit", show_edit),
     ("POST", "/tasks/<id>/edit", revise),
 )
+"""The pages' addresses: method, Bottle path, handler."""

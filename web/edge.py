@@ -46,12 +46,13 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
         403: "actor-suspended not-publisher not-executor not-reviewer not-admin exchange-only own-work"
              " not-eligible forged-request",
         404: "unknown-task unknown-actor unknown-file unknown-submission unknown-version unknown-commit unknown-key"
+             " unknown-session"
              " nothing-to-claim not-found",
         405: "method-not-allowed",
         409: "ambiguous-id duplicate-id duplicate-external-id duplicate-key wrong-state already-claimed stale-execution"
              " wrong-offset"
              " lease-running already-waiting not-waiting attempts-exhausted submissions-exhausted discussion-full"
-             " immutable-field nothing-to-change last-admin too-many-keys public-task sealed-away",
+             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept public-task sealed-away",
         410: "link-expired erased",
         412: "precondition-failed",
         413: "file-too-large task-too-large too-large actor-quota",

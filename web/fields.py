@@ -8,18 +8,23 @@
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.model import ActorType, Browser, Compute, Constraint, Speed, Tier, Visibility
 
-Kind = Literal["line", "text", "number", "choice", "moment", "password", "file", "files", "folder"]
+Kind = Literal["line", "text", "number", "choice", "options", "moment", "password", "file", "files", "folder"]
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `most` is how many characters fit, or the largest number; `choices` are values with their words."""
+    """One field. `most` is how many characters fit, or the largest number; `choices` are values with their words.
+
+    Of `options` each choice is on the page with its sentence in `told`. `short` and `empty` are for a summary: what is
+    said before the value, and what is said when there is none.
+    """
 
     name: str
     label: str
@@ -30,6 +35,31 @@ class Field:
     most: int | None = None
     least: int | None = None
     rows: int = 4
+    told: tuple[str, ...] = ()
+    short: str = ""
+    empty: str = ""
+
+    def said(self, value: str) -> str:
+        """The value in a summary.
+
+        >>> Field("review", "Who reviews", short="review: ").said("bob")
+        'review: bob'
+        """
+        words = dict(self.choices).get(value, value) if value.strip() else ""
+        return f"{self.short}{words}" if words else self.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Fields that belong together and are folded away, under a line that says what they are set to."""
+
+    name: str
+    title: str
+    fields: tuple[Field, ...]
+
+    def summary(self, values: Mapping[str, str]) -> str:
+        """What the fields are set to, in one line."""
+        return " · ".join(filter(None, (field.said(values.get(field.name, "")) for field in self.fields)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,46 +137,78 @@ ACTIONS: Final[dict[str, Action]] = {
 }  # fmt: skip
 """Every command that a page offers, in the order in which it offers them."""
 
-WORK: Final = (
+ESSENTIALS: Final = (
     Field("title", "Title", "line", True, "One line that says what is to be done.", most=240),
-    Field("description", "Description", "text", True, "The work, as Markdown.", most=20000, rows=10),
+    Field("description", "Description", "text", True, most=20000, rows=12, hint=(
+        "What is to be done, with all that somebody needs to know who has not been told. Markdown: **bold**, `code`,"
+        " lists that begin with -, [links](https://…), tables.")),
+)  # fmt: skip
+ACCEPTANCE: Final = (
     Field("acceptance", "Acceptance criteria", "text", hint="One on each line: what a reviewer checks.", rows=4),
     Field("deliverables", "Deliverables", "text", rows=3, hint=(
         "One on each line: plain words, or “path | description | media type | optional”. A path, which may be a pattern"
         " like *.csv, is required of every submission unless the line says optional. After that, or instead of it:"
         " at least 10 bytes, at most 2000 bytes.")),
-    Field("result_schema", "Schema of the result", "text", most=32768, rows=3, hint=(
+)  # fmt: skip
+SCHEMA: Final = (
+    Field("result_schema", "Schema of the result", "text", most=32768, rows=5, hint=(
         "A JSON Schema (2020-12). If there is one, every submission needs a result.json that fits it.")),
+)
+WORK: Final = (*ESSENTIALS, *ACCEPTANCE, *SCHEMA)
+VISIBILITY: Final = Field(
+    "visibility", "Who may see it", "options", hint="It cannot change later.",
+    choices=_choices(Visibility, public="Everybody", private="Only its people"),
+    told=(
+        "Every actor of this exchange, and everybody with a clone of its ledger, for ever: it can be archived, but not"
+        " taken back.",
+        "You, its reviewer, whoever works on it, the readers you name, and admins. The ledger holds its words and files"
+        " encrypted and shows only states, people, times, and numbers and sizes of files. It can be erased for good.",
+    ),
 )  # fmt: skip
-TERMS: Final = (
-    Field("executor_constraints", "Who may do it", "choice", choices=_choices(
-        Constraint, human_or_agent="humans and agents", human_only="humans only", agent_only="agents only")),
-    Field("review", "Who reviews", "line", hint="publisher, anyone, none (submitting approves), or an actor's id."),
-    Field("visibility", "Who may see it", "choice", hint="It cannot change later.", choices=_choices(
-        Visibility, public="everybody", private="only its people and admins (encrypted)")),
-    Field("readers", "Readers", "line", hint=(
-        "Of a private task: who else may read and claim it, as actors' ids separated by commas or spaces.")),
-    Field("priority", "Priority", "choice", choices=(
-        ("1", "1 – most urgent"), ("2", "2"), ("3", "3 – normal"), ("4", "4"), ("5", "5 – least urgent"))),
-    Field("due_at", "Due (UTC)", "moment"),
-    Field("labels", "Labels", "line", hint="Separated by commas or spaces."),
-    Field("reasoning_tier", "Reasoning needed", "choice", choices=_choices(Tier)),
-    Field("browser_requirement", "Browser needed", "choice", choices=_choices(Browser)),
-    Field("compute_requirement", "Compute needed", "choice", choices=_choices(Compute)),
-    Field("speed_priority", "What matters more", "choice", choices=_choices(Speed)),
-    Field("lease_seconds", "Lease in seconds", "number", most=31536000, least=10,
-          hint="How long it may be held without a sign of life. Empty: the exchange's default."),
-    Field("max_attempts", "Attempts allowed", "number", most=100, least=1, hint="Empty: the exchange's default."),
-    Field("external_id", "Your own id for it", "line", most=200, hint="You cannot use the same one twice."),
-    Field("source_url", "Source address", "line", most=2000),
+READERS: Final = Field("readers", "Readers", "line", hint=(
+    "Of a private task: who else may read and claim it, as actors' ids separated by commas or spaces."))  # fmt: skip
+GROUPS: Final = (
+    Group("people", "Who does it, and who reviews", (
+        Field("executor_constraints", "Who may do it", "choice", choices=_choices(
+            Constraint, human_or_agent="humans and agents", human_only="humans only", agent_only="agents only")),
+        Field("review", "Who reviews", "line", short="review: ", empty="review: publisher",
+              hint="publisher, anyone, none (submitting approves), or an actor's id."),
+    )),
+    Group("time", "When, and how it is found", (
+        Field("priority", "Priority", "choice", short="priority ", choices=(
+            ("1", "1 – most urgent"), ("2", "2"), ("3", "3 – normal"), ("4", "4"), ("5", "5 – least urgent"))),
+        Field("due_at", "Due (UTC)", "moment", short="due ", empty="no due date"),
+        Field("labels", "Labels", "line", hint="Separated by commas or spaces.", empty="no labels"),
+    )),
+    Group("abilities", "What it takes", (
+        Field("reasoning_tier", "Reasoning needed", "choice", choices=_choices(Tier), short="reasoning: "),
+        Field("browser_requirement", "Browser needed", "choice", choices=_choices(Browser), short="browser: "),
+        Field("compute_requirement", "Compute needed", "choice", choices=_choices(Compute), short="compute: "),
+        Field("speed_priority", "What matters more", "choice", choices=_choices(Speed)),
+    )),
+    Group("attempts", "Leases and attempts", (
+        Field("lease_seconds", "Lease in seconds", "number", most=31536000, least=10, short="lease in seconds: ",
+              empty="the usual lease", hint="How long it may be held without a sign of life. Empty: the usual."),
+        Field("max_attempts", "Attempts allowed", "number", most=100, least=1, short="attempts: ",
+              empty="the usual number of attempts", hint="Empty: the usual."),
+    )),
+    Group("origin", "Where it comes from", (
+        Field("external_id", "Your own id for it", "line", most=200, short="your id: ", empty="no id of yours",
+              hint="You cannot use the same one twice, and it cannot change later."),
+        Field("source_url", "Source address", "line", most=2000, short="from ", empty="no source"),
+    )),
 )  # fmt: skip
-MATERIAL: Final = (
-    Field("readme", "README", "text", hint="More to read, as Markdown. Becomes README.md.", rows=4),
+TERMS: Final = (VISIBILITY, READERS, *(field for group in GROUPS for field in group.fields))
+README: Final = Field("readme", "README", "text", hint="More to read, as Markdown. Becomes README.md.", rows=6)
+INPUT: Final = (
     Field("input", "Input files", "files", hint="What the work is done on."),
     Field("input_folder", "or a folder of input", "folder"),
+)
+CONTEXT: Final = (
     Field("context", "Context files", "files", hint="What helps to understand it."),
     Field("context_folder", "or a folder of context", "folder"),
 )
+MATERIAL: Final = (README, *INPUT, *CONTEXT)
 PACKAGE: Final = (
     Field("package", "Package", "file", True, "A .zip or .tar.gz with manifest.yaml, and README.md, input/, context/."),
 )
@@ -204,6 +266,24 @@ def problems(error: TaskrepoError, fields: tuple[Field, ...]) -> dict[str, str]:
         if any(field.name == name for field in fields):
             return {name: said}
     return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A field with a mistake, for a list of links: the id of its control, its label, and what is wrong."""
+
+    ident: str
+    label: str
+    said: str
+
+
+def mistakes(prefix: str, errors: Mapping[str, str], fields: tuple[Field, ...]) -> list[Mistake]:
+    """The fields that `errors` speaks of, in the order of the form, whose controls' ids begin with `prefix`.
+
+    >>> mistakes("new", {"title": "is empty"}, WORK)
+    [Mistake(ident='new-title', label='Title', said='is empty')]
+    """
+    return [Mistake(f"{prefix}-{f.name}", f.label, errors[f.name]) for f in fields if f.name in errors]
 
 
 def _suspects(error: TaskrepoError, fields: tuple[Field, ...]) -> list[str]:

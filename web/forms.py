@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from taskrepo import guard, plain
+from taskrepo import guard, parse, plain
 from taskrepo.documents import dump_json, load_json
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.files import Staging
@@ -235,6 +235,23 @@ def manifest_values(manifest: Manifest) -> dict[str, str]:
         "result_schema": _schema_text(manifest.result_schema),
         "due_at": iso(manifest.due_at)[:16] if manifest.due_at is not None else "",
     }
+
+
+def manifest_problems(values: Values) -> dict[str, str]:
+    """What is wrong with each field of a manifest's form taken by itself: field → what to say beside it.
+
+    Fields the form did not send are passed over. What only the rules know, such as who is an actor, is not looked at.
+    """
+    told = {}
+    for field in (*WORK, *TERMS):
+        if field.name not in values:
+            continue
+        alone = {"title": "t", "description": "d", field.name: values[field.name]}
+        try:
+            parse.manifest(manifest_body(alone))
+        except Invalid as fault:
+            told[field.name] = fault.message.removeprefix(f"{fault.where}: ")
+    return told
 
 
 def actor_body(values: Values) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 * A link is redeemed by POST only, so that what merely looks at links does not use them up.
 * An unknown actor, a wrong password and an actor without one get the same answer after the same time.
 * A suspended actor does not get in.
+* After too many wrong passwords the answer is 429, with the time to wait in words and as `Retry-After` (RFC 9110).
 
 >>> ROUTES[0]                                                                           # doctest: +SKIP
 ('GET', '/login', <function show>)
@@ -15,6 +16,7 @@ from bottle import HTTPResponse
 
 from taskrepo.credentials import password_bytes
 from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.web.browsers import browser_name
 from taskrepo.web.fields import NEW_PASSWORD, Field, problems
 from taskrepo.web.forms import Values, posted
 from taskrepo.web.visit import (
@@ -87,7 +89,7 @@ def sign_out(visit: Visit) -> HTTPResponse:
     """POST /logout"""
     with posted(visit) as form:
         form.check(visit)
-        visit.exchange.accounts.close_session(_token(visit))
+        visit.exchange.accounts.close_session(session_token(visit))
         response = redirect(visit, "/login", "signed-out")
         set_cookie(response, visit.request, "session", "", 0)
         return response
@@ -96,11 +98,19 @@ def sign_out(visit: Visit) -> HTTPResponse:
 def begin(visit: Visit, actor: str, target: str, flash: str = "signed-in") -> HTTPResponse:
     """A new session for the actor instead of the one that is there, and a redirect."""
     accounts = visit.exchange.accounts
-    if old := _token(visit):
+    if old := session_token(visit):
         accounts.close_session(old)
-    token, _ = accounts.open_session(actor, visit.now, SESSION_SECONDS)
+    browser = browser_name(visit.request.environ.get("HTTP_USER_AGENT", ""))
+    token, _ = accounts.open_session(actor, visit.now, SESSION_SECONDS, browser)
     response = redirect(visit, target, flash)
     set_cookie(response, visit.request, "session", token, SESSION_SECONDS)
+    return response
+
+
+def throttled(response: HTTPResponse, error: TaskrepoError | None) -> HTTPResponse:
+    """The answer with `Retry-After` (RFC 9110, 10.2.3) if the error says how many seconds to wait."""
+    if error is not None and (seconds := error.details.get("retry_after")):
+        response.set_header("Retry-After", str(seconds))
     return response
 
 
@@ -120,7 +130,8 @@ def _admitted(visit: Visit, actor: str) -> str:
     return actor
 
 
-def _token(visit: Visit) -> str:
+def session_token(visit: Visit) -> str:
+    """What the session's cookie holds, or the empty string. It is shown to nobody."""
     return cookie(visit.request, cookie_name(visit.request, "session"))
 
 
@@ -128,7 +139,7 @@ def _form(visit: Visit, values: Values, error: TaskrepoError | None = None) -> H
     kept = {name: value for name, value in values.items() if name != "password"}
     wrong = problems(error, FIELDS) if error and error.code != "wrong-password" else {}
     status = refusal(error) if error else 200
-    return page(visit, "login", status, fields=FIELDS, values=kept, error=error, errors=wrong)
+    return throttled(page(visit, "login", status, fields=FIELDS, values=kept, error=error, errors=wrong), error)
 
 
 def _link_form(visit: Visit, error: TaskrepoError | None = None) -> HTTPResponse:

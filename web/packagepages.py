@@ -1,37 +1,37 @@
 """The pages about a package's versions, what changed between them, and the archives to download.
 
-* What they show is what the API tells of versions, no more and no less.
+* What they show is what the API tells of versions; what differs in a file is shown by what the file is.
 * Characters that could make a difference look like another one are shown by their numbers.
 * Archives and files are sent by `download` only, as the API sends them.
 
->>> exposed("if a\\u202eb")
-'if a⟨U+202E⟩b'
+>>> ROUTES[0][:2]
+('GET', '/tasks/<id>/versions')
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
 from functools import partial
 from typing import Any, Final
 
 from bottle import HTTPResponse
 
-from taskrepo import editions
+from taskrepo import attempts, editions
 from taskrepo.archives import ArchiveKind
 from taskrepo.bundles import package_bundle, submission_bundle
 from taskrepo.documents import dump_yaml
 from taskrepo.errors import Refused
-from taskrepo.model import Task
-from taskrepo.web import versions
+from taskrepo.model import File, Task
+from taskrepo.view import View
+from taskrepo.web import contrasts, versions
 from taskrepo.web.api_packages import archive, version_file
+from taskrepo.web.diffs import exposed
 from taskrepo.web.present import API, Json
-from taskrepo.web.preview_text import ODD
+from taskrepo.web.previews import HEAD
 from taskrepo.web.versions import KINDS
 from taskrepo.web.visit import Handler, Visit, member, page, redirect
 
 _CHOICES: Final = 200
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
-_MISLEADING: Final = re.compile(f"{ODD.pattern}|[\u200c\u200d]")  # a joiner may be all that two lines differ in
-_MARKS: Final = {"+": "add", "-": "cut", "@": "place"}
 
 
 @member
@@ -63,12 +63,28 @@ def choose(visit: Visit, id: str) -> HTTPResponse:
 
 @member
 def compare(visit: Visit, id: str, old: str, new: str) -> HTTPResponse:
-    """GET /tasks/<id>/versions/<old>/compare/<new>"""
+    """GET /tasks/<id>/versions/<old>/compare/<new>?split="""
     task = _task(visit, id)
-    found = _local(versions.comparison(visit.view, task, _number(old), _number(new)))
-    fields = [(c["field"], _value(c["old"]), _value(c["new"])) for c in found["manifest"]]
-    lines = {c["path"]: list(_lines(c["diff"])) for c in found["files"] if c["diff"]}
-    return page(visit, "compare", task=task, found=found, fields=fields, lines=lines)
+    first, then, before = versions.read(visit.view, task, _number(old))
+    second, later, after = versions.read(visit.view, task, _number(new))
+    found = editions.compare(before, after)
+    sides = _side(then, before, first), _side(later, after, second)
+    told = attempts.contrasts(found.files, *(partial(_head, *read) for read in ((then, before), (later, after))))
+    split = bool(visit.query("split"))
+    return page(
+        visit,
+        "compare",
+        task=task,
+        made=_local([first, second]),
+        fields=[(c.field, _value(c.old), _value(c.new)) for c in found.fields],
+        files=contrasts.listed(told, *sides, contrasts.Room(), split=split),
+        more_files=max(0, len(told) - contrasts.MAX_LISTED),
+        counts=Counter(item.change for item in found.files),
+        same=(),
+        marks=contrasts.MARKS,
+        exposed=exposed,
+        split=split,
+    )
 
 
 @member
@@ -97,11 +113,6 @@ def get_submission(visit: Visit, id: str, number: str, *, kind: ArchiveKind) -> 
     return archive(visit.request, submission_bundle(visit.view, _task(visit, id), _number(number)), kind)
 
 
-def exposed(text: str) -> str:
-    """The text with what is invisible, or turns the direction of reading, as `⟨U+202E⟩`."""
-    return _MISLEADING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
-
-
 def _task(visit: Visit, id: str) -> Task:
     return visit.view.task(visit.view.resolve(id))
 
@@ -110,6 +121,16 @@ def _number(text: str) -> int:
     if not _NUMBER.fullmatch(text):
         raise Refused("unknown-version", f"{text[:40]!r} is not the number of a version")
     return int(text)
+
+
+def _head(view: View, task: Task, file: File) -> bytes:
+    return view.content(task, "", file, HEAD)
+
+
+def _side(view: View, task: Task, made: Json) -> contrasts.Side:
+    """The files of a version."""
+    base = f"/tasks/{task.id}/versions/{made['number']}/files/"
+    return contrasts.Side(base, partial(_head, view, task))
 
 
 def _local(data: Any) -> Any:
@@ -132,12 +153,6 @@ def _value(value: Any) -> str:
     if value in (None, "", []):
         return ""
     return exposed(dump_yaml(value).decode().strip() if isinstance(value, dict | list) else str(value))
-
-
-def _lines(diff: str) -> Iterator[tuple[str, str]]:
-    """The lines of a diff, without its head, each with its kind."""
-    for line in diff.removesuffix("\n").split("\n")[2:]:
-        yield _MARKS.get(line[:1], ""), exposed(line)
 
 
 _TASK: Final = "/tasks/<id>"

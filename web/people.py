@@ -1,46 +1,40 @@
-"""Actors and accounts: the directory, a profile, what admins do there, and one's own keys and password.
+"""Actors: the directory, a profile, and what admins do there.
 
+* The directory is for everybody; what an actor has in hand is counted as its reader may know.
 * A secret (an API key, a sign-in link) is shown once, in the answer to the form that asked for it, and never again.
 * What changes the directory is decided by its rule book; keys and links of others are for admins.
 * Who is suspended loses every key, session, link and password at once, as through the other doors.
-* Setting a password needs the current one and ends every other session.
 
->>> [path for _, path, _ in ROUTES if path.startswith("/me")][:2]
-['/me', '/me/keys']
+>>> [path for _, path, _ in ROUTES][:2]
+['/actors', '/actors']
 """
 
-from typing import Any, Final
+from typing import Any, Final, get_args
+from urllib.parse import urlencode
 
 from bottle import HTTPResponse
 
 from taskrepo import parse
 from taskrepo.directory import check_credentials
-from taskrepo.errors import Refused, TaskrepoError
-from taskrepo.model import EXCHANGE
+from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.model import EXCHANGE, Actor, ActorType
 from taskrepo.query import Query
 from taskrepo.web import present
-from taskrepo.web.fields import (
-    ACTOR,
-    ACTOR_DEFAULTS,
-    KEY_NAME,
-    NEW_PASSWORD,
-    OLD_PASSWORD,
-    SSH_KEY,
-    Field,
-    problems,
-)
+from taskrepo.web import profile as profiles
+from taskrepo.web.fields import ACTOR, ACTOR_DEFAULTS, KEY_NAME, problems
 from taskrepo.web.forms import Values, actor_body, posted
-from taskrepo.web.login import begin
 from taskrepo.web.visit import Handler, Visit, member, page, redirect, refusal
 
-_A_PAGE: Final = 100
-_RECENT: Final = 10
+_A_PAGE: Final = 50
+_MOST_TYPED: Final = 100
+_IN_HAND: Final = ("claimed", "running", "rejected")
+STANDINGS: Final = ("active", "suspended", "admin")
 LINK_SECONDS: Final = 86400
 
 
 @member
 def directory(visit: Visit) -> HTTPResponse:
-    """GET /actors?after=<id>"""
+    """GET /actors?q=&type=&standing=&after=<id>"""
     return _directory(visit, ACTOR_DEFAULTS)
 
 
@@ -99,82 +93,6 @@ def reinstate(visit: Visit, id: str) -> HTTPResponse:
     return _set_active(visit, id, True)
 
 
-@member
-def me(visit: Visit) -> HTTPResponse:
-    """GET /me"""
-    return _me(visit)
-
-
-@member
-def make_key(visit: Visit) -> HTTPResponse:
-    """POST /me/keys: a new API key of one's own, shown once."""
-    with posted(visit) as form:
-        try:
-            form.check(visit)
-            name = form.values.get("name", "").strip()
-            _, secret = visit.exchange.accounts.add_key(visit.actor.id, name, visit.now)
-        except TaskrepoError as error:
-            return _me(visit, "keys", error, form.values)
-    return _me(visit, secret=secret)
-
-
-@member
-def revoke_key(visit: Visit, key: str) -> HTTPResponse:
-    """POST /me/keys/<key>/revoke"""
-    with posted(visit) as form:
-        try:
-            form.check(visit)
-            if key not in {info.id for info in visit.exchange.accounts.keys(visit.actor.id)}:
-                raise Refused("unknown-key")
-            visit.exchange.accounts.revoke_key(key, visit.now)
-        except TaskrepoError as error:
-            return _me(visit, "keys", error, form.values)
-    return redirect(visit, "/me", "key-revoked")
-
-
-@member
-def add_ssh(visit: Visit) -> HTTPResponse:
-    """POST /me/ssh"""
-    with posted(visit) as form:
-        try:
-            form.check(visit)
-            body = {name: form.values.get(name, "").strip() for name in ("name", "key")}
-            visit.exchange.govern(parse.add_key(visit.actor.id, body), visit.actor.id, via="web")
-        except TaskrepoError as error:
-            return _me(visit, "ssh", error, form.values)
-    return redirect(visit, "/me", "ssh-added")
-
-
-@member
-def retire_ssh(visit: Visit) -> HTTPResponse:
-    """POST /me/ssh/retire"""
-    with posted(visit) as form:
-        try:
-            form.check(visit)
-            body = {"fingerprint": form.values.get("fingerprint", "")}
-            visit.exchange.govern(parse.retire_key(visit.actor.id, body), visit.actor.id, via="web")
-        except TaskrepoError as error:
-            return _me(visit, "ssh", error, form.values)
-    return redirect(visit, "/me", "ssh-retired")
-
-
-@member
-def set_password(visit: Visit) -> HTTPResponse:
-    """POST /me/password"""
-    accounts, actor = visit.exchange.accounts, visit.actor.id
-    with posted(visit) as form:
-        try:
-            form.check(visit)
-            current = form.values.get("current", "")
-            if accounts.has_password(actor) and not accounts.check_password(actor, current, visit.now):
-                raise Refused("wrong-password", "that is not your current password")
-            accounts.set_password(actor, form.values.get("password", ""), visit.now)
-        except TaskrepoError as error:
-            return _me(visit, "password", error)
-    accounts.close_sessions(actor)
-    return begin(visit, actor, "/me", "password")
-
-
 def _add(visit: Visit, values: Values) -> None:
     command = parse.add_actor(actor_body(values))
     try:
@@ -211,51 +129,66 @@ def _set_active(visit: Visit, id: str, active: bool) -> HTTPResponse:
 
 
 def _directory(visit: Visit, values: Values, error: TaskrepoError | None = None) -> HTTPResponse:
+    asked = {name: visit.query(name)[:_MOST_TYPED].strip() for name in ("q", "type", "standing")}
     after = visit.query("after")
-    ids = sorted(id for id in visit.directory.actors if id > after)
-    actors = [present.actor(visit.view.actor(id)) for id in ids[:_A_PAGE]]
+    ids = [actor.id for actor in _matching(visit, asked) if actor.id > after]
+    rows = [_row(visit, visit.directory.actors[id]) for id in ids[:_A_PAGE]]
+    following = {**asked, "after": ids[_A_PAGE - 1]} if len(ids) > _A_PAGE else {}
     return page(
-        visit, "actors", refusal(error) if error else 200, actors=actors, values=values, error=error, fields=ACTOR,
-        errors=problems(error, ACTOR) if error else {}, after=after,
-        next=ids[_A_PAGE - 1] if len(ids) > _A_PAGE else "",
+        visit, "actors", refusal(error) if error else 200, rows=rows, values=values, error=error, fields=ACTOR,
+        errors=problems(error, ACTOR) if error else {}, after=after, asked=asked, types=get_args(ActorType),
+        standings=STANDINGS, first=_address(asked), next=_address(following) if following else "",
     )  # fmt: skip
+
+
+def _matching(visit: Visit, asked: dict[str, str]) -> list[Actor]:
+    """The actors that were asked for, by id. Raises `Invalid("bad-query")`."""
+    if asked["type"] not in ("", *get_args(ActorType)):
+        raise Invalid("bad-query", "type", f"is one of {', '.join(get_args(ActorType))}")
+    if asked["standing"] not in ("", *STANDINGS):
+        raise Invalid("bad-query", "standing", f"is one of {', '.join(STANDINGS)}")
+    words = asked["q"].lower().split()
+    return sorted(
+        (actor for actor in visit.directory.actors.values() if _fits(actor, asked) and _says(actor, words)),
+        key=lambda actor: actor.id,
+    )
+
+
+def _fits(actor: Actor, asked: dict[str, str]) -> bool:
+    standing = {"": True, "active": actor.active, "suspended": not actor.active, "admin": actor.is_admin}
+    return asked["type"] in ("", actor.type) and standing[asked["standing"]]
+
+
+def _says(actor: Actor, words: list[str]) -> bool:
+    """Whether the id, the name or the skills hold each of the words."""
+    text = " ".join((actor.id, actor.name, *actor.capabilities.skills)).lower()
+    return all(word in text for word in words)
+
+
+def _row(visit: Visit, actor: Actor) -> dict[str, Any]:
+    held = visit.exchange.search(Query(assignee=actor.id, states=_IN_HAND), 1, reader=visit.actor)
+    return {**present.actor(actor), "load": held.total}
+
+
+def _address(asked: dict[str, str]) -> str:
+    named = {name: value for name, value in asked.items() if value}
+    return f"/actors?{urlencode(named)}" if named else "/actors"
 
 
 def _profile(
     visit: Visit, id: str, error: TaskrepoError | None = None, values: Values | None = None,
     secret: str = "", link: str = "",
 ) -> HTTPResponse:  # fmt: skip
-    actor = visit.renewed().view.actor(id)
+    visit = visit.renewed()
+    actor = visit.view.actor(id)
+    told = profiles.shown(visit, actor)
+    connect = profiles.connection(visit.base, secret) if actor.type != "human" and id != EXCHANGE else []
     return page(
-        visit, "actor", refusal(error) if error else 200, actor=present.actor(actor), error=error, values=values or {},
-        errors=problems(error, (KEY_NAME,)) if error else {}, secret=secret, link=link, fields=(KEY_NAME,),
-        published=_recent(visit, Query(publisher=id)), assigned=_recent(visit, Query(assignee=id)),
-        may_entrust=visit.actor.is_admin and id != EXCHANGE,
+        visit, "actor", refusal(error) if error else 200, scripts=("copy.js",) if connect else (), error=error,
+        actor=present.actor(actor), errors=problems(error, (KEY_NAME,)) if error else {}, values=values or {},
+        secret=secret, link=link, fields=(KEY_NAME,), may_entrust=visit.actor.is_admin and id != EXCHANGE,
+        connect=connect, **told,
     )  # fmt: skip
-
-
-def _recent(visit: Visit, query: Query) -> list[dict[str, Any]]:
-    found = visit.exchange.search(query, _RECENT, reader=visit.actor)
-    return [present.brief(task) for task in visit.exchange.view(visit.actor).tasks(found.ids)]
-
-
-def _me(
-    visit: Visit, form: str = "", error: TaskrepoError | None = None, values: Values | None = None, secret: str = ""
-) -> HTTPResponse:
-    actor = visit.renewed().view.actor(visit.actor.id)
-    fields = _my_fields(visit)
-    wrong = {form: problems(error, fields[form])} if error else {}
-    return page(
-        visit, "me", refusal(error) if error else 200, actor=present.actor(actor), form=form, error=error, wrong=wrong,
-        values={form: values or {}}, secret=secret, fields=fields,
-        keys=visit.exchange.accounts.keys(actor.id), has_password=OLD_PASSWORD in fields["password"],
-    )  # fmt: skip
-
-
-def _my_fields(visit: Visit) -> dict[str, tuple[Field, ...]]:
-    has_password = visit.exchange.accounts.has_password(visit.actor.id)
-    passwords = (OLD_PASSWORD, NEW_PASSWORD) if has_password else (NEW_PASSWORD,)
-    return {"keys": (KEY_NAME,), "ssh": SSH_KEY, "password": passwords}
 
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
@@ -266,10 +199,4 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/actors/<id>/link", give_link),
     ("POST", "/actors/<id>/suspend", suspend),
     ("POST", "/actors/<id>/reinstate", reinstate),
-    ("GET", "/me", me),
-    ("POST", "/me/keys", make_key),
-    ("POST", "/me/keys/<key>/revoke", revoke_key),
-    ("POST", "/me/ssh", add_ssh),
-    ("POST", "/me/ssh/retire", retire_ssh),
-    ("POST", "/me/password", set_password),
 )

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from taskrepo import plain
+from taskrepo.credentials import KeyInfo, SessionInfo
 from taskrepo.ledger import Delivery, Happening, Remark
 from taskrepo.lifecycle import allowed, reviewer
 from taskrepo.model import Actor, Execution, File, Lease, Policy, PublicKey, Submission, Task, iso
@@ -175,6 +176,28 @@ def actor(item: Actor) -> Json:
         "active": item.active,
         "public_keys": [_key(key) for key in item.keys],
         "created_at": iso(item.created_at),
+    }
+
+
+def api_key(item: KeyInfo) -> Json:
+    """An API key without its secret."""
+    return {
+        "id": item.id,
+        "name": item.name,
+        "created_at": iso(item.created_at),
+        "last_used_at": _time(item.last_used_at),
+        "revoked_at": _time(item.revoked_at),
+    }
+
+
+def session(item: SessionInfo) -> Json:
+    """A session for its owner."""
+    return {
+        "id": item.id,
+        "browser": item.browser or None,
+        "created_at": iso(item.created_at),
+        "seen_at": iso(item.seen_at),
+        "expires_at": iso(item.expires_at),
     }
 
 

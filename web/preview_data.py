@@ -4,8 +4,8 @@
 * A cell is text. One that a spreadsheet would take for a formula is marked, and nothing is computed.
 * What cannot be read raises `Invalid`, and the caller shows the text instead.
 
->>> delimiter("a;b\\n1,5;2\\n")
-';'
+>>> is_formula("=1+1"), is_formula("-1.5")
+(True, False)
 """
 
 import csv
@@ -19,7 +19,8 @@ from typing import Any, Final, NamedTuple
 
 from taskrepo.documents import load_json
 from taskrepo.errors import Invalid
-from taskrepo.web.preview_text import split, visible
+from taskrepo.structure import delimiter
+from taskrepo.web.preview_text import visible
 
 MAX_ROWS: Final = 500
 MAX_COLUMNS: Final = 50
@@ -28,9 +29,6 @@ MAX_NODES: Final = 3000
 MAX_TEXT: Final = 3000  # characters of a text in a tree
 MAX_RECORDS: Final = 200
 _OPEN: Final = 2  # so many levels of a tree are unfolded at first
-_SAMPLE: Final = 20  # lines
-_DELIMITERS: Final = ",;\t|"
-_QUOTED: Final = re.compile(r'"[^"]*+"?')
 _NUMBER: Final = re.compile(r"[-+]?[0-9][0-9.,' \u00a0\u202f]*(?:[eE][-+]?[0-9]+)?[ \u00a0]?[%€$£]?")
 
 
@@ -51,10 +49,11 @@ class Tree(NamedTuple):
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def table(text: str, separator: str = "", *, cut: bool = False) -> Table:
+def table(text: str, separator: str = "", *, cut: bool = False, name: str = "") -> Table:
     """The first rows and columns of CSV (RFC 4180), the first row as the head; `separator` is guessed if not given.
 
-    `cut` says that the text may end inside a row, which is then left out. Raises `Invalid("bad-csv")`.
+    `cut` says that the text may end inside a row, which is then left out; `name` tells the table from others on the
+    page. Raises `Invalid("bad-csv")`.
     """
     rows = _rows(text, separator or delimiter(text))
     if cut and len(rows) <= MAX_ROWS:
@@ -66,20 +65,8 @@ def table(text: str, separator: str = "", *, cut: bool = False) -> Table:
     head, *body = [_row(row, number, marks) for number, row in enumerate(shown)]
     html = f"<thead>{head}</thead><tbody>{''.join(body)}</tbody>"
     # The frame scrolls by keyboard too (WCAG 2.1.1), so it can have the focus and says what it is.
-    frame = '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+    frame = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(f"Table {name}".strip())}">'
     return Table(f'{frame}<table class="cells">{html}</table></div>', tuple(_table_notes(rows, width)))
-
-
-def delimiter(text: str) -> str:
-    """The separator that the first lines use most evenly: comma, semicolon, tab or bar; a comma if none does."""
-    sample = [_QUOTED.sub("", line[:4096]) for line in split(text[: 1 << 16])[:_SAMPLE] if line]
-
-    def evenness(candidate: str) -> tuple[int, int]:
-        counts = [line.count(candidate) for line in sample]
-        usual = max(counts, key=counts.count, default=0)
-        return (counts.count(usual) * bool(usual), usual)
-
-    return max(_DELIMITERS, key=evenness)
 
 
 def is_formula(cell: str) -> bool:

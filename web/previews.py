@@ -42,10 +42,14 @@ _MEASURED_FROM: Final = frozenset([*range(0xC0, 0xC4), *range(0xC5, 0xC8), *rang
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file is: its download address, and the page of a neighbour by its path, if there is one."""
+    """Where a file is: its download address, and the page of a neighbour by its path, if there is one.
+
+    `name` is what to call it among others on one page.
+    """
 
     download: str
     page_of: Callable[[str], str | None] = lambda path: None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,16 @@ def linked(target: str, path: str, page_of: Callable[[str], str | None]) -> str:
         return ""
     there = posixpath.join("/", posixpath.dirname(path), unquote(parts.path))
     return page_of(posixpath.normpath(there).lstrip("/")) or ""
+
+
+def pixels(media_type: str, head: bytes) -> tuple[int, int] | None:
+    """Width and height of the picture that begins with `head`; `None` if they are unknown or beyond what is shown."""
+    try:
+        width, height = _SIZES[media_type](head)
+    except (KeyError, struct.error, ValueError, IndexError):
+        return None
+    fits = 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS
+    return (width, height) if fits else None
 
 
 def listing(held: Contents) -> Preview:
@@ -150,7 +164,7 @@ def _markdown(head: bytes, text: str, cut: bool, file: File, place: Place) -> Pr
 
 def _csv(head: bytes, text: str, cut: bool, file: File, place: Place) -> Preview:
     separator = "\t" if file.media_type == "text/tab-separated-values" else ""
-    made = preview_data.table(text, separator, cut=cut)
+    made = preview_data.table(text, separator, cut=cut, name=place.name)
     return Preview(made.html, made.notes)
 
 

@@ -21,6 +21,7 @@ _GROUPS: Final = (
     ("Tasks", "tasks"), ("Commands", "commands"), ("Files and archives", "files"), ("Versions", "versions"),
     ("Uploads", "uploads"), ("Work", "work"), ("Actors and keys", "actors"), ("The exchange", "exchange"),
 )  # fmt: skip
+_WORDS: Final = {"string": "text", "integer": "whole number", "any": "anything", "boolean": "true or false"}
 _SCHEMAS: Final = "#/components/schemas/"
 
 
@@ -128,8 +129,7 @@ def _typed(schema: Json) -> Kind:
     if "object" in types and isinstance(schema.get("additionalProperties"), dict):
         item = kind(schema["additionalProperties"])
         return Kind(f"object of {item.words}", item.shape)
-    words = {"string": "text", "integer": "whole number", "any": "anything", "boolean": "true or false"}
-    return Kind(" or ".join(words.get(name, name) for name in types) + _limits(schema))
+    return Kind(" or ".join(_WORDS.get(name, str(name)) for name in types) + _limits(schema))
 
 
 def _limits(schema: Json) -> str:

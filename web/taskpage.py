@@ -2,39 +2,44 @@
 
 * What is offered is what the rule book allows this reader now, and nothing else; the rest is refused with its reason.
 * A refused form comes back with what was typed, also when its command is no longer on offer.
-* The page has a bound: of long lists the newest are shown, with a link to more.
+* The page has a bound: of long lists the newest are shown, with a link to more; a discussion is read piece by piece.
 
->>> why_not(task, bob, policy)                                                          # doctest: +SKIP
-('alice holds it until 2026-11-21T04:06:00Z',)
+>>> offers(("submit", "fail", "comment")).primary                                       # doctest: +SKIP
+'submit'
 """
 
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bottle import HTTPResponse
 
-from taskrepo import parse
+from taskrepo import measures, parse
 from taskrepo.commands import Command
 from taskrepo.documents import load_json
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.ledger import Delivery
-from taskrepo.lifecycle import allowed, eligibility
-from taskrepo.model import HELD, Actor, File, FileKind, Policy, Task, iso
+from taskrepo.lifecycle import allowed
+from taskrepo.model import File, FileKind, Task, iso
 from taskrepo.package import submission_folder
+from taskrepo.query import Query
 from taskrepo.schema import load
-from taskrepo.web import forms, present
+from taskrepo.web import forms, present, standing, timeline
 from taskrepo.web.api_tasks import latest_remarks
 from taskrepo.web.fields import ACTIONS, problems
 from taskrepo.web.markdown import MAX_TEXT
 from taskrepo.web.visit import Visit, member, page, redirect, refusal
 
 README: Final = "README.md"
-_FEW: Final = {"submissions": 5, "remarks": 50, "said": 200_000, "events": 50, "files": 100}
-_MANY: Final = {"submissions": 100, "remarks": 2000, "said": 1_000_000, "events": 1000, "files": 5000}
+SCRIPTS: Final = ("task.js", "create.js", "writing.js")
+_FEW: Final = {"submissions": 5, "files": 100}
+_MANY: Final = {"submissions": 100, "files": 5000}
+_REMARKS: Final = 50
+_SAID: Final = 200_000  # characters of a discussion on one page
+_EVENTS: Final = 20
+_JUDGED: Final = 50
 _SHOWN_BYTES: Final = 20_000
 _GUARDED: Final = frozenset({"approve", "reject", "revise"})
 _TEXTS: Final = {"submit": {"result": "result.json"}}
@@ -62,6 +67,15 @@ class Attempt:
             return []
         texts = (f.name for f in ACTIONS[self.command].fields if f.kind in ("line", "text"))
         return list(filter(None, (self.values.get(name, "").strip() for name in texts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """The commands on offer beside the discussion: `primary` comes first, and what ends the task comes last."""
+
+    primary: str
+    others: tuple[str, ...]
+    grave: tuple[str, ...]
 
 
 @member
@@ -101,37 +115,39 @@ def request_id(attempt: Mapping[str, str], error: TaskrepoError | None) -> str:
     return secrets.token_hex(16) if spent or not known else known
 
 
-def why_not(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
-    """Every reason why the actor cannot claim the task now; none if they can."""
-    if task.state == "published":
-        return eligibility(task, actor, policy)
-    if task.holder and task.holder.actor == actor.id:
-        return ("you have claimed it already",)
-    if task.state in HELD and task.lease:
-        until = "its question is answered" if task.lease.paused_at is not None else iso(task.lease.until)
-        return (f"{task.assignee} holds it until {until}", *eligibility(task, actor, policy))
-    return (f"only a published task can be claimed; this one is {task.state}",)
-
-
 def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
     """The page, with the form that was refused, if one was."""
     actor, policy = visit.actor, visit.policy
     task = visit.exchange.renewed(visit.view.task(task_id))
-    offered = tuple(c for c in ACTIONS if c in allowed(task, actor, visit.now, policy))
+    may = allowed(task, actor, visit.now, policy)
+    offered = tuple(command for command in ACTIONS if command in may)
     return page(
         visit,
         "task",
         refusal(attempt.error) if attempt.error else 200,
+        scripts=SCRIPTS,
+        live_task=task.id,
         task=local(present.full(task)),
         offered=offered,
+        offers=offers(offered),
         actions=ACTIONS,
         attempt=attempt,
         hidden=_hidden(visit, task, attempt),
-        reasons=why_not(task, actor, policy),
+        reasons=standing.why_not(task, actor, policy),
         readme=_readme(visit, task),
         result_schema=_schema(task),
+        **_state(visit, task),
         **_parts(visit, task),
     )
+
+
+def offers(offered: tuple[str, ...]) -> Offers:
+    """What is on offer, sorted for the page: answering and commenting have their place in the discussion."""
+    steps = tuple(c for c in offered if c not in ("answer", "comment", "revise"))
+    grave = tuple(c for c in steps if ACTIONS[c].grave)
+    others = tuple(c for c in steps if c not in grave)
+    primary = "answer" if "answer" in offered else next(iter(others), "")
+    return Offers(primary, others, grave)
 
 
 def local(data: Any) -> Any:
@@ -161,22 +177,76 @@ def _hidden(visit: Visit, task: Task, attempt: Attempt) -> dict[str, dict[str, s
     return hidden
 
 
+def _state(visit: Visit, task: Task) -> dict[str, Any]:
+    """Where the task stands: who has it, its lease, its attempts, and since when a review is waited for."""
+    holder = visit.directory.actors.get(task.assignee)
+    last = task.submissions[-1] if task.submissions else None
+    return {
+        "lease": standing.lease_words(task.lease, visit.now) if task.lease else None,
+        "attempts": standing.attempts(task, visit.now),
+        "holder": {"id": holder.id, "name": holder.name, "type": holder.type} if holder else None,
+        "honour": _honour(visit, task.publisher),
+        "review_since": iso(last.at) if last and task.state == "submitted" else "",
+    }
+
+
+def _honour(visit: Visit, publisher: str) -> str:
+    """How the publisher's latest tasks, as far as the reader may know of them, were reviewed."""
+    found = visit.exchange.search(Query(publisher=publisher), _JUDGED, reader=visit.actor)
+    facts = [fact for task in visit.view.tasks(found.ids) for fact in measures.facts(task)]
+    return standing.honour(measures.standing(facts, publisher).asked)
+
+
 def _parts(visit: Visit, task: Task) -> dict[str, Any]:
     """The long lists of the page, and whether any is cut."""
     most = _MANY if visit.query("all") else _FEW
-    remarks = latest_remarks(visit.view, task, most["remarks"], most["said"])
-    events = islice(visit.view.chain(task.id), most["events"] + 1)
-    told = [present.event(event) for event in events]
+    until = _until(visit, task)
+    remarks = latest_remarks(visit.view, replace(task, discussion=until), _REMARKS, _SAID)
     return {
         "submissions": list(_submissions(visit, task, most["submissions"])),
-        "remarks": [local(present.remark(task, remark)) for remark in remarks],
-        "events": told[: most["events"]],
+        "earlier": remarks[0].number - 1 if remarks else 0,
+        "later": task.discussion - until,
+        "open_question": _asked(visit, task),
+        "talk": paired([local(present.remark(task, remark)) for remark in remarks]),
+        "events": timeline.told(visit.view, task.id, _EVENTS),
+        "event_count": timeline.counted(visit.view, task.id),
         "most_files": most["files"],
         "cut": most is _FEW and (
-            len(task.submissions) > most["submissions"] or task.discussion > len(remarks)
-            or len(told) > most["events"] or len(task.files) > most["files"]
+            len(task.submissions) > most["submissions"] or len(task.files) > most["files"]
         ),
     }  # fmt: skip
+
+
+def _until(visit: Visit, task: Task) -> int:
+    """The newest discussion entry to show: the one the address names as `until`, else the last."""
+    asked = visit.query("until")
+    named = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) <= 6 else 0
+    return named if 1 <= named <= task.discussion else task.discussion
+
+
+def _asked(visit: Visit, task: Task) -> dict[str, Any] | None:
+    """The open question, however long ago it was asked."""
+    if task.waiting is None:
+        return None
+    asked: dict[str, Any] = local(present.remark(task, visit.view.remark(task, task.waiting.entry)))
+    return asked
+
+
+def paired(remarks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries in their order, but each answer moved below its question, as the question's `answer`.
+
+    Only one question is open at a time, so an answer is that of the latest question before it.
+    """
+    talk: list[dict[str, Any]] = []
+    asked: dict[str, Any] = {}
+    for remark in remarks:
+        entry = {**remark, "answer": None}
+        if entry["kind"] == "answer" and asked:
+            asked["answer"], asked = entry, {}
+            continue
+        asked = entry if entry["kind"] == "question" else asked
+        talk.append(entry)
+    return talk
 
 
 def _submissions(visit: Visit, task: Task, most: int) -> Iterator[dict[str, Any]]:

@@ -37,7 +37,7 @@ def listing(view: View, task: Task, below: int | None = None, limit: int = A_PAG
 
 def detail(view: View, task: Task, number: int) -> Json:
     """One version: its manifest and files. Raises what `editions.edition` raises."""
-    made, _, then = _read(view, task, number)
+    made, _, then = read(view, task, number)
     return {
         **made,
         "manifest": plain.manifest_to(then.manifest),
@@ -47,8 +47,8 @@ def detail(view: View, task: Task, number: int) -> Json:
 
 def comparison(view: View, task: Task, old: int, new: int) -> Json:
     """What changed from version `old` to version `new`. Raises what `editions.edition` raises."""
-    first, then, before = _read(view, task, old)
-    second, later, after = _read(view, task, new)
+    first, then, before = read(view, task, old)
+    second, later, after = read(view, task, new)
     found = editions.compare(before, after)
     told = editions.differences((then, before), (later, after), found.files)
     return {
@@ -80,7 +80,8 @@ def archives(base: str) -> dict[str, str]:
     return {kind: f"{base}/archive.{kind}" for kind in KINDS}
 
 
-def _read(view: View, task: Task, number: int) -> tuple[Json, View, Task]:
+def read(view: View, task: Task, number: int) -> tuple[Json, View, Task]:
+    """Version `number` as in a listing, the view as of it and the task then. Raises what `editions.edition` raises."""
     view.check_content(task)
     made, then = editions.found(view, task, number)
     return version(task, made), then, then.task(task.id)

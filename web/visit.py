@@ -3,6 +3,8 @@
 * Nobody acts by GET, and no form is believed unless it came from a page of this exchange: its origin is checked before
   the body is read, and its token (bound to the session, or to a cookie before there is one) before anything happens.
 * A session of a suspended or unknown actor is no session. Who is signed out has no view, and so sees no task.
+* A token is never sent twice in the same bytes: each page masks it anew, so that nothing can be learnt from the length
+  of compressed pages (the attack called BREACH).
 * A redirect goes to an address of this exchange only; the message it leaves is one of a fixed list, never text sent in.
 * Every template value is escaped; what is not is Markdown that `markdown` has cleaned.
 
@@ -10,6 +12,7 @@
 ('/', '/tasks?q=csv')
 """
 
+import hashlib
 import hmac
 import re
 import secrets
@@ -34,12 +37,17 @@ from taskrepo.model import Actor, Policy
 from taskrepo.view import View
 from taskrepo.web import assets, markdown
 from taskrepo.web.edge import status_of
+from taskrepo.worklist import waiting_for
+from taskrepo.web.glimpses import glimpses
 
 Handler = Callable[..., HTTPResponse]
 
 SESSION_SECONDS: Final = 14 * 86400
+THEMES: Final = ("light", "dark")
 _VIEWS: Final = Path(__file__).parent / "views"
 _FLASH_SECONDS: Final = 60
+_TOKEN_BYTES: Final = 32
+_TOKEN: Final = re.compile("[0-9a-f]{128}")
 _SEED: Final = re.compile(r"[A-Za-z0-9_-]{20,100}")
 _LOCAL: Final = re.compile(r"/(?![/\\])[^\\\s\x00-\x1f\x7f]{0,2000}")
 
@@ -65,6 +73,8 @@ FLASHES: Final[Mapping[str, str]] = MappingProxyType({
     "cancel": "The task is cancelled.",
     "archive": "The task is archived.",
     "erase": "What the task said is destroyed. Only its record stays.",
+    "view-saved": "The view is saved. You find it above the list.",
+    "view-dropped": "The view is removed.",
     "comment": "Your comment is recorded.",
     "actor-added": "The actor is added. Give them an API key or a sign-in link below.",
     "suspended": "The actor is suspended, and every session of theirs has ended.",
@@ -72,15 +82,22 @@ FLASHES: Final[Mapping[str, str]] = MappingProxyType({
     "key-revoked": "The API key is revoked.",
     "ssh-added": "The SSH key is registered. The ledger records it as yours.",
     "ssh-retired": "The SSH key is retired.",
+    "verifying": "The ledger is being verified.",
     "password": "The password is set, and your other sessions have ended.",
+    "session-ended": "The session has ended.",
+    "sessions-ended": "The sessions have ended.",
+    "appearance": "The appearance is set for this browser.",
+    "policy": "The policy is changed. It counts from now on.",
+    "work-begun": "The work has begun. Its progress is shown below.",
 })
 """What a redirect may say on the page it leads to, by the code that its cookie carries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request for a page. `csrf` is what its forms carry; `seed` the cookie it comes from while signed out.
+    """One request for a page. `secret` is the token of its forms, which carry it masked, as `csrf`.
 
+    `seed` is the cookie that the token comes from while nobody is signed in.
     `directory` is for everybody; `seen` is what the visitor may see beyond it, and `None` while nobody is signed in.
     """
 
@@ -88,10 +105,16 @@ class Visit:
     request: LocalRequest
     directory: Directory
     now: int
-    csrf: str
+    secret: str
     seen: View | None = None
     seed: str = ""
     barred: str = ""
+
+    @property
+    def csrf(self) -> str:
+        """The token as this page's forms carry it: a mask, and the token's hash under the mask, in hex."""
+        mask = secrets.token_bytes(_TOKEN_BYTES)
+        return (mask + _masked(self.secret, mask)).hex()
 
     @property
     def view(self) -> View:
@@ -116,6 +139,11 @@ class Visit:
     def policy(self) -> Policy:
         """The policy in force."""
         return self.directory.policy
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for who is signed in: to be reviewed, or answered."""
+        return waiting_for(self.exchange, self.actor)
 
     def renewed(self) -> "Visit":
         """The same visit, of the exchange as it is now."""
@@ -191,8 +219,15 @@ def check_origin(request: LocalRequest) -> None:
 
 def check_token(visit: Visit, token: str) -> None:
     """Raise `Refused("forged-request")` unless the form carries this visit's token."""
-    if not hmac.compare_digest(token.encode(), visit.csrf.encode()):
+    mask, hidden = token[: 2 * _TOKEN_BYTES], token[2 * _TOKEN_BYTES :]
+    known = _masked(visit.secret, bytes.fromhex(mask)).hex() if _TOKEN.fullmatch(token) else ""
+    if not hmac.compare_digest(hidden.encode(), known.encode()) or not known:
         raise Refused("forged-request", "the form is from an earlier session, or from elsewhere; send it again")
+
+
+def _masked(secret: str, mask: bytes) -> bytes:
+    """The token's hash, combined with a mask of the same length."""
+    return bytes(a ^ b for a, b in zip(hashlib.sha256(secret.encode()).digest(), mask, strict=True))
 
 
 def _host_of(origin: str) -> str:
@@ -237,14 +272,25 @@ def set_cookie(response: HTTPResponse, request: LocalRequest, name: str, value: 
     )  # fmt: skip
 
 
+def theme(request: LocalRequest) -> str:
+    """The appearance chosen in this browser: `light`, `dark`, or the empty string for the system's."""
+    chosen = cookie(request, cookie_name(request, "theme"))
+    return chosen if chosen in THEMES else ""
+
+
 def local_path(target: str) -> str:
     """The target if it is a path of this exchange, else `/`."""
     return target if _LOCAL.fullmatch(target) else "/"
 
 
 def redirect(visit: Visit, target: str, flash: str = "") -> HTTPResponse:
-    """303 to an address of this exchange; the page there says `FLASHES[flash]`."""
-    response = HTTPResponse(status=303, headers={"Location": local_path(target)})
+    """303 to an address of this exchange; the page there says `FLASHES[flash]`.
+
+    A script that sends a form itself (`X-Form: script`) gets 204 with the address, since it could not tell the page
+    behind a redirect from an answer, and would use the message up.
+    """
+    sent_by_script = visit.request.method == "POST" and visit.request.environ.get("HTTP_X_FORM") == "script"
+    response = HTTPResponse(status=204 if sent_by_script else 303, headers={"Location": local_path(target)})
     if flash:
         assert flash in FLASHES
         set_cookie(response, visit.request, "flash", flash, _FLASH_SECONDS)
@@ -254,10 +300,18 @@ def redirect(visit: Visit, target: str, flash: str = "") -> HTTPResponse:
 # ── pages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def page(visit: Visit, view: str, status: int = 200, **data: Any) -> HTTPResponse:
-    """The page of a view. `data` are its variables; escaping is the view's default."""
-    code = cookie(visit.request, cookie_name(visit.request, "flash"))
-    body = rendered(view, visit=visit, flash=FLASHES.get(code, ""), now=visit.now, **data)
+def page(
+    visit: Visit, view: str, status: int = 200, *, scripts: tuple[str, ...] = (), live_task: str = "", **data: Any
+) -> HTTPResponse:
+    """The page of a view. `data` are its variables; escaping is the view's default.
+
+    `scripts` are assets of this page beside `page.js`; `live_task` is the one task that the page is about.
+    """
+    # A script that looks for what is new must not use up the message for the page that is on its way.
+    live = "HTTP_X_LIVE" in visit.request.environ
+    code = "" if live else cookie(visit.request, cookie_name(visit.request, "flash"))
+    about = {"theme": theme(visit.request), "scripts": scripts, "live_task": live_task}
+    body = rendered(view, visit=visit, flash=FLASHES.get(code, ""), now=visit.now, **about, **data)
     response = _html(body, status)
     if code:
         set_cookie(response, visit.request, "flash", "", 0)
@@ -268,11 +322,15 @@ def page(visit: Visit, view: str, status: int = 200, **data: Any) -> HTTPRespons
 
 def error_page(exchange: Exchange, request: LocalRequest, status: int, code: str, detail: str) -> HTTPResponse:
     """The page for an error that no form can show."""
-    visit = None
+    visit, chosen = None, ""
     if status < 500:
+        chosen = theme(request)
         with suppress(TaskrepoError):
             visit = arrive(exchange, request)
-    body = rendered("error", visit=visit, flash="", now=int(time.time()), status=status, code=code, detail=detail)
+    body = rendered(
+        "error", visit=visit, flash="", now=int(time.time()), theme=chosen, scripts=(), live_task="",
+        status=status, code=code, detail=detail,
+    )  # fmt: skip
     return _html(body, status)
 
 
@@ -292,7 +350,7 @@ def refusal(error: TaskrepoError) -> int:
 def rendered(view: str, **data: Any) -> str:
     """The HTML of a view."""
     helpers = {"when": when, "span": span, "size": size, "words": words, "markdown": markdown.rendered,
-               "inline": markdown.inline}  # fmt: skip
+               "inline": markdown.inline, "glimpses": glimpses}  # fmt: skip
     html: str = _template(view).render(asset=assets.href, quote=quote, **helpers, **data)
     return html
 

@@ -78,7 +78,7 @@ def test_a_task_from_first_form_to_archive(
     alice.get_by_label("Deliverables").fill("report.csv | the mean")
     alice.get_by_label("Input files").set_input_files(tmp_path / "prices.csv")
     alice.get_by_role("button", name="Publish", exact=True).click()
-    assert alice.get_by_role("link", name="input/prices.csv", exact=True).is_visible()
+    alice.get_by_role("link", name="input/prices.csv", exact=True).wait_for()
     address = alice.url
 
     carol.goto(address)
@@ -89,11 +89,11 @@ def test_a_task_from_first_form_to_archive(
     open_form(carol, "submit")
     carol.get_by_label("Summary").fill("The mean is 1.")
     carol.get_by_role("button", name="Submit").click()
-    assert carol.get_by_text("the submission lacks what the manifest asks for").first.is_visible()
+    carol.get_by_text("the submission lacks what the manifest asks for").first.wait_for()
     assert carol.get_by_label("Summary").input_value() == "The mean is 1."
     carol.get_by_label("Artifacts", exact=True).set_input_files(tmp_path / "report.csv")
     carol.get_by_role("button", name="Submit").click()
-    assert carol.get_by_text("Your submission is recorded.").is_visible()
+    carol.get_by_text("Your submission is recorded.").wait_for()
 
     review(alice, address, "reject", "Say how many rows.")
     carol.goto(address)
@@ -102,9 +102,11 @@ def test_a_task_from_first_form_to_archive(
     carol.get_by_label("Summary").fill("The mean of 1 row is 1.")
     carol.get_by_label("Artifacts", exact=True).set_input_files(tmp_path / "report.csv")
     carol.get_by_role("button", name="Submit").click()
+    carol.get_by_text("Your submission is recorded.").wait_for()
     review(alice, address, "approve", "Good.")
+    open_form(alice, "archive")
     alice.get_by_role("button", name="Archive").click()
-    assert alice.get_by_text("The task is archived.").is_visible()
+    alice.get_by_text("The task is archived.").wait_for()
     assert site.exchange.snapshot().task(address.rpartition("/")[2]).state == "archived"
 
 

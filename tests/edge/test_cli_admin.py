@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from taskrepo import doctor, history
+from taskrepo import checkup, history
 from taskrepo.cli import parse
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange
@@ -253,7 +253,7 @@ def test_the_doctor_reads_large_files_up_to_a_limit(
         (source / "input" / name).write_bytes(name.encode() * (2 << 20))
     shell.json("new", str(source), "--as", "admin")
     assert found(shell, "large files") == "2 kept, all intact"
-    monkeypatch.setattr(doctor, "_READ_BYTES", 1)
+    monkeypatch.setattr(checkup, "_READ_BYTES", 1)
     assert found(shell, "large files") == "2 kept; the newest gigabyte is intact"
 
 

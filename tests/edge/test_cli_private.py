@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from taskrepo import doctor, masters
+from taskrepo import checkup, masters
 from taskrepo.commands import Erase
 from taskrepo.config import Config
-from taskrepo.doctor import Survey, checks
+from taskrepo.checkup import Survey, checks
 from taskrepo.errors import Invalid
 from taskrepo.files import Claim, Staging, occupied
 from taskrepo.identity import task_path
@@ -242,7 +242,7 @@ def test_the_doctor_misses_keys_and_large_files(site: Site, monkeypatch: pytest.
     config, vault = site.exchange.config, site.exchange.privacy.vault
     vault.put(erased, new_key())
     assert "keys of private tasks" not in _wrong(config)  # its erasure may be going on
-    monkeypatch.setattr(doctor, "_STALE_SECONDS", -5)
+    monkeypatch.setattr(checkup, "_STALE_SECONDS", -5)
     assert _wrong(config)["keys of private tasks"].startswith(f"1 ({erased}) is erased, with a key left")
     key = vault.get(kept)
     assert key

@@ -29,8 +29,8 @@ def test_tables_scroll_by_themselves() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    '[a](/b "<table>")', "[a](/b '&lt;table&gt;')", "`<table>`", "<table>", "[<table>](</b?<table>>)", "![<table>](<table>)",
-    "```\n<table>\n```", "&lt;/table&gt;", "<!-- <table> -->", '<a title="<table>">x</a>',
+    '[a](/b "<table>")', "[a](/b '&lt;table&gt;')", "`<table>`", "<table>", "[<table>](</b?<table>>)",
+    "![<table>](<table>)", "```\n<table>\n```", "&lt;/table&gt;", "<!-- <table> -->", '<a title="<table>">x</a>',
 ])  # fmt: skip
 def test_no_text_becomes_a_table(text: str) -> None:
     """The word for a table in a text, a title or an address stays what it is."""

@@ -112,9 +112,9 @@ def test_two_versions_side_by_side(site: Site, sign_in: Callable[[str], Person])
     bob = sign_in("bob")
     page = bob.get(f"/tasks/{task}/versions/1/compare/2")
     assert page.status == 200
-    for text in ("Count words", "Count lines", "was input/old", "removed", "not text", "-b", "+c", "@@ -1,2 +1,3 @@"):
+    for text in ("Count words", "Count lines", "was input/old", "removed", "not text", "−b", "+c", "@@ -1,2 +1,3 @@"):
         assert text in page.text
-    assert "line by line" in page.text
+    assert 'class="diff-lines paired"' in bob.get(f"/tasks/{task}/versions/1/compare/2?split=1").html
     assert f"/tasks/{task}/versions/2/compare/1" in links(page)
     assert "Nothing differs" in bob.get(f"/tasks/{task}/versions/2/compare/2").text
     chosen = bob.get(f"/tasks/{task}/compare?old=2&new=1")
@@ -185,7 +185,7 @@ def test_private_pages_are_for_their_people(site: Site, sign_in: Callable[[str],
     task = new_task(site, Manifest("Salaries", "Secret.", visibility="private", readers=("bob",)), a=b"1\n")
     revise(site, task, a=b"2\n")
     bob, carol, nobody = sign_in("bob"), sign_in("carol"), Person(site.url)
-    assert "+2" in bob.get(f"/tasks/{task}/versions/1/compare/2").text
+    assert "−1" in bob.get(f"/tasks/{task}/versions/1/compare/2").text
     for path in ("versions", "versions/1", "versions/1/compare/2", "archive.zip", "versions/1/files/input/a"):
         page = carol.get(f"/tasks/{task}/{path}")
         assert page.status == 404 and "Salaries" not in page.text

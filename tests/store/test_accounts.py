@@ -14,8 +14,9 @@ import pytest
 from filelock import FileLock
 
 from taskrepo import accounts as module
-from taskrepo import credentials_db
+from taskrepo import credentials, credentials_db
 from taskrepo.accounts import DEFAULT_COST, Accounts, Cost
+from taskrepo.credentials import SignIns
 from taskrepo.errors import Invalid, Refused
 
 NOW = 1_700_000_000
@@ -615,3 +616,124 @@ def test_closing_twice_is_harmless_and_final(folder: Path) -> None:
     accounts.close()
     with pytest.raises(sqlite3.ProgrammingError):
         accounts.authenticate(secret, NOW)
+
+
+# -- sessions listed ---------------------------------------------------------------------------------------------------
+
+
+def test_sessions_are_listed_without_their_tokens(accounts: Accounts, folder: Path) -> None:
+    """An actor's live sessions are told, the last used first, by an id that is neither the token nor what is stored."""
+    first, _ = accounts.open_session("alice", NOW, browser="Firefox on Linux")
+    second, _ = accounts.open_session("alice", NOW + 10)
+    accounts.open_session("bob", NOW, browser="Chrome on Windows")
+    assert accounts.session(first, NOW + 1000)
+    told = accounts.sessions("alice", NOW + 1000)
+    assert [(s.browser, s.created_at, s.seen_at) for s in told] == [
+        ("Firefox on Linux", NOW, NOW + 1000), ("", NOW + 10, NOW + 10)]  # fmt: skip
+    assert told[0].id == credentials.session_id(credentials.digest(first)) != told[1].id
+    for kept in (first, second, credentials.digest(first).hex()):
+        assert told[0].id not in kept and kept not in repr(told)
+    assert accounts.sessions("alice", NOW + 10 * DAY) == []
+    assert b"Firefox" in at_rest(folder)
+
+
+def test_a_session_is_ended_by_its_id(accounts: Accounts) -> None:
+    """One's own session ends by its id; the id of another actor's, or of none, is refused and ends nothing."""
+    token, _ = accounts.open_session("alice", NOW)
+    other, _ = accounts.open_session("bob", NOW)
+    (theirs,) = accounts.sessions("bob", NOW)
+    for ident in (theirs.id, "", "0" * 20, credentials.digest(token).hex()):
+        with pytest.raises(Refused) as refused:
+            accounts.end_session("alice", ident)
+        assert code_of(refused) == "unknown-session"
+    accounts.end_session("alice", accounts.sessions("alice", NOW)[0].id)
+    assert accounts.session(token, NOW) is None and accounts.session(other, NOW)
+
+
+def test_all_other_sessions_end(accounts: Accounts) -> None:
+    """Ending all others leaves the one that is named, and everybody else's."""
+    kept, *others = (accounts.open_session("alice", NOW)[0] for _ in range(3))
+    bob, _ = accounts.open_session("bob", NOW)
+    accounts.close_sessions("alice", but=kept)
+    assert accounts.session(kept, NOW) and accounts.session(bob, NOW)
+    assert [accounts.session(token, NOW) for token in others] == [None, None]
+
+
+def test_what_a_browser_is_called_is_bounded(accounts: Accounts) -> None:
+    """A long name is cut, and what cannot be printed is left out."""
+    accounts.open_session("alice", NOW, browser="a\x00b\n" + "c" * 200)
+    assert accounts.sessions("alice", NOW)[0].browser == "ab" + "c" * 58
+
+
+def test_marks_end_with_their_sessions(accounts: Accounts, folder: Path) -> None:
+    """However a session ends, nothing stays of its browser: not when it is one too many, swept, or disabled."""
+
+    def marks() -> int:
+        with sqlite3.connect(folder / "accounts.db") as db:
+            (count,) = db.execute("SELECT count(*) FROM session_marks").fetchone()
+        return int(count)
+
+    tokens = [accounts.open_session("alice", NOW + at, browser="x")[0] for at in range(60)]
+    assert marks() == module.MAX_TOKENS["session"] == 50
+    accounts.close_session(tokens[-1])
+    assert marks() == 49
+    accounts.sweep(NOW + 30 * DAY)
+    assert marks() == 0
+    accounts.open_session("alice", NOW, browser="x")
+    accounts.disable("alice", NOW)
+    assert marks() == 0
+
+
+def test_a_file_from_before_the_marks_is_taken_on(accounts: Accounts, folder: Path) -> None:
+    """A file of the same version without the later table works: its sessions stay, and new ones are marked."""
+    old, _ = accounts.open_session("alice", NOW, browser="Firefox on Linux")
+    accounts.close()
+    with sqlite3.connect(folder / "accounts.db") as db:
+        db.executescript("DROP TRIGGER session_marks_end; DROP TABLE session_marks;")
+    for _ in range(2):
+        with Accounts(folder, CHEAP) as again:
+            assert again.session(old, NOW)
+            again.open_session("alice", NOW + 1, browser="Safari on iPhone")
+            assert {s.browser for s in again.sessions("alice", NOW)} == {"", "Safari on iPhone"}
+
+
+def test_everybodys_keys_come_in_pages(accounts: Accounts) -> None:
+    """Keys in use come by actor and id, going on after the last one; revoked ones do not."""
+    made = [accounts.add_key(actor, f"{actor} {at}", NOW)[0] for actor in ("bob", "alice", "carol") for at in range(3)]
+    accounts.revoke_key(made[0].id, NOW)
+    first = accounts.live_keys(5)
+    rest = accounts.live_keys(5, (first[-1].actor, first[-1].id))
+    got = [(info.actor, info.id) for info in (*first, *rest)]
+    assert got == sorted((info.actor, info.id) for info in made[1:])
+    assert {info.id for info in accounts.live_keys(9, actor="bob")} == {made[1].id, made[2].id}
+
+
+def test_the_last_use_of_a_key_is_told_at_once(accounts: Accounts) -> None:
+    """A use that is only in memory yet counts in the list of everybody's keys."""
+    _, secret = accounts.add_key("alice", "laptop", NOW)
+    accounts.authenticate(secret, NOW + 1)
+    accounts.authenticate(secret, NOW + 5)
+    assert accounts.live_keys(5)[0].last_used_at == NOW + 5
+
+
+def test_who_signs_in_and_how(accounts: Accounts) -> None:
+    """Everybody with a password or a live session is told once, by id, in pages or alone."""
+    accounts.set_password("bob", PASSWORD, NOW)
+    for at in (0, 7):
+        accounts.open_session("alice", NOW + at)
+    accounts.open_session("carol", NOW - 20 * DAY)
+    accounts.issue_link("dave", NOW)
+    told = accounts.sign_ins(9, NOW + 10)
+    assert told == [SignIns("alice", None, 2, NOW + 7), SignIns("bob", NOW, 0, None)]
+    assert accounts.sign_ins(1, NOW) == [SignIns("alice", None, 2, NOW + 7)]
+    assert accounts.sign_ins(9, NOW, after="alice") == accounts.sign_ins(9, NOW, actor="bob") == [told[1]]
+
+
+@pytest.mark.parametrize(("later", "said"), [(0, "15 minutes"), (14 * 60 + 1, "a minute")])
+def test_who_is_throttled_hears_how_long(accounts: Accounts, later: int, said: str) -> None:
+    """The refusal says in words how long to wait, rounded up."""
+    for _ in range(10):
+        assert not accounts.check_password("alice", PASSWORD, NOW)
+    with pytest.raises(Refused) as refused:
+        accounts.check_password("alice", PASSWORD, NOW + later)
+    assert f"wait {said}, then" in refused.value.message

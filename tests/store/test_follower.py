@@ -353,3 +353,72 @@ def test_closing_is_prompt_and_final(config: Config) -> None:
         assert again._thread is not None
         assert not again._thread.is_alive()
         assert time.monotonic() >= began
+
+
+def test_the_index_is_built_anew_while_lists_go_on(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for a new index hears how far it is; lists go on with the old one, and later writes are in the new."""
+    monkeypatch.setattr("taskrepo.index.PROGRESS_EVERY", 1)
+    for number in range(5):
+        task_of(exchange, Manifest(f"Task {number}", "d"))
+    exchange.follower.catch_up()
+    heard: list[tuple[int, int]] = []
+    steps: list[int] = []
+
+    def slowly(done: int) -> None:
+        steps.append(done)
+        if done == 2:
+            assert searched(exchange, Query(), 1, "carol").total == 5
+            until(lambda: (2, 5) in heard)
+            assert exchange.follower.standing().built == 2
+
+    exchange.follower.progress = slowly
+    before = exchange.follower.standing()
+    assert exchange.follower.renew(lambda done, of: heard.append((done, of))) == 5
+    assert sorted(set(steps)) == [1, 2, 3, 4, 5] and all(total == 5 for _, total in heard)
+    task_of(exchange)
+    exchange.follower.catch_up()
+    after = exchange.follower.standing()
+    assert (before.behind, after.behind, after.built, after.keeping, after.fault) == (0, 0, None, True, "")
+    assert after.stamp == after.head != before.head
+    assert searched(exchange, Query(), 1, "alice").total == 6
+
+
+def test_an_index_that_cannot_be_built_is_said_so(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rebuild that fails is not tried for ever: who asked hears why, it is remembered, and the old index stays."""
+    task_of(exchange)
+    exchange.follower.catch_up()
+
+    def broken(*_: object) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "rebuild", broken)
+        with pytest.raises(Refused) as refused:
+            exchange.follower.renew(lambda done, of: None)
+    assert "OSError: no room" in refused.value.message
+    standing = exchange.follower.standing()
+    assert (standing.fault, standing.behind) == ("OSError: no room", 0)
+    assert standing.fault_at is not None and standing.fault_at <= time.time()
+    assert searched(exchange, Query(), 1, "alice").total == 1
+    assert exchange.follower.renew(lambda done, of: None) == 1
+
+
+def test_only_who_keeps_the_index_builds_it_anew(exchange: Exchange, config: Config) -> None:
+    """Beside a process that keeps the index another one is refused, and told why."""
+    task_of(exchange)
+    exchange.follower.catch_up()
+    with opened(config) as other, pytest.raises(Refused) as refused:
+        other.follower.renew(lambda done, of: None)
+    assert refused.value.code == "busy" and "another process keeps" in refused.value.message
+
+
+def test_an_index_far_behind_says_so(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an index that is behind it is told by how many commits, and of one further behind, that it is further."""
+    task_of(exchange)
+    exchange.follower.catch_up()
+    exchange.follower.close()
+    for _ in range(3):
+        task_of(exchange)
+    assert exchange.follower.standing().behind == 3
+    monkeypatch.setattr(follower_module, "_MOST_BEHIND", 2)
+    assert exchange.follower.standing().behind is None

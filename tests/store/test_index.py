@@ -206,6 +206,17 @@ def test_counts(index: Index) -> None:
     assert index.counts() == expected | {first.state: expected[first.state] - 1, other: expected[other] + 1}
 
 
+@pytest.mark.parametrize("query", [Query(), Query("tin", label="urgent"), Query(waiting=False), Query("ti* lead")])
+def test_tally_counts_what_a_query_finds(index: Index, query: Query) -> None:
+    """The tally of a query is what a search for it finds in each state; what means nothing is refused."""
+    for reader in (None, "bob", EVERYTHING):
+        asked = replace(query, reader=reader)
+        found = {state: index.search(replace(asked, states=(state,)), 1).total for state in STATES}
+        assert index.tally(asked) == found
+    with pytest.raises(Invalid):
+        index.tally(Query('"open'))
+
+
 def test_hostile_text_is_indexed(tmp_path: Path) -> None:
     """Control characters, lone surrogates and endless words are stored and searched without an error."""
     row = make_row(0, title="\x00\ud800tin", text="a" * 100_000 + " \u202e lead", labels=("\ud800",))

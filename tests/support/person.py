@@ -77,6 +77,8 @@ class Page(HTMLParser):
         name = known["name"]
         if tag == "input" and known.get("type") == "file":
             form.uploads.add(name)
+        elif tag == "input" and known.get("type") in ("radio", "checkbox") and "checked" not in known:
+            return
         elif tag == "input":
             form.fields[name] = known.get("value", "")
         elif tag == "textarea":

@@ -228,3 +228,145 @@ def test_workload_and_figures_from_the_exchange(exchange: Exchange) -> None:
     assert statistics.workload(exchange, "alice", anyone) == {**empty, "to_review": 1}
     measured = statistics.measured(exchange, "bob", anyone)
     assert (measured.tasks, measured.approved, measured.approval_rate) == (2, 1, 1.0)
+
+
+# ── for a page ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def submitted(exchange: Exchange, by: str = "bob", **manifest: object) -> str:
+    """A task of alice's that `by` has submitted."""
+    one = made(exchange, **manifest)
+    exchange.execute(Claim(one), by, via="api")
+    exchange.execute(Submit(one, 1, "done"), by, via="api")
+    return one
+
+
+def ids(listed: worklist.Listed) -> list[str]:
+    """The ids of a list."""
+    return [task.id for task in listed.tasks]
+
+
+def test_reviews_are_in_the_order_in_which_they_came(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest waiting comes first, whatever was said of it since; of two at once, the more urgent."""
+    first = submitted(exchange)
+    time.sleep(1.1)
+    later, urgent = submitted(exchange), submitted(exchange, priority=1)
+    exchange.execute(Comment(first, "x"), "carol", via="api")
+    exchange.follower.catch_up()
+    alice, now = actor(exchange, "alice"), int(time.time())
+    assert ids(worklist.to_review(exchange, alice, now))[0] == first
+    at = {task.id: task.submissions[-1].at for task in worklist.to_review(exchange, alice, now).tasks}
+    expected = [urgent, later] if at[urgent] == at[later] else [later, urgent]
+    assert ids(worklist.to_review(exchange, alice, now))[1:] == expected
+    monkeypatch.setattr(worklist, "REVIEWS", 2)
+    cut = worklist.to_review(exchange, alice, now)
+    assert (len(cut.tasks), cut.total) == (2, 3)
+
+
+def test_nobody_is_asked_to_review_or_answer_themselves(exchange: Exchange) -> None:
+    """Where anyone may review, the executor is counted out, unless the policy lets people review their own work."""
+    one = submitted(exchange, review="anyone")
+    asked = made(exchange, review="anyone")
+    exchange.execute(Claim(asked), "bob", via="api")
+    exchange.execute(Ask(asked, "?"), "bob", via="api")
+    exchange.follower.catch_up()
+    now = int(time.time())
+
+    def seen(name: str) -> tuple[list[str], list[str], int]:
+        who = actor(exchange, name)
+        reviews, answers = worklist.to_review(exchange, who, now), worklist.to_answer(exchange, who, now, 10)
+        assert (len(reviews.tasks), len(answers.tasks)) == (reviews.total, answers.total)
+        return ids(reviews), ids(answers), worklist.waiting_for(exchange, who)
+
+    assert seen("bob") == ([], [], 0)
+    assert seen("alice") == seen("carol") == ([one], [asked], 2)
+    exchange.amend_policy(lambda policy: replace(policy, self_review=True), "admin", via="cli")
+    assert seen("bob") == ([one], [], 1)
+
+
+def test_what_an_actor_holds_waits_for_and_published(exchange: Exchange) -> None:
+    """Rejected work comes before leases that end; questions and deliveries are lists of their own."""
+    held, short, rejected = made(exchange), made(exchange, lease_seconds=600), submitted(exchange)
+    exchange.execute(Reject(rejected, "no"), "alice", via="api")
+    for one in (held, short):
+        exchange.execute(Claim(one), "bob", via="api")
+    delivered, asked = submitted(exchange), made(exchange)
+    exchange.execute(Claim(asked), "bob", via="api")
+    exchange.execute(Ask(asked, "?"), "bob", via="api")
+    done = submitted(exchange)
+    exchange.execute(Approve(done), "alice", via="api")
+    exchange.follower.catch_up()
+    bob = actor(exchange, "bob")
+    assert ids(worklist.in_hand(exchange, bob, 10)) == [rejected, short, held]
+    assert ids(worklist.in_hand(exchange, bob, 1)) == [rejected]
+    assert worklist.in_hand(exchange, bob, 1).total == 3
+    assert ids(worklist.asked(exchange, bob, 10)) == [asked]
+    assert ids(worklist.delivered(exchange, bob, 10)) == [delivered]
+    own = worklist.published(exchange, actor(exchange, "alice"), 10)
+    assert set(ids(own)) == {held, short, rejected, delivered, asked}
+    assert worklist.published(exchange, bob, 10) == worklist.Listed()
+
+
+def test_a_lease_is_shown_with_its_last_sign_of_life(exchange: Exchange) -> None:
+    """What is in hand ends when the executor's latest heartbeat says."""
+    one = made(exchange)
+    exchange.execute(Claim(one), "bob", via="api")
+    exchange.follower.catch_up()
+    bob = actor(exchange, "bob")
+    before = worklist.in_hand(exchange, bob, 10).tasks[0].lease
+    exchange.heartbeats.beat(one, 1, int(time.time()) + 100)
+    after = worklist.in_hand(exchange, bob, 10).tasks[0].lease
+    assert before and after and after.until > before.until
+
+
+def test_what_is_on_offer_and_what_is_barred(exchange: Exchange) -> None:
+    """What can be claimed comes best first; of what others published and cannot be, every reason is told."""
+    plain, urgent = made(exchange), made(exchange, priority=1)
+    hard = made(exchange, reasoning_tier="high", browser_requirement="interactive")
+    exchange.create(Manifest("own", "d"), (), "bob", via="api")
+    exchange.follower.catch_up()
+    found_offer = worklist.offer(exchange, actor(exchange, "bob"), int(time.time()), 10)
+    assert ids(found_offer.ready) == [urgent, plain]
+    assert (found_offer.ready.total, found_offer.looked, found_offer.total) == (2, 4, 4)
+    (barred,) = found_offer.barred
+    assert (barred.task.id, len(barred.reasons)) == (hard, 2)
+
+
+def test_the_search_for_an_offer_is_bounded(exchange: Exchange) -> None:
+    """It looks at so many of the most urgent tasks and no more, and ends when there is enough to choose from."""
+    for _ in range(8):
+        made(exchange)
+    bob = actor(exchange, "bob")
+    exchange.follower.catch_up()
+    cut = worklist.offer(exchange, bob, 0, 10, look=3)
+    assert (cut.looked, cut.ready.total, cut.total) == (3, 3, 8)
+    enough = worklist.offer(exchange, bob, 0, 1)
+    assert (enough.looked, enough.ready.total, len(enough.ready.tasks), enough.total) == (5, 5, 1, 8)
+
+
+def test_fast_work_is_offered_by_the_actors_pace(exchange: Exchange) -> None:
+    """Who was never measured is offered fast work last; who is known to deliver at once, in its turn."""
+    fast = made(exchange, speed_priority="fast")
+    time.sleep(1.1)  # ages are whole seconds
+    balanced = made(exchange)
+    exchange.follower.catch_up()
+    bob = actor(exchange, "bob")
+    assert ids(worklist.offer(exchange, bob, 0, 10).ready) == [balanced, fast]
+    for _ in range(3):
+        submitted(exchange)
+    exchange.follower.catch_up()
+    assert ids(worklist.offer(exchange, bob, 0, 10).ready) == [fast, balanced]
+
+
+def test_who_has_lost_every_attempt_is_told_so(exchange: Exchange) -> None:
+    """An eligible actor who has given a task back as often as one may is barred from it, and hears why."""
+    exchange.amend_policy(lambda policy: replace(policy, max_attempts=1), "admin", via="cli")
+    one = made(exchange)
+    exchange.execute(Claim(one), "bob", via="api")
+    exchange.execute(Release(one, 1, "no"), "bob", via="api")
+    exchange.follower.catch_up()
+    found_offer = worklist.offer(exchange, actor(exchange, "bob"), int(time.time()), 10)
+    assert found_offer.ready == worklist.Listed()
+    assert [(b.task.id, b.reasons) for b in found_offer.barred] == [
+        (one, ("every attempt at it that you may have is used up",))
+    ]

@@ -73,9 +73,13 @@
       if (input.name === "csrf" || input.name === "request_id") input.remove();
     }
     for (const open of copy.querySelectorAll("details")) open.removeAttribute("open");
-    for (const note of copy.querySelectorAll(".changed")) note.remove();
+    for (const note of copy.querySelectorAll(".outdated")) note.remove();
     return copy.innerHTML;
   };
+
+  // What the server sent of each part: what scripts have made of it since is no change either.
+  const rendered = new Map();
+  for (const part of document.querySelectorAll("[data-live][id]")) rendered.set(part.id, comparable(part));
 
   const inUse = (part) => {
     const at = document.activeElement;
@@ -84,10 +88,10 @@
   };
 
   const offer = (part) => {
-    if (part.querySelector(":scope > .changed")) return;
+    if (part.querySelector(":scope > .outdated")) return;
     const note = document.createElement("p");
     const button = document.createElement("button");
-    note.className = "note warn changed";
+    note.className = "note warn outdated";
     note.append("This part has changed. ", button);
     button.type = "button";
     button.textContent = "Show the new one";
@@ -122,18 +126,20 @@
 
   // The address is fetched again; parts that are gone or new wait for the next whole page.
   const refresh = async () => {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Live": "1" }, cache: "no-store" });
     if (!answer.ok || answer.redirected) return false;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     let changed = false;
     for (const old of document.querySelectorAll("[data-live][id]")) {
       const fresh = page.getElementById(old.id);
-      if (!fresh || comparable(old) === comparable(fresh)) continue;
+      const now = fresh && comparable(fresh);
+      if (!fresh || rendered.get(old.id) === now) continue;
       if (inUse(old)) {
         offer(old);
         continue;
       }
       replace(old, document.importNode(fresh, true));
+      rendered.set(old.id, now);
       changed = true;
     }
     if (changed) document.dispatchEvent(new CustomEvent("taskrepo:updated"));
@@ -185,8 +191,7 @@
         tell("on", "Up to date");
         commit = news.commit;
         if (news.events.length) {
-          await refresh();
-          if (news.said) announce(news.said);
+          if ((await refresh()) && news.said) announce(news.said);
         }
         if (news.pause) await pause(news.pause);
       } catch {

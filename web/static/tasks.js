@@ -82,6 +82,15 @@
     }, 0);
   });
 
+  // On a narrow screen the views and the states are rows that scroll: what is chosen should be in sight.
+  const show = () => {
+    for (const chosen of document.querySelectorAll(".views [aria-current], #counts [aria-current]")) {
+      const row = chosen.closest("ul, nav");
+      row.scrollLeft = chosen.offsetLeft - row.offsetLeft - 24;
+    }
+  };
+
+  show();
   choice.checked = remembered();
   choice.addEventListener("change", () => remember(choice.checked));
   details.hidden = false;

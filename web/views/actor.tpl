@@ -1,5 +1,4 @@
-% rebase("layout.tpl", title=actor["name"])
-% mine = actor["capabilities"]
+% rebase("layout.tpl", title=actor["name"], section="actors")
 <p class="crumb"><a href="/actors">Actors</a></p>
 <div class="heading">
   <h1>{{actor["name"]}}</h1>
@@ -13,7 +12,9 @@
 </p>
 </div>
 % include("refused.tpl", title="That was refused.")
-% if secret:
+% if secret and connect:
+<p class="note good" role="status"><strong>The new API key of {{actor["id"]}} is in the first lines below.</strong> It is shown only now: copy it before you leave this page.</p>
+% elif secret:
 % include("secret.tpl", title=f"The new API key of {actor['id']}.", secret=secret)
 % end
 % if link:
@@ -24,13 +25,86 @@
 <section class="card" aria-labelledby="facts">
 <h2 id="facts">Profile</h2>
 <dl class="facts">
-  <dt>Reasoning</dt><dd>{{mine["reasoning_tier"]}}</dd>
-  <dt>Browser</dt><dd>{{words(mine["browser"])}}</dd>
-  <dt>Compute</dt><dd>{{mine["compute"]}}</dd>
-  <dt>Skills</dt><dd>{{", ".join(mine["skills"]) or "none named"}}</dd>
+  <dt>Can</dt><dd>{{capabilities}}</dd>
+  <dt>Standing</dt><dd>{{"active" if actor["active"] else "suspended: nothing they hold works until reinstated"}}{{", admin" if "admin" in actor["grants"] else ""}}</dd>
   <dt>Since</dt><dd>{{!when(actor["created_at"], now)}}</dd>
 </dl>
 </section>
+</aside>
+<div class="main">
+% if secret and connect:
+% include("connect.tpl")
+% end
+<section id="work" data-live aria-labelledby="work-title">
+<h2 id="work-title">In hand</h2>
+% if held:
+<ul class="files">
+% for row in held:
+  <li><a href="/tasks/{{row["id"]}}">{{row["title"]}}</a> \\
+% include("state.tpl", state=row["state"])
+ <span class="meta">\\
+% if row["percent"] is not None:
+<progress max="100" value="{{row["percent"]}}" aria-label="Progress of {{row["title"]}}"></progress> {{row["percent"]}} %; \\
+% end
+{{!"waits for an answer; the lease stands still" if row["paused"] else "the lease ends " + when(row["until"], now, short=True)}}</span></li>
+% end
+</ul>
+% else:
+<p class="meta">Nothing is held just now.</p>
+% end
+<p class="meta">\\
+% for place, (state, label) in enumerate((("claimed", "claimed"), ("running", "running"), ("submitted", "under review"), ("rejected", "rejected, to rework"))):
+{{", " if place else ""}}<a href="/tasks?q=assignee:{{actor["id"]}}+state:{{state}}">{{counts.get(state, 0)}} {{label}}</a>\\
+% end
+</p>
+% if to_review:
+<h3>Waits for their review</h3>
+% include("brief.tpl", rows=to_review)
+% end
+</section>
+<section id="figures" data-live aria-labelledby="figures-title">
+<h2 id="figures-title">How it went</h2>
+<p class="hint">{{note}}</p>
+% if figures:
+<ul class="tallies wide">
+% for name, value, of in figures:
+  <li><div>{{name}} <strong>{{value}}</strong> <span class="meta">{{of}}</span></div></li>
+% end
+</ul>
+% end
+% if plots:
+<div class="plots">
+% for plot in plots:
+% include("plot.tpl", plot=plot)
+% end
+</div>
+% end
+</section>
+<section id="steps" data-live aria-labelledby="steps-title">
+<h2 id="steps-title">Latest steps</h2>
+% if steps:
+<ul class="files activity">
+% for step in steps:
+  <li>{{words(step["event"])}} <a href="/tasks/{{step["task"]}}">{{step["title"]}}</a> <span class="meta">{{!when(step["at"], now, short=True)}} · <a href="/ledger/{{step["commit"]}}"><code>{{step["commit"][:8]}}</code></a></span></li>
+% end
+</ul>
+% else:
+<p class="meta">None on a task yet.</p>
+% end
+</section>
+% if connect and not secret:
+% include("connect.tpl")
+% end
+<section id="assigned" data-live aria-labelledby="assigned-title">
+<h2 id="assigned-title">Works on, or did</h2>
+% include("brief.tpl", rows=assigned)
+</section>
+<section id="published" data-live aria-labelledby="published-title">
+<h2 id="published-title">Published</h2>
+% include("brief.tpl", rows=published)
+</section>
+</div>
+<div class="last">
 % if may_entrust:
 <section class="card" aria-labelledby="admin">
 <h2 id="admin">As an admin</h2>
@@ -54,22 +128,16 @@
 % end
 </section>
 % end
-</aside>
-<div class="main">
-<section aria-labelledby="assigned">
-<h2 id="assigned">Works on, or did</h2>
-% include("brief.tpl", rows=assigned)
-</section>
-<section aria-labelledby="published">
-<h2 id="published">Published</h2>
-% include("brief.tpl", rows=published)
-</section>
-<section aria-labelledby="keys">
+<section class="card" aria-labelledby="keys">
 <h2 id="keys">Signing keys</h2>
 % if actor["public_keys"]:
 <ul class="files">
 % for key in actor["public_keys"]:
-  <li>{{key["name"]}} <code>{{key["fingerprint"]}}</code> <span class="meta">{{"retired" if key["retired_at"] else "added"}} {{!when(key["retired_at"] or key["added_at"], now, short=True)}}</span></li>
+  <li>{{key["name"]}} <code>{{key["fingerprint"]}}</code> <span class="meta">added {{!when(key["added_at"], now, short=True)}}\\
+% if key["retired_at"]:
+, retired {{!when(key["retired_at"], now, short=True)}}\\
+% end
+</span></li>
 % end
 </ul>
 % else:

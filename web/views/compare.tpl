@@ -1,19 +1,25 @@
-% old, new, here = found["old"], found["new"], f"/tasks/{task.id}/versions"
-% rebase("layout.tpl", title=f"Version {old['number']} and {new['number']} of {task.manifest.title}")
+% old, new = made
+% here = f"/tasks/{task.id}/versions"
+% rebase("layout.tpl", title=f"Version {old['number']} and {new['number']} of {task.manifest.title}", section="tasks")
 <p class="crumb"><a href="/tasks">Tasks</a> › <a href="/tasks/{{task.id}}">{{task.manifest.title}}</a> › <a href="{{here}}">Versions</a></p>
 <div class="heading"><h1>What changed from version {{old["number"]}} to {{new["number"]}}</h1></div>
 <p class="meta">
-% for made in (old, new):
-<a href="{{made["href"]}}">Version {{made["number"]}}</a> by {{made["by"]}}, {{!when(made["at"], now, short=True)}}{{" ·" if made is old else ""}}
+% for each in made:
+<a href="{{each["href"]}}">Version {{each["number"]}}</a> by {{each["by"]}}, {{!when(each["at"], now, short=True)}}{{" ·" if each is old else ""}}
 % end
 · <a href="{{here}}/{{new["number"]}}/compare/{{old["number"]}}">the other way round</a>
 </p>
-% if not fields and not found["files"]:
+<p class="tabs layout-choice" role="group" aria-label="Layout of differences">
+% for wanted, label in ((False, "One column"), (True, "Side by side")):
+  <a href="{{here}}/{{old["number"]}}/compare/{{new["number"]}}{{"?split=1" if wanted else ""}}"{{!' aria-current="true"' if wanted == split else ""}}>{{label}}</a>
+% end
+</p>
+% if not fields and not files:
 <p class="empty">Nothing differs.</p>
 % end
 % if fields:
 <h2>Manifest</h2>
-<div class="scroll">
+<div class="scroll" tabindex="0" role="region" aria-label="Manifest">
 <table class="compare">
   <thead><tr><th scope="col">Field</th><th scope="col">Version {{old["number"]}}</th><th scope="col">Version {{new["number"]}}</th></tr></thead>
   <tbody>
@@ -35,47 +41,13 @@
 </table>
 </div>
 % end
-% if found["files"]:
+% if files:
+% nouns = [f"Version {each['number']}" for each in made]
 <h2>Files</h2>
-<div class="scroll">
-<table>
-  <thead><tr><th scope="col">Change</th><th scope="col">File</th><th scope="col">Version {{old["number"]}}</th><th scope="col">Version {{new["number"]}}</th></tr></thead>
-  <tbody>
-% for at, item in enumerate(found["files"]):
-  <tr>
-    <td>{{item["change"]}}</td>
-    <td class="what">{{item["path"]}}\\
-% if item["change"] == "renamed":
-<br><span class="meta">was {{item["old"]["path"]}}</span>\\
-% end
-% if item["path"] in lines:
-<br><a href="#diff-{{at}}">line by line</a>\\
-% elif item["no_diff"]:
-<br><span class="meta">{{"not text" if item["no_diff"] == "binary" else "too large to compare line by line"}}</span>\\
-% end
-</td>
-% for side in ("old", "new"):
-    <td>\\
-% if item[side]:
-<a href="{{item[side]["href"]}}">{{size(item[side]["size"])}}</a>\\
-% else:
-<span class="meta">none</span>\\
-% end
-</td>
-% end
-  </tr>
-% end
-  </tbody>
-</table>
-</div>
-% for at, item in enumerate(found["files"]):
-% if item["path"] in lines:
-<h3 class="difference" id="diff-{{at}}">{{item["path"]}}</h3>
-<pre class="diff" tabindex="0">\\
-% for kind, text in lines[item["path"]]:
-<span class="{{kind}}">{{text or " "}}</span>\\
-% end
-</pre>
+% include("changes.tpl", nouns=nouns)
+% for at, item in enumerate(files):
+% if item["shown"].told:
+% include("contrast.tpl", at=at, item=item, nouns=nouns)
 % end
 % end
 % end

@@ -3,7 +3,31 @@
 % value = values.get(field.name, "")
 % wrong = errors.get(field.name, "")
 % described = " ".join(filter(None, (f"{ident}-hint" if field.hint else "", f"{ident}-error" if wrong else "")))
-<div class="field">
+% if field.kind == "options":
+<fieldset class="field options" id="{{ident}}" tabindex="-1"\\
+% if described:
+ aria-describedby="{{described}}"\\
+% end
+>
+  <legend>{{field.label}}</legend>
+% if field.hint:
+  <p class="hint" id="{{ident}}-hint">{{field.hint}}</p>
+% end
+% if wrong:
+  <p class="error" id="{{ident}}-error">{{wrong}}</p>
+% end
+% for (choice, words_of_it), told in zip(field.choices, field.told):
+  <div class="option"><input type="radio" id="{{ident}}-{{choice}}" name="{{field.name}}" value="{{choice}}"{{" checked" if choice == value else ""}} aria-describedby="{{ident}}-{{choice}}-hint">
+    <label for="{{ident}}-{{choice}}">{{words_of_it}}</label>
+    <p class="hint" id="{{ident}}-{{choice}}-hint">{{told}}</p></div>
+% end
+</fieldset>
+% else:
+<div class="field"\\
+% if get("summed", False):
+ data-short="{{field.short}}" data-empty="{{field.empty}}"\\
+% end
+>
   <label for="{{ident}}">{{field.label}}\\
 % if field.required:
  <span class="needed">required</span>\\
@@ -52,4 +76,5 @@
 >
 % end
 </div>
+% end
 % end

@@ -22,10 +22,15 @@
 <header class="top">
   <a class="brand" href="/"><span class="mark" aria-hidden="true"></span>taskrepo</a>
 % if someone:
-  <nav class="places" id="places" aria-label="Main">
+  <nav class="places" id="places" aria-label="Main" data-live>
+% waiting = visit.waiting
 % places = [("work", "/work", "My work"), ("tasks", "/tasks", "Tasks"), ("dashboard", "/dashboard", "Dashboard"), ("actors", "/actors", "Actors"), ("ledger", "/ledger", "Ledger")]
 % for name, href, label in places + ([("admin", "/admin", "Admin")] if someone.is_admin else []) + [("help", "/help", "Help")]:
-    <a href="{{href}}"{{!' aria-current="page"' if get("section", "") == name else ''}}>{{label}}</a>
+    <a href="{{href}}"{{!' aria-current="page"' if get("section", "") == name else ''}}>{{label}}\\
+% if name == "work" and waiting:
+ <span class="count due">{{waiting}}<span class="unseen"> waiting for you</span></span>\\
+% end
+</a>
 % end
   </nav>
   <form class="find" method="get" action="/tasks" role="search" aria-label="All tasks">
@@ -51,7 +56,7 @@
 % end
 {{!base}}
 </main>
-<footer class="bottom"><p>Every step is a signed git commit. <a href="/help#check">How to check it</a></p>
+<footer class="bottom"><p>Every step is a signed git commit. <a href="/help/git">How to check it</a></p>
 <p class="pulse" id="pulse" role="status"></p></footer>
 <p class="unseen" id="said" aria-live="polite"></p>
 </body>

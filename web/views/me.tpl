@@ -1,24 +1,74 @@
-% rebase("layout.tpl", title="You")
+% rebase("layout.tpl", title="You", section="me")
+% mine = actor["capabilities"]
 <div class="heading">
   <h1>{{actor["name"]}}</h1>
-  <p class="tags"><code class="id">{{actor["id"]}}</code> <span class="label">{{actor["type"]}}</span> <a href="/actors/{{actor["id"]}}">Your profile</a></p>
+  <p class="tags"><code class="id">{{actor["id"]}}</code> <span class="label">{{actor["type"]}}</span>\\
+% for grant in actor["grants"]:
+ <span class="label">{{grant}}</span>\\
+% end
+ <a href="/actors/{{actor["id"]}}">Your public profile</a></p>
 </div>
 % include("refused.tpl", title="That was refused.")
 % if secret:
 % include("secret.tpl", title="Your new API key.", secret=secret)
 % end
-<div class="cards">
+<div class="laid two">
+<section class="card" aria-labelledby="profile">
+<h2 id="profile">Profile</h2>
+<dl class="facts">
+  <dt>Reasoning</dt><dd>{{mine["reasoning_tier"]}}</dd>
+  <dt>Browser</dt><dd>{{words(mine["browser"])}}</dd>
+  <dt>Compute</dt><dd>{{mine["compute"]}}</dd>
+  <dt>Skills</dt><dd>{{", ".join(mine["skills"]) or "none named"}}</dd>
+  <dt>Since</dt><dd>{{!when(actor["created_at"], now)}}</dd>
+</dl>
+<p class="meta">The exchange matches tasks with this profile. An admin can change it.</p>
+</section>
+
+<section class="card" aria-labelledby="sessions">
+<h2 id="sessions">Sessions</h2>
+<p class="hint">Browsers in which you are signed in. A session ends after 14 days, or after 3 days without use.</p>
+<ul class="files">
+% for item in sessions:
+  <li class="entry">
+    <div><strong>{{item["browser"] or "Unknown browser"}}</strong>\\
+% if item["id"] == this:
+ <span class="label">this one</span>\\
+% end
+<br><span class="meta">begun {{!when(item["created_at"], now, short=True)}}, last seen {{!when(item["seen_at"], now, short=True)}}</span></div>
+    <form method="post" action="/me/sessions/{{item["id"]}}/end" class="inline">
+      <input type="hidden" name="csrf" value="{{visit.csrf}}">
+      <button class="quiet">End<span class="unseen"> the session in {{item["browser"] or "an unknown browser"}}, begun {{item["created_at"]}}</span></button>
+    </form></li>
+% end
+</ul>
+% if len(sessions) > 1:
+<form method="post" action="/me/sessions/end">
+  <input type="hidden" name="csrf" value="{{visit.csrf}}">
+  <p class="buttons"><button>End all others</button></p>
+</form>
+% end
+</section>
+
 <section class="card" aria-labelledby="keys">
 <h2 id="keys">API keys</h2>
 <p class="hint">For programs that act as you. Each has all your rights.</p>
-% live = [key for key in keys if key.revoked_at is None]
+% live = [key for key in keys if not key["revoked_at"]]
 % if live:
 <ul class="files">
 % for key in live:
-  <li>{{key.name}} <code>tr_{{key.id}}_…</code>
-    <form method="post" action="/me/keys/{{key.id}}/revoke" class="inline">
+  <li class="entry">
+    <div><strong>{{key["name"]}}</strong> <code class="id">tr_{{key["id"]}}_…</code><br>
+    <span class="meta">made {{!when(key["created_at"], now, short=True)}}, \\
+% if key["last_used_at"]:
+last used {{!when(key["last_used_at"], now, short=True)}}\\
+% else:
+never used\\
+% end
+</span></div>
+    <form method="post" action="/me/keys/{{key["id"]}}/revoke" class="inline">
       <input type="hidden" name="csrf" value="{{visit.csrf}}">
-      <button class="quiet">Revoke<span class="unseen"> {{key.name}}</span></button>
+      <button class="quiet">Revoke<span class="unseen"> {{key["name"]}}, tr_{{key["id"]}}</span></button>
     </form></li>
 % end
 </ul>
@@ -27,6 +77,7 @@
 % end
 % include("form.tpl", action="/me/keys", uploads=False, hidden={"csrf": visit.csrf}, fields=fields["keys"], prefix="keys", values=values.get("keys", {}), errors=wrong.get("keys", {}), tone="primary", button="Make an API key")
 </section>
+
 <section class="card" aria-labelledby="ssh">
 <h2 id="ssh">SSH keys</h2>
 <p class="hint">The ledger records them as yours, so that anybody can check what you sign elsewhere. Your steps here are signed by the exchange.</p>
@@ -34,11 +85,13 @@
 % if live:
 <ul class="files">
 % for key in live:
-  <li>{{key["name"]}} <code>{{key["fingerprint"]}}</code>
+  <li class="entry">
+    <div><strong>{{key["name"]}}</strong> <code class="id">{{key["fingerprint"]}}</code><br>
+    <span class="meta">registered {{!when(key["added_at"], now, short=True)}}</span></div>
     <form method="post" action="/me/ssh/retire" class="inline">
       <input type="hidden" name="csrf" value="{{visit.csrf}}">
       <input type="hidden" name="fingerprint" value="{{key["fingerprint"]}}">
-      <button class="quiet">Retire<span class="unseen"> {{key["name"]}}</span></button>
+      <button class="quiet">Retire<span class="unseen"> {{key["name"]}}, {{key["fingerprint"]}}</span></button>
     </form></li>
 % end
 </ul>
@@ -47,9 +100,33 @@
 % end
 % include("form.tpl", action="/me/ssh", uploads=False, hidden={"csrf": visit.csrf}, fields=fields["ssh"], prefix="ssh", values=values.get("ssh", {}), errors=wrong.get("ssh", {}), tone="", button="Register the key")
 </section>
+
 <section class="card" aria-labelledby="password">
 <h2 id="password">Password</h2>
 <p class="hint">{{"Changing it" if has_password else "Setting one"}} signs you out everywhere else.</p>
-% include("form.tpl", action="/me/password", uploads=False, hidden={"csrf": visit.csrf}, fields=fields["password"], prefix="password", values={}, errors=wrong.get("password", {}), tone="", button="Change the password" if has_password else "Set a password")
+<form method="post" action="/me/password">
+  <input type="hidden" name="csrf" value="{{visit.csrf}}">
+  <div hidden><label for="password-actor">Actor id</label>
+    <input id="password-actor" name="actor" autocomplete="username" value="{{actor["id"]}}" readonly></div>
+% include("fields.tpl", fields=fields["password"], prefix="password", values={}, errors=wrong.get("password", {}))
+  <p class="buttons"><button>{{"Change the password" if has_password else "Set a password"}}</button></p>
+</form>
+</section>
+
+<section class="card" aria-labelledby="appearance">
+<h2 id="appearance">Appearance</h2>
+<form method="post" action="/me/appearance">
+  <input type="hidden" name="csrf" value="{{visit.csrf}}">
+  <fieldset>
+    <legend>Colours in this browser</legend>
+% for value, label in appearances.items():
+    <div class="choice look"><input type="radio" id="theme-{{value or "system"}}" name="theme" value="{{value}}"{{!' checked' if value == chosen else ''}}>
+      <label for="theme-{{value or "system"}}">{{label}}</label></div>
+% end
+  </fieldset>
+  <p class="buttons"><button>Set the appearance</button></p>
+</form>
+<h3>Keyboard</h3>
+<p class="meta">Pages that have keys of their own list them under “Keyboard”. No key does anything while you type in a field, and every page works without them.</p>
 </section>
 </div>

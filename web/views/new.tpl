@@ -1,34 +1,48 @@
 % rebase("layout.tpl", title="New task")
-<h1>New task</h1>
-<p class="meta">Is it a package already? <a href="#package">Upload it</a>.</p>
-% package_tried = values.get("form") == "package"
-% include("refused.tpl", title="The task was not created.", files=not package_tried)
-<form method="post" action="/tasks/new" enctype="multipart/form-data" class="wide">
+<div class="heading wide">
+  <h1>New task</h1>
+  <p class="actions"><a href="#package">Upload a package</a></p>
+</div>
+<form method="get" action="/tasks/new#write" class="filters begin">
+  <div class="field grow">
+    <label for="from">Start from</label>
+    <select id="from" name="from">
+      <option value="">an empty form</option>
+% listed = latest + ([source] if source and source.id not in {task.id for task in latest} else [])
+% for task in listed:
+      <option value="{{task.id}}"{{" selected" if source and source.id == task.id else ""}}>{{task.manifest.title}} ({{task.id}})</option>
+% end
+    </select>
+  </div>
+  <p class="buttons"><button>Fill in</button></p>
+</form>
+% include("refused.tpl", title="The task was not created.", files=True)
+<form method="post" action="/tasks/new" enctype="multipart/form-data" class="wide write" id="write" data-drop="input" data-draft="new">
   <input type="hidden" name="csrf" value="{{visit.csrf}}">
   <input type="hidden" name="request_id" value="{{request_id}}">
-% wrong = {} if package_tried else errors
-% include("fields.tpl", fields=work, prefix="new", errors=wrong)
-  <h2>Material</h2>
-% include("fields.tpl", fields=material, prefix="new", errors=wrong)
-  <h2>Terms</h2>
-  <div class="grid">
-% include("fields.tpl", fields=terms, prefix="new", errors=wrong)
+% if source:
+  <input type="hidden" name="from" value="{{source.id}}">
+  <div class="note">
+    <p>Begun from <a href="/tasks/{{source.id}}">{{source.manifest.title}}</a>{{" which is private, and so is this one unless you say otherwise" if source.manifest.private else ""}}.</p>
+% if taken:
+    <label><input type="checkbox" name="take_files" value="yes"{{" checked" if values.get("take_files") else ""}}> Take its {{len(taken)}} {{"file" if len(taken) == 1 else "files"}} too ({{size(sum(file.size for file in taken))}})</label>
+% end
   </div>
-  <p class="buttons">
+% end
+% include("write.tpl")
+  <fieldset class="audience">
+% include("fields.tpl", fields=[fields_of.VISIBILITY])
+    <div class="readers">
+% include("fields.tpl", fields=[fields_of.READERS])
+    </div>
+  </fieldset>
+% include("terms.tpl")
+  <p class="buttons send">
     <button class="primary" name="as" value="published">Publish</button>
     <button name="as" value="draft">Save as draft</button>
   </p>
 </form>
-<section class="card" id="package">
+<section class="card wide" id="package">
 <h2>Or upload a package</h2>
-<form method="post" action="/tasks/new" enctype="multipart/form-data">
-  <input type="hidden" name="csrf" value="{{visit.csrf}}">
-  <input type="hidden" name="request_id" value="p-{{request_id}}">
-  <input type="hidden" name="form" value="package">
-% include("fields.tpl", fields=package, prefix="package", values={}, errors=errors if package_tried else {})
-  <p class="buttons">
-    <button name="as" value="published">Publish the package</button>
-    <button name="as" value="draft">Save as draft</button>
-  </p>
-</form>
+% include("parcel.tpl", prefix="package", errors={})
 </section>

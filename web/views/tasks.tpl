@@ -1,119 +1,103 @@
-% rebase("layout.tpl", title="Tasks")
+% rebase("layout.tpl", title=f"{filters.q[:60]} · Tasks" if filters.q else "Tasks", section="tasks")
+% address, counts = asking.address, listing.counts
+% def marked(pieces):
+% for piece in pieces:
+% if piece.hit:
+<mark>{{piece.text}}</mark>\\
+% else:
+{{piece.text}}\\
+% end
+% end
+% end
 <div class="heading">
   <h1>Tasks</h1>
-  <a class="button primary" href="/tasks/new">New task</a>
+  <nav class="tabs shape" aria-label="Form of the list">
+    <a href="{{address(replace(filters, board=False))}}"{{!'' if filters.board else ' aria-current="page"'}}>Table</a>
+    <a href="{{address(replace(filters, board=True))}}"{{!' aria-current="page"' if filters.board else ''}}>Board</a>
+  </nav>
 </div>
-<nav class="tabs" aria-label="By state">
-% bare = {**asked, "state": ""}
-  <a href="{{address(bare)}}"{{!' aria-current="page"' if not asked["state"] else ''}}>live</a>
+<nav class="views" aria-label="Views">
+  <ul>
+% for view in views:
+    <li><a href="{{view.address}}"{{!' class="own"' if view.own else ''}}{{!' aria-current="page"' if view.current else ''}}>{{view.name}}</a></li>
+% end
+  </ul>
+</nav>
+% include("taskasking.tpl")
+% if chips:
+<ul class="chips" aria-label="Active filters">
+% for chip in chips:
+  <li><a class="chip" href="{{chip.without}}"><span class="unseen">Remove the filter </span>{{chip.words}} <span aria-hidden="true">×</span></a></li>
+% end
+  <li><a class="chip clear" href="{{address(asking.Filters(board=filters.board))}}">Clear all</a></li>
+</ul>
+% end
+% if not wrong:
+<nav class="tabs" id="counts" data-live aria-label="By state">
+  <a href="{{address(replace(filters, states=()))}}"{{!'' if filters.states else ' aria-current="page"'}}>live <span class="count">{{listing.live}}</span></a>
 % for state in states:
-% if counts[state] or asked["state"] == state:
-  <a href="{{address({**asked, "state": state})}}"{{!' aria-current="page"' if asked["state"] == state else ''}}>{{state}} <span class="count">{{counts[state]}}</span></a>
+% if counts[state] or state in filters.states:
+  <a href="{{address(replace(filters, states=(state,)))}}"{{!' aria-current="page"' if filters.states == (state,) else ' class="among"' if state in filters.states else ''}}>{{state}} <span class="count">{{counts[state]}}</span></a>
 % end
 % end
 </nav>
-<form class="filters" method="get" action="/tasks" role="search">
-% if asked["state"]:
-  <input type="hidden" name="state" value="{{asked["state"]}}">
 % end
-  <div class="field grow">
-    <label for="q">Search</label>
-    <input id="q" name="q" type="search" value="{{asked["q"]}}" maxlength="500" placeholder="words, label:data, due:<2026-12-01"\\
-% if error:
- aria-invalid="true" aria-describedby="q-error"\\
+% if wrong and wrong.code == "bad-cursor":
+<div class="note bad" role="alert">
+  <p><strong>This page of the list is not there.</strong> Its address continues another search than this one, or is incomplete.</p>
+  <p><a href="{{address(filters)}}">To the first page</a></p>
+</div>
+% elif wrong and wrong.where not in ("q", *asking.FIELDS):
+<p class="note bad" role="alert">{{wrong.message}}. <a href="/tasks">Show all live tasks</a></p>
 % end
->
-  </div>
-  <div class="field">
-    <label for="mine">Whose</label>
-    <select id="mine" name="mine">
-      <option value="">everybody's</option>
-% for value, label in mine.items():
-      <option value="{{value}}"{{" selected" if asked["mine"] == value else ""}}>{{label}}</option>
-% end
-    </select>
-  </div>
-  <div class="field">
-    <label for="sort">Order</label>
-    <select id="sort" name="sort">
-% for value, label in sorts.items():
-      <option value="{{value}}"{{" selected" if asked["sort"] == value else ""}}>{{label}}</option>
-% end
-    </select>
-  </div>
-  <p class="buttons"><button>Show</button></p>
-</form>
-% if error:
-<p class="note bad" id="q-error" role="alert">{{error.message.removeprefix("q: ")}}</p>
-% elif rows:
-<p class="meta">{{total}} {{"task" if total == 1 else "tasks"}}{{", continued" if later else ""}}\\
-% if archived:
-; <a href="{{address({**asked, "state": "archived"})}}">{{archived}} archived</a> left out\\
+<div id="listing" data-live>
+% left = counts["archived"] if not filters.states and not wrong else 0
+% if listing.rows or listing.total and listing.columns:
+<p class="meta">{{f"{listing.total:,}"}} {{"task" if listing.total == 1 else "tasks"}}{{", continued" if later else ""}}\\
+% if left:
+; <a href="{{address(replace(filters, states=("archived",)))}}">{{f"{left:,}"}} archived</a> left out\\
 % end
 </p>
-<div class="scroll">
-<table class="tasks">
-  <thead><tr><th scope="col">Task</th><th scope="col">State</th><th scope="col">Publisher</th><th scope="col">Assignee</th><th scope="col">Due</th><th scope="col">Updated</th></tr></thead>
-  <tbody>
-% for row in rows:
-  <tr>
-    <td class="what"><a href="/tasks/{{row["id"]}}">{{row["title"]}}</a> <code class="id">{{row["id"]}}</code>
-% if row["visibility"] == "private":
-      <span class="label private">private</span>
-% end
-% for label in row["labels"]:
-      <span class="label">{{label}}</span>
-% end
-    </td>
-    <td data-label="State">\\
-% include("state.tpl", state=row["state"])
-% if row["waiting"]:
- <span class="state waiting">question</span>\\
-% end
-</td>
-    <td data-label="Publisher"><a href="/actors/{{row["publisher"]}}">{{row["publisher"]}}</a></td>
-    <td data-label="Assignee"{{!'' if row["assignee"] else ' class="none"'}}>\\
-% if row["assignee"]:
-<a href="/actors/{{row["assignee"]}}">{{row["assignee"]}}</a>\\
+% if filters.board:
+% include("board.tpl", marked=marked)
 % else:
-–\\
+% include("tasktable.tpl", marked=marked)
 % end
-</td>
-    <td data-label="Due"{{!'' if row["due_at"] else ' class="none"'}}>{{!when(row["due_at"], now, short=True)}}</td>
-    <td data-label="Updated">{{!when(row["updated_at"], now, short=True)}}</td>
-  </tr>
-% end
-  </tbody>
-</table>
-</div>
-% elif archived and (asked["q"] or asked["mine"]):
+% elif not wrong:
 <div class="empty">
+% if later:
+  <p><strong>Nothing further.</strong></p>
+  <p>The tasks of this page have moved. <a href="{{address(filters)}}">To the first page</a></p>
+% elif left and filters.narrow:
   <p><strong>No live task matches.</strong></p>
-  <p><a href="{{address({**asked, "state": "archived"})}}">{{archived}} archived {{"task does" if archived == 1 else "tasks do"}}</a>.</p>
-</div>
-% elif asked["q"] or asked["state"] or asked["mine"]:
-<div class="empty">
+  <p><a href="{{address(replace(filters, states=("archived",)))}}">{{left}} archived {{"task does" if left == 1 else "tasks do"}}</a>.</p>
+% elif filters.states and listing.live:
+  <p><strong>No task matches in {{"this state" if len(filters.states) == 1 else "these states"}}.</strong></p>
+  <p><a href="{{address(replace(filters, states=()))}}">{{f"{listing.live:,}"}} live {{"task does" if listing.live == 1 else "tasks do"}}</a> in others.</p>
+% elif filters.mine == "assignee" and not filters.q:
+  <p><strong>You work on no such task.</strong></p>
+  <p>Look at <a href="{{address(asking.EVERYBODY["Open to claim"])}}">what is open to claim</a>, or <a href="{{address(asking.Filters(board=filters.board))}}">show all live tasks</a>.</p>
+% elif filters.narrow:
   <p><strong>No task matches.</strong></p>
-  <p>Use fewer words, or <a href="/tasks">show all tasks</a>.</p>
-</div>
-% elif counts["archived"]:
-<div class="empty">
+  <p>{{"Use fewer words, take" if filters.q else "Take"}} a filter away, or <a href="{{address(asking.Filters(board=filters.board))}}">show all live tasks</a>.</p>
+% elif left:
   <p><strong>No task is live.</strong></p>
-  <p><a href="/tasks/new">Publish a new one</a>, or look at <a href="/tasks?state=archived">what is archived</a>.</p>
-</div>
+  <p><a href="/tasks/new">Publish a new one</a>, or look at <a href="{{address(replace(filters, states=("archived",)))}}">what is archived</a>.</p>
 % else:
-<div class="empty">
   <p><strong>There are no tasks yet.</strong></p>
   <p><a href="/tasks/new">Publish the first one</a>: a title and a few lines are enough. Whoever is eligible can then claim it here, or through <a href="/help">the API</a>.</p>
+% end
 </div>
 % end
-% if later or next:
+% if (later or listing.next) and not wrong:
 <nav class="pages" aria-label="Pages">
 % if later:
-  <a href="{{address(asked)}}">First page</a>
+  <a href="{{address(filters)}}">First page</a>
 % end
-% if next:
-  <a href="{{next}}" rel="next">Next page</a>
+% if listing.next:
+  <a href="{{listing.next}}" rel="next">Next page</a>
 % end
 </nav>
 % end
+</div>
+% include("taskviews.tpl")

@@ -1,0 +1,132 @@
+"""Which signatures of a ledger commit count, and what is said of those that do not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from taskrepo.attestation import Attestation, Keys, attest, signed_parts, signing_key
+from taskrepo.errors import Invalid
+from taskrepo.history import (
+    MAX_COMMIT,
+    Commit,
+    Entry,
+    Person,
+    add_signature,
+    object_id,
+    read_commit,
+    write_message,
+    write_payload,
+)
+from taskrepo.model import PublicKey
+from taskrepo.signing import Signer
+from tests.support.ledgers import git
+
+OURS, BOBS, OTHERS = (Signer.of(bytes([seed]) * 32) for seed in (1, 2, 3))
+TREE, PARENT = "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "1" * 40
+CLAIM = Entry("claim", "4k7q2m9x", "Count", "claimed", "bob", "api")
+
+
+def key_of(signer: Signer, name: str = "ledger", retired: int | None = None) -> PublicKey:
+    """The signer's key as a record has it."""
+    return PublicKey(name, signer.public_line, signer.fingerprint, 9, retired)
+
+
+def keys(**known: PublicKey) -> Keys:
+    """The records: one key for each actor."""
+    return lambda actor: (known[actor],) if actor in known else ()
+
+
+HONEST = keys(exchange=key_of(OURS), bob=key_of(BOBS, "laptop"))
+
+
+def committed(entry: Entry = CLAIM, *more: str, signer: Signer = OURS) -> Commit:
+    """A ledger commit of an event, signed; `more` are further parents."""
+    bob, exchange = Person("Bob", "bob", 99), Person("Exchange", "exchange", 99)
+    payload = write_payload(TREE, (PARENT, *more), bob, exchange, write_message(entry))
+    return read_commit(add_signature(payload, signer.sign(payload)))
+
+
+def requested(signer: Signer = BOBS) -> tuple[str, bytes]:
+    """A commit as Bob's own git writes it, with his name, mail address and time zone; its id comes with it."""
+    payload = f"tree {TREE}\nparent {PARENT}\nauthor B <b@x.example> 9 +0200\ncommitter B <b@x.example> 9 +0200\n\n"
+    raw = add_signature(f"{payload}claim 4k7q2m9x\n".encode(), signer.sign(f"{payload}claim 4k7q2m9x\n".encode()))
+    return object_id("commit", raw), raw
+
+
+def pushed(signer: Signer = BOBS, **held: bytes) -> Attestation:
+    """What is found of a claim that was pushed, with its request in the store (or what `held` has there instead)."""
+    request, raw = requested(signer)
+    entry = replace(CLAIM, via="git", request=request)
+    return attest(committed(entry, request), entry, HONEST, lambda oid, kind: held.get("raw", raw))
+
+
+def no_read(oid: str, kind: str) -> bytes:
+    """A store with nothing in it."""
+    raise Invalid("missing-object", oid, "is not in the repository")
+
+
+def test_the_exchanges_live_key_attests() -> None:
+    """A commit that the exchange's key signed is good, and the key is named."""
+    found = attest(committed(), CLAIM, HONEST, no_read)
+    assert (found.good, found.actor, [each.owner for each in found.signatures]) == (True, None, ["exchange"])
+    assert (found.exchange.key, found.exchange.fingerprint) == ("ledger", OURS.fingerprint)
+
+
+@pytest.mark.parametrize(("known", "code"), [
+    (keys(exchange=key_of(OTHERS), bob=key_of(OURS)), "wrong-key"),
+    (keys(bob=key_of(OURS)), "wrong-key"),
+    (keys(exchange=key_of(OURS, retired=98)), "retired-key"),
+    (keys(exchange=key_of(OURS, retired=2**40)), "retired-key"),
+])  # fmt: skip
+def test_keys_count_by_the_record_before(known: Keys, code: str) -> None:
+    """A key of somebody else, or one that the record before has as retired on whatever date, does not count."""
+    found = attest(committed(), CLAIM, known, no_read)
+    assert (found.good, found.exchange.code, found.exchange.fingerprint) == (False, code, "")
+
+
+def test_a_changed_commit_is_told() -> None:
+    """Whatever is changed after signing, the signature does not match it."""
+    made = committed()
+    for part in (b"bob", b"9 +0000", b"Count", TREE.encode()):
+        bent = replace(made, payload=made.payload.replace(part, b"5" * len(part), 1))
+        assert attest(bent, CLAIM, HONEST, no_read).exchange.code == "bad-signature"
+
+
+def test_a_signed_request_is_the_actors_own() -> None:
+    """Of a pushed command both signatures are checked, the actor's first, against the actor's own keys."""
+    found = pushed()
+    assert (found.good, [each.owner for each in found.signatures]) == (True, ["bob", "exchange"])
+    assert found.actor and (found.actor.key, found.actor.fingerprint) == ("laptop", BOBS.fingerprint)
+
+
+def test_a_bad_request_spoils_the_good_entry() -> None:
+    """A request by another key, of another form, changed or missing does not count, and the event is not good."""
+    raw = requested()[1]
+    entry = replace(CLAIM, via="git", request=requested()[0])
+    codes = [
+        pushed(OTHERS), pushed(OURS), pushed(raw=raw.replace(b"claim", b"start")),
+        pushed(raw=raw.replace(b"gpgsig ", b"gpgsig-sha256 ")), pushed(raw=raw + b"x" * MAX_COMMIT),
+        attest(committed(entry, requested()[0]), entry, HONEST, no_read),
+        attest(committed(entry), entry, HONEST, lambda oid, kind: raw),
+        attest(committed(entry, "2" * 40), entry, HONEST, lambda oid, kind: raw),
+    ]  # fmt: skip
+    assert [found.actor.code for found in codes if found.actor] == [
+        "wrong-key", "wrong-key", "bad-signature", "bad-commit", "bad-commit", "missing-object", "wrong-parent",
+        "wrong-parent",
+    ]  # fmt: skip
+    assert all(found.exchange.good and not found.good for found in codes)
+
+
+def test_stock_git_signs_what_is_read_here(tmp_path: Path) -> None:
+    """The request that stock git signs with an SSH key is read and verified over exactly its bytes."""
+    Signer.generate(tmp_path / "key")
+    line = Signer.load(tmp_path / "key").public_line
+    (tmp_path / "key.pub").write_text(line + "\n")
+    git(tmp_path, "init", "-q", "work")
+    settings = ("gpg.format=ssh", f"user.signingkey={tmp_path / 'key.pub'}", "user.name=Bö B", "user.email=b@x.example")
+    words = [word for setting in settings for word in ("-c", setting)]
+    git(tmp_path / "work", *words, "commit", "-q", "-S", "--allow-empty", "-m", "claim 4k7q2m9x\n\nBecause: ü")
+    raw = git(tmp_path / "work", "cat-file", "commit", "HEAD").encode()
+    bob = PublicKey("laptop", line, "SHA256:x", 1)
+    assert signing_key(*signed_parts(raw), "bob", (bob,)) == bob

@@ -1,0 +1,50 @@
+<figure class="plot {{plot.kind}}">
+  <figcaption>{{plot.title}}</figcaption>
+% if plot.empty:
+  <p class="meta">{{plot.summary}}</p>
+% else:
+  <svg viewBox="0 0 {{plot.width}} {{plot.height}}" role="img" aria-label="{{plot.summary}}">
+% for y in plot.rules:
+    <path class="rule" d="M34 {{y}}H{{plot.width}}"/>
+% end
+% for mark in plot.rects:
+    <rect class="{{mark.tone}}" x="{{mark.x}}" y="{{mark.y}}" width="{{mark.width}}" height="{{mark.height}}"><title>{{mark.title}}</title></rect>
+% end
+% for mark in plot.paths:
+    <path class="{{mark.tone}}" d="{{mark.d}}"/>
+% end
+% for mark in plot.dots:
+    <circle class="{{mark.tone}}" cx="{{mark.x}}" cy="{{mark.y}}" r="2.5"><title>{{mark.title}}</title></circle>
+% end
+% for mark in plot.labels:
+    <text x="{{mark.x}}" y="{{mark.y}}" text-anchor="{{mark.anchor}}">{{mark.text}}</text>
+% end
+  </svg>
+% if plot.key:
+  <ul class="key">
+% for part in plot.key:
+    <li><span class="swatch {{part.tone}}" aria-hidden="true"></span>{{part.name}}{{f" {part.count:,}" if part.count else ""}}</li>
+% end
+  </ul>
+% end
+  <details>
+    <summary>Numbers<span class="unseen"> of {{plot.title}}</span></summary>
+    <table>
+      <thead><tr>
+% for name in plot.head:
+        <th scope="col">{{name}}</th>
+% end
+      </tr></thead>
+      <tbody>
+% for row in plot.rows:
+      <tr><th scope="row">{{row[0]}}</th>
+% for cell in row[1:]:
+        <td>{{cell}}</td>
+% end
+      </tr>
+% end
+      </tbody>
+    </table>
+  </details>
+% end
+</figure>
