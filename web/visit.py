@@ -37,8 +37,8 @@ from taskrepo.model import Actor, Policy
 from taskrepo.view import View
 from taskrepo.web import assets, markdown
 from taskrepo.web.edge import status_of
-from taskrepo.worklist import waiting_for
 from taskrepo.web.glimpses import glimpses
+from taskrepo.worklist import waiting_for
 
 Handler = Callable[..., HTTPResponse]
 

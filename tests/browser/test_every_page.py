@@ -27,6 +27,7 @@ LOOKS: Final = (
     ("alice", "/tasks/{planets}/view/input/planets.csv"), ("alice", "/tasks/{planets}/view/README.md"),
     ("alice", "/tasks/{planets}/view/context/sizes.png"), ("alice", "/review"), ("alice", "/review/{planets}"),
     ("counter", "/review"), ("alice", "/tasks/new"), ("alice", "/tasks/new?from={planets}"),
+    ("alice", "/tasks/new/package"), ("alice", "/tasks/{planets}/timeline"),
     ("alice", "/tasks/{draft}/edit"), ("alice", "/dashboard"), ("alice", "/actors"), ("admin", "/actors"),
     ("alice", "/actors/counter"), ("admin", "/actors/counter"), ("alice", "/actors/alice"),
     ("alice", "/actors/nightly"), ("alice", "/ledger"), ("alice", "/ledger?actor=counter&event=submitted"),
@@ -37,6 +38,7 @@ LOOKS: Final = (
 )  # fmt: skip
 # What the list above does not name, with the reason.
 ELSEWHERE: Final = {
+    "/tasks/new/package/<sha256>": "tests/browser/test_create.py uploads one",
     "/": "leads to another page", "/live": "data for scripts", "/static/<name>": "style, script and icon",
     "/login/link/<token>": "tests/browser/test_people.py comes in by it",
 }  # fmt: skip

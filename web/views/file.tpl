@@ -1,4 +1,4 @@
-% rebase("layout.tpl", title=file["path"])
+% rebase("layout.tpl", title=file["path"], section="tasks")
 <nav class="crumb" aria-label="Where this is"><a href="/tasks">Tasks</a> › <a href="/tasks/{{task.id}}">{{task.manifest.title}}</a>\\
 % if shelf.name:
  › <a href="/tasks/{{task.id}}#{{shelf.shown_at}}">{{shelf.name}}</a>\\

@@ -1,5 +1,5 @@
 % number, here = found["number"], f"/tasks/{task.id}/versions"
-% rebase("layout.tpl", title=f"Version {number} of {found['title']}")
+% rebase("layout.tpl", title=f"Version {number} of {found['title']}", section="tasks")
 <p class="crumb"><a href="/tasks">Tasks</a> › <a href="/tasks/{{task.id}}">{{task.manifest.title}}</a> › <a href="{{here}}">Versions</a></p>
 <div class="heading"><h1>Version {{number}} of {{task.version}}: {{found["title"]}}</h1></div>
 % if number != task.version:

@@ -1,4 +1,4 @@
-% rebase("layout.tpl", title=f"Versions of {task.manifest.title}")
+% rebase("layout.tpl", title=f"Versions of {task.manifest.title}", section="tasks")
 <p class="crumb"><a href="/tasks">Tasks</a> › <a href="/tasks/{{task.id}}">{{task.manifest.title}}</a></p>
 <h1>Versions</h1>
 % if len(choices) > 1:
