@@ -13,12 +13,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import Final, Literal, Self, get_args
+from typing import Final, Literal, get_args
 
 from taskrepo.credentials_db import busy_refused, number, transaction
 from taskrepo.errors import Invalid, Refused
-from taskrepo.tables import open_tables
+from taskrepo.tables import Tables
 
 Kind = Literal["view", "reason"]
 
@@ -42,30 +41,18 @@ class Kept:
     at: int
 
 
-class Preferences:
+class Preferences(Tables):
     """What is kept in `folder`/preferences.db. Safe to use from many threads and processes."""
 
     def __init__(self, folder: Path) -> None:
         """Open it. Raises `Invalid("bad-preferences")` if the file is not ours or of another version."""
-        self._lock = Lock()
-        self._db = open_tables(folder, "preferences", _SCHEMA, APPLICATION, VERSION)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
+        super().__init__(folder, "preferences", _SCHEMA, APPLICATION, VERSION)
 
     def kept(self, actor: str, kind: Kind) -> tuple[Kept, ...]:
         """What the actor keeps of this kind, by name."""
         query = "SELECT name, text, at FROM kept WHERE actor = ? AND kind = ? ORDER BY name"
-        with self._lock:
-            return tuple(Kept(*row) for row in self._db.execute(query, (actor, kind)).fetchall())
+        with self.lock:
+            return tuple(Kept(*row) for row in self.db.execute(query, (actor, kind)).fetchall())
 
     def keep(self, actor: str, kind: Kind, name: str, text: str, now: int) -> None:
         """Keep a text under a name, instead of what had that name.
@@ -76,17 +63,17 @@ class Preferences:
         name = _checked("name", " ".join(name.split()), MAX_NAME)
         text = _checked("text", text.strip(), MAX_TEXT)
         counted = "SELECT count(*) FROM kept WHERE actor = ? AND kind = ? AND name <> ?"
-        with self._lock, busy_refused(), transaction(self._db):
-            if number(self._db, counted, actor, kind, name) >= MOST:
+        with self.lock, busy_refused(), transaction(self.db):
+            if number(self.db, counted, actor, kind, name) >= MOST:
                 raise Refused("too-many-kept", f"you keep {MOST} already; remove one first", limit=MOST)
-            self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)", (actor, kind, name, text, now))
+            self.db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)", (actor, kind, name, text, now))
 
     def drop(self, actor: str, kind: Kind, name: str) -> None:
         """Keep it no longer; that it is not there is no error."""
         if not _writable(name):
             return
-        with self._lock, busy_refused():
-            self._db.execute("DELETE FROM kept WHERE actor = ? AND kind = ? AND name = ?", (actor, kind, name))
+        with self.lock, busy_refused():
+            self.db.execute("DELETE FROM kept WHERE actor = ? AND kind = ? AND name = ?", (actor, kind, name))
 
 
 def _checked(field: str, value: str, most: int) -> str:

@@ -7,14 +7,15 @@
 
 >>> import tempfile
 >>> with tempfile.TemporaryDirectory() as folder:
-...     db = open_tables(Path(folder), "notes", "CREATE TABLE notes (text TEXT) STRICT;", 0x7461736E, 1)
-...     number(db, "SELECT count(*) FROM notes")
-...     db.close()
+...     with Tables(Path(folder), "notes", "CREATE TABLE notes (text TEXT) STRICT;", 0x7461736E, 1) as tables:
+...         number(tables.db, "SELECT count(*) FROM notes")
 0
 """
 
 import sqlite3
 from pathlib import Path
+from threading import Lock
+from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -22,17 +23,33 @@ from taskrepo.credentials_db import BUSY_SECONDS, busy_refused, number
 from taskrepo.errors import Invalid, Refused
 
 
-def open_tables(folder: Path, name: str, schema: str, application: int, version: int) -> sqlite3.Connection:
-    """A connection to `folder`/`name`.db that any thread may use, one at a time; the caller closes it.
+class Tables:
+    """The file `folder`/`name`.db. Any thread may use `db`, one at a time: whoever holds `lock`."""
 
-    `application` and `version` mark the file as ours. Raises `Invalid("bad-<name>")`, `Refused("busy")`.
-    """
+    def __init__(self, folder: Path, name: str, schema: str, application: int, version: int) -> None:
+        """Open it; `application` and `version` mark it as ours. Raises `Invalid("bad-<name>")`, `Refused("busy")`."""
+        self.lock = Lock()
+        self.db = _found(folder, name, schema, (application, version))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            self.db.close()
+
+
+def _found(folder: Path, name: str, schema: str, marks: tuple[int, int]) -> sqlite3.Connection:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     try:
         # The switch to WAL and the making of the tables happen once, whoever comes first.
         with FileLock(folder / f"{name}.lock", BUSY_SECONDS, mode=0o600), busy_refused():
-            return _opened(folder / f"{name}.db", schema, (application, version))
+            return _opened(folder / f"{name}.db", schema, marks)
     except Timeout:
         raise Refused("busy", f"another process is opening {name}.db") from None
     except sqlite3.DatabaseError as error:

@@ -14,11 +14,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from threading import Lock
-from typing import Final, Self
+from typing import Final
 
 from taskrepo.credentials_db import busy_refused, number, transaction
-from taskrepo.tables import open_tables
+from taskrepo.tables import Tables
 
 VERSION: Final = 1
 APPLICATION: Final = 0x7461736C  # "tasl": as the credentials' "task", and another file
@@ -29,48 +28,36 @@ CREATE TABLE counts (at TEXT NOT NULL) STRICT;
 _ADD: Final = "INSERT INTO usage VALUES (?, ?) ON CONFLICT (actor) DO UPDATE SET bytes = bytes + excluded.bytes"
 
 
-class Usage:
+class Usage(Tables):
     """The counts in `folder`/usage.db. Safe to use from many threads and processes."""
 
     def __init__(self, folder: Path) -> None:
         """Open it. Raises `Invalid("bad-usage")` if the file is not ours or of another version, `Refused("busy")`."""
-        self._lock = Lock()
         self._built = False
-        self._db = open_tables(folder, "usage", _SCHEMA, APPLICATION, VERSION)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
+        super().__init__(folder, "usage", _SCHEMA, APPLICATION, VERSION)
 
     @property
     def built(self) -> bool:
         """Whether anybody has counted what the ledger holds (`rebuild`)."""
         if not self._built:
-            with self._lock:
-                self._built = number(self._db, "SELECT count(*) FROM counts") > 0
+            with self.lock:
+                self._built = number(self.db, "SELECT count(*) FROM counts") > 0
         return self._built
 
     def add(self, actor: str, size: int) -> None:
         """The actor has brought `size` more bytes. Raises `Refused("busy")`; then nothing was added."""
-        with self._lock, busy_refused():
-            self._db.execute(_ADD, (actor, size))
+        with self.lock, busy_refused():
+            self.db.execute(_ADD, (actor, size))
 
     def total(self, actor: str) -> int:
         """How many bytes the actor has brought."""
-        with self._lock:
-            return number(self._db, "SELECT coalesce(sum(bytes), 0) FROM usage WHERE actor = ?", actor)
+        with self.lock:
+            return number(self.db, "SELECT coalesce(sum(bytes), 0) FROM usage WHERE actor = ?", actor)
 
     def rebuild(self, pairs: Iterable[tuple[str, int]]) -> None:
         """Forget all counts and take these (actor, bytes) instead, adding up; all of them or none."""
-        with self._lock, busy_refused(), transaction(self._db):
-            self._db.execute("DELETE FROM usage")
-            self._db.execute("DELETE FROM counts")
-            self._db.executemany(_ADD, pairs)
-            self._db.execute("INSERT INTO counts VALUES (datetime('now'))")
+        with self.lock, busy_refused(), transaction(self.db):
+            self.db.execute("DELETE FROM usage")
+            self.db.execute("DELETE FROM counts")
+            self.db.executemany(_ADD, pairs)
+            self.db.execute("INSERT INTO counts VALUES (datetime('now'))")
