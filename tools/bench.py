@@ -7,24 +7,23 @@
 """
 
 import argparse
-import contextlib
 import http.client
 import json
 import multiprocessing
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import bench_files
+import bench_web
+from bench_rig import machine, note, parallel, server
 
 from taskrepo.commands import AddActor, Approve, Claim, Progress, Submit
 from taskrepo.config import Config
@@ -62,8 +61,6 @@ def main() -> None:
         bench_files.main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["web"]:
-        import bench_web  # which builds on this module
-
         sys.exit(bench_web.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default="1000,10000", help="sizes of the exchange, comma separated")
@@ -77,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="taskrepo-bench-") as folder:
         rows = list(_measure(Path(folder), sizes, clients, options.transitions, options.rounds))
     if options.json:
-        print(json.dumps({"machine": _machine(), "rows": rows}, indent=2))
+        print(json.dumps({"machine": machine(), "rows": rows}, indent=2))
     else:
         _print(rows)
 
@@ -100,7 +97,7 @@ def _measure(
             for size in sizes:
                 median = sorted(found_rounds[size], key=lambda f: f.rate)[rounds // 2]
                 yield {"what": kind, "tasks": size, "clients": count, **vars(median)}
-                _note(f"{kind}, {size} tasks, {count} clients: {median.rate:.0f}/s")
+                note(f"{kind}, {size} tasks, {count} clients: {median.rate:.0f}/s")
 
 
 # ── git, as a yardstick ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,8 +137,8 @@ def _fill(config: Config, size: int) -> None:
     with Exchange(config) as exchange:
         exchange.govern(AddActor("alice", "human", "Alice"), "admin", via="cli")
         exchange.govern(AddActor("bob", "agent", "Bob"), "admin", via="cli")
-        _parallel(32, lambda client: [_new(exchange) for _ in range(client, size, 32)])
-    _note(f"made an exchange of {size} tasks")
+        parallel(32, lambda client: [_new(exchange) for _ in range(client, size, 32)])
+    note(f"made an exchange of {size} tasks")
 
 
 def _new(exchange: Exchange) -> str:
@@ -173,30 +170,12 @@ def _over_http(config: Config, clients: int, transitions: int) -> Figures:
         tasks = [_new(exchange) for _ in range(transitions // len(STEPS))]
         keys = {actor: exchange.accounts.add_key(actor, "bench", int(time.time()))[1] for actor in ("alice", "bob")}
         keys_made = [key.id for actor in keys for key in exchange.accounts.keys(actor)]
-    with _server(config) as port, multiprocessing.get_context("spawn").Pool(1) as pool:
+    with server(config) as port, multiprocessing.get_context("spawn").Pool(1) as pool:
         figures = pool.apply(_http_load, (port, keys, clients, tasks))
     with Exchange(config) as exchange:
         for key in keys_made:
             exchange.accounts.revoke_key(key, int(time.time()))
     return figures
-
-
-@contextlib.contextmanager
-def _server(config: Config) -> Iterator[int]:
-    """A server process on a free port; yields the port."""
-    script = Path(sys.executable).with_name("taskrepo")
-    command = [str(script), "serve", "--data", str(config.data), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "http://" in line:
-                yield int(line.split("http://", 1)[1].split(":")[1].split("/")[0].split()[0])
-                return
-        raise SystemExit("the server did not start")
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _http_load(port: int, keys: dict[str, str], clients: int, tasks: list[str]) -> Figures:
@@ -237,41 +216,15 @@ def _drive(clients: int, tasks: list[str], connect: Callable[[], Act]) -> Figure
                 latencies.append(time.perf_counter() - begun)
 
     started = time.perf_counter()
-    _parallel(clients, client)
+    parallel(clients, client)
     return Figures.of(latencies, time.perf_counter() - started)
-
-
-def _parallel(clients: int, work: Callable[[int], object]) -> None:
-    failures: list[BaseException] = []
-
-    def guarded(number: int) -> None:
-        try:
-            work(number)
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 # ── telling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _machine() -> str:
-    return f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.release()}"
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _print(rows: list[dict[str, object]]) -> None:
-    print(f"{_machine()}; a transition is a signed commit, fsynced before the answer\n")
+    print(f"{machine()}; a transition is a signed commit, fsynced before the answer\n")
     print(f"{'':14}{'tasks':>8}{'clients':>9}{'per second':>12}{'median ms':>11}{'p95 ms':>9}{'p99 ms':>9}")
     for row in rows:
         print(

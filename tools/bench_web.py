@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench import _machine, _note, _parallel, _server
+from bench_rig import machine, note, parallel, server
 
 from taskrepo.commands import (
     AddActor,
@@ -98,7 +98,7 @@ def main(words: list[str]) -> int:
         _measure(config, chosen, session, options.rounds)
     if options.json:
         told = [{**vars(c), "median": c.median, "p95": c.p95} for c in chosen]
-        print(json.dumps({"machine": _machine(), "tasks": options.tasks, "pages": told}, indent=2))
+        print(json.dumps({"machine": machine(), "tasks": options.tasks, "pages": told}, indent=2))
     else:
         _print(chosen, options.tasks)
     slow = [c for c in chosen if not c.name.startswith("(") and (c.median > LIMIT or c.assets > MAX_ASSETS)]
@@ -116,9 +116,9 @@ def fill(config: Config, size: int) -> None:
             exchange.govern(AddActor(actor, "human", actor.title()), "admin", via="cli")
         for number in range(12):
             exchange.govern(AddActor(f"agent-{number}", "agent", f"Agent {number}"), "admin", via="cli")
-        _parallel(16, lambda client: [_task(exchange, number) for number in range(client, size, 16)])
+        parallel(16, lambda client: [_task(exchange, number) for number in range(client, size, 16)])
         _busy(exchange)
-    _note(f"made an exchange of {size} tasks")
+    note(f"made an exchange of {size} tasks")
 
 
 def _task(exchange: Exchange, number: int) -> None:
@@ -205,7 +205,7 @@ def _cells(config: Config) -> tuple[list[Cell], str]:
 
 
 def _measure(config: Config, cells: list[Cell], session: str, rounds: int) -> None:
-    with _server(config) as port, contextlib.closing(_Line(port, session)) as line:
+    with server(config) as port, contextlib.closing(_Line(port, session)) as line:
         for number in range(rounds):
             for cell in cells:
                 took, body = line.ask(cell.path)
@@ -213,7 +213,7 @@ def _measure(config: Config, cells: list[Cell], session: str, rounds: int) -> No
                 cell.size = len(body)
                 if number == 0 and b"<html" in body[:200]:
                     cell.assets = sum(len(line.ask(path)[1]) for path in _assets(body.decode()))
-            _note(f"round {number + 1} of {rounds}")
+            note(f"round {number + 1} of {rounds}")
     with _plain_server(max(cell.size for cell in cells)) as (port, path):
         plain = Cell("(http.server, a file)", path)
         for _ in range(rounds):
@@ -285,7 +285,7 @@ def _plain_server(size: int) -> Iterator[tuple[int, str]]:
 
 
 def _print(cells: list[Cell], tasks: int) -> None:
-    print(f"{_machine()}; {tasks} tasks; milliseconds to the first byte\n")
+    print(f"{machine()}; {tasks} tasks; milliseconds to the first byte\n")
     print(f"{'':26}{'median':>8}{'p95':>8}{'first':>8}{'page KiB':>10}{'assets KiB':>12}")
     for cell in cells:
         print(
