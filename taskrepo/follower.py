@@ -70,7 +70,7 @@ class Follower:
         self._shown: str | None = None
         self._owed: dict[str, int] = {}
         self._held: set[str] | None = None
-        self._writes = 0
+        self._writes = _PACK_EVERY
         self._anew = False  # somebody asked for a rebuild
         self._built: int | None = None
         self._builds = 0
@@ -237,8 +237,8 @@ class Follower:
             # What another process has put into the index was never noted here.
             self._remember_held()
         if self._writes >= _PACK_EVERY:
-            self._writes = 0
-            self._ledger.store.consolidate()
+            # A part at a time; packs that earlier processes left are merged by the first passes.
+            self._writes = self._writes if self._ledger.store.consolidate() else 0
         return snapshot.commit
 
     def _bring_up(self, snapshot: Snapshot) -> None:
