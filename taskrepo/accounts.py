@@ -256,6 +256,15 @@ class Accounts:
             raise Refused("link-expired")
         return found[0][0]
 
+    def link_actor(self, token: str, now: int) -> str:
+        """The actor of a link, which stays as it is. Raises `Refused("link-expired")` as `redeem_link` would."""
+        sql = "SELECT actor FROM tokens WHERE hash = ? AND kind = 'link' AND expires_at > ?"
+        with self._reading() as db:
+            found: list[tuple[str]] = db.execute(sql, (digest(token), now)).fetchall()
+        if not found:
+            raise Refused("link-expired")
+        return found[0][0]
+
     def open_session(self, actor: str, now: int, ttl: int = 14 * 86400, browser: str = "") -> tuple[str, str]:
         """A session's token for the cookie, and its anti-forgery token. Ends after `ttl` seconds or three idle days.
 

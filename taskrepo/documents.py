@@ -67,6 +67,8 @@ def load_json(data: bytes, where: str = "body", *, limit: int = MAX_BYTES) -> An
         if "\\ud" in text.lower():  # an escape may spell half of a surrogate pair, which no other tool can read
             json.dumps(value, ensure_ascii=False).encode()
         return value
+    except json.JSONDecodeError as error:
+        raise Invalid("bad-json", where, f"is not JSON: {error}"[:200]) from None
     except ValueError as error:
         raise Invalid("bad-json", where, str(error)[:200]) from None
 

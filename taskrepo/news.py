@@ -33,10 +33,13 @@ class News:
         self._taken: Counter[str] = Counter()
 
     @contextmanager
-    def place(self, actor: str) -> Iterator[bool]:
-        """Whether there is a place to wait for a request of this actor, which has it until the block ends."""
+    def place(self, actor: str, most: int = PLACES) -> Iterator[bool]:
+        """Whether there is a place to wait for a request of this actor, which has it until the block ends.
+
+        `most` says that there are fewer than `PLACES`.
+        """
         with self._changed:
-            free = self._taken.total() < PLACES and self._taken[actor] < EACH
+            free = self._taken.total() < min(most, PLACES) and self._taken[actor] < EACH
             self._taken[actor] += free
         try:
             yield free

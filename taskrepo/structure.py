@@ -31,6 +31,7 @@ MAX_COLUMNS: Final = 500
 MAX_CELLS: Final = 400_000
 _KEYS: Final = ("id", "key", "name", "path")
 _CANDIDATES: Final = 5
+_TOLD: Final = 4  # steps: what it costs to keep a cell for the telling
 _EXACT: Final = 1 << 53  # whole numbers up to here are the same as a double and as an integer
 _SHORT: Final = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
 _DELIMITERS: Final = ",;\t|"
@@ -290,7 +291,7 @@ def delimiter(text: str) -> str:
 
 def table_changes(old: Sequence[Row], new: Sequence[Row], steps: Steps) -> TableChanges:
     """What differs between two tables as `table` gives them. Raises `TooMuch`."""
-    columns = _columns(old, new)
+    columns = _columns(old, new, steps)
     shared = [column for column in columns if column.old is not None and column.new is not None]
     steps.take((len(old) + len(new)) * (1 + len(shared)))
     before = [tuple(_at(row, column.old_at) for column in shared) for row in old[1:]]
@@ -306,6 +307,7 @@ def table_changes(old: Sequence[Row], new: Sequence[Row], steps: Steps) -> Table
         counts[change] += 1
         common += [a] if a is not None and b is not None else []
         if change != "same" and len(rows) < MAX_CHANGES:
+            steps.take(_TOLD * len(columns))
             rows.append(_told(change, columns, old, new, a, b))
     named = None if key is None else shared[key].name
     return TableChanges(columns, tuple(rows), counts, named, any(one > other for one, other in pairwise(common)))
@@ -370,12 +372,12 @@ def _kept(before: Sequence[_Shared], after: Sequence[_Shared], at: int) -> int:
 # ── columns ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _columns(old: Sequence[Row], new: Sequence[Row]) -> tuple[Column, ...]:
+def _columns(old: Sequence[Row], new: Sequence[Row], steps: Steps) -> tuple[Column, ...]:
     """The columns of both, in the new order; what was removed follows what it followed before."""
     before, after = _heads(old), _heads(new)
     named = list(by_key([f"{n}:{name}" for name, n in before], [f"{n}:{name}" for name, n in after]))
     found = []
-    for a, b in _renamed(named, old, new):
+    for a, b in _renamed(named, old, new, steps):
         names = None if a is None else before[a][0], None if b is None else after[b][0]
         found.append(Column(*names, a, b))
     return tuple(found)
@@ -390,12 +392,12 @@ def _heads(rows: Sequence[Row]) -> list[tuple[str, int]]:
     return heads
 
 
-def _renamed(pairs: list[Pair], old: Sequence[Row], new: Sequence[Row]) -> Iterator[Pair]:
+def _renamed(pairs: list[Pair], old: Sequence[Row], new: Sequence[Row], steps: Steps) -> Iterator[Pair]:
     """The pairs of columns, where removed and added ones in the same place hold much the same made into one."""
     gap: tuple[list[int], list[int]] = ([], [])
     for a, b in pairs:
         if a is not None and b is not None:
-            yield from _closed(gap, old, new)
+            yield from _closed(gap, old, new, steps)
             gap = ([], [])
             yield a, b
         elif a is not None:
@@ -403,12 +405,15 @@ def _renamed(pairs: list[Pair], old: Sequence[Row], new: Sequence[Row]) -> Itera
         else:
             assert b is not None
             gap[1].append(b)
-    yield from _closed(gap, old, new)
+    yield from _closed(gap, old, new, steps)
 
 
-def _closed(gap: tuple[list[int], list[int]], old: Sequence[Row], new: Sequence[Row]) -> Iterator[Pair]:
+def _closed(
+    gap: tuple[list[int], list[int]], old: Sequence[Row], new: Sequence[Row], steps: Steps
+) -> Iterator[Pair]:
     left = gap[1]
     for a in gap[0]:
+        steps.take(len(left[:_CANDIDATES]) * (len(old) + len(new)))
         at = next((at for at, b in enumerate(left[:_CANDIDATES]) if _same_values(old, new, a, b)), None)
         if at is None:
             yield a, None

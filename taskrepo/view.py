@@ -144,6 +144,20 @@ class View:
         for oid, raw in self._ledger.store.history(start or self.commit):
             yield (oid, raw) if self._tells(raw, known) else ("", b"")
 
+    @property
+    def newest(self) -> str:
+        """The newest commit up to this view that the reader may know of: unlike its own, what is hidden never moves it.
+
+        At most `SCAN` are looked at; if all of these are hidden, it is the oldest of them.
+        """
+        commit = self.commit
+        known: dict[str, bool] = {}
+        for oid, raw in islice(self._ledger.store.history(self.commit), SCAN):
+            commit = oid
+            if self._tells(raw, known):
+                break
+        return commit
+
     def following(self, commit: str) -> Iterator[tuple[str, bytes]]:
         """The same after `commit`, up to this view, oldest first. Raises `Refused("unknown-commit")`."""
         known: dict[str, bool] = {}

@@ -25,7 +25,7 @@ from taskrepo.errors import Refused, TaskrepoError
 from taskrepo.model import Policy, iso
 from taskrepo.upkeep import Work, versions
 from taskrepo.web import policyform, present
-from taskrepo.web.fields import problems
+from taskrepo.web.fields import mistakes, problems
 from taskrepo.web.forms import Values, posted
 from taskrepo.web.login import session_token
 from taskrepo.web.visit import Handler, Visit, member, page, redirect, refusal
@@ -86,7 +86,7 @@ def overview(visit: Visit) -> HTTPResponse:
     return page(
         visit, "admin", standing=_standing(visit), policy=visit.policy, index=visit.exchange.follower.standing(),
         storage=upkeep.storage(), rounds=upkeep.rounds, going=upkeep.status().going, versions=versions(),
-        since=iso(upkeep.since), at=_at, works=WORKS,
+        since=iso(upkeep.since), at=_at, works=WORKS, exact=policyform.values(visit.policy),
     )  # fmt: skip
 
 
@@ -132,10 +132,11 @@ def _policy(visit: Visit, error: TaskrepoError | None = None, values: Values | N
     now = visit.renewed().policy if error else visit.policy
     sections, shown = policyform.sections(now), policyform.values(now)
     fields = tuple(field for _, group in sections for field in group)
+    errors = problems(error, fields) if error else {}
     return page(
-        visit, "admin_policy", refusal(error) if error else 200, sections=sections, error=error, fields=fields,
+        visit, "admin_policy", refusal(error) if error else 200, sections=sections, error=error,
         values=policyform.kept(now, values or {}), shown=shown, was=policyform.WAS,
-        errors=problems(error, fields) if error else {}, updated=now.updated, at=_at,
+        errors=errors, mistakes=mistakes("policy", errors, fields), updated=now.updated, at=_at,
         changes=[(made, _words_of(made.changes)) for made in amendments(visit.exchange, _AMENDMENTS)],
     )  # fmt: skip
 

@@ -106,8 +106,8 @@ def add_api_key(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResp
     without_conditions(request)
     _check_own(caller, actor)
     name = _key_name(json_body(request))
-    # As of now: a body may take its time, and a suspension must not be outlived by a key made during it.
-    check_credentials(exchange.view(caller.actor).actor(actor))
+    # As of now: a body may take its time, and neither a suspension nor a grant taken away must be outlived by a key.
+    check_credentials(_check_own(enter(exchange, request), actor))
     key, secret = exchange.accounts.add_key(actor, name, int(time.time()))
     return respond({"api_key": present.api_key(key), "key": secret}, 201)
 

@@ -3,6 +3,8 @@
 * Only text that this program made is compressed: what people uploaded is sent byte for byte, and in ranges.
 * An answer with an ETag is left alone, since another encoding would be another representation of the same tag.
 * A page's secret (the token of its forms) differs in every answer, so that its compressed length tells nothing of it.
+* What another site made a browser ask is not compressed: its words in the address, and the visitor's own in the page,
+  would meet in one length that a listener on the line can see (the attack called BREACH).
 
 >>> accepts_gzip({"HTTP_ACCEPT_ENCODING": "br, gzip;q=0.8"}), accepts_gzip({"HTTP_ACCEPT_ENCODING": "gzip;q=0"})
 (True, False)
@@ -31,11 +33,17 @@ def accepts_gzip(environ: "WSGIEnvironment") -> bool:
     return False
 
 
+def _asked_elsewhere(environ: "WSGIEnvironment") -> bool:
+    """Whether the browser says that another site began this request (W3C Fetch Metadata)."""
+    return environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("same-origin", "none")
+
+
 def compressed(app: "WSGIApplication") -> "WSGIApplication":
     """`app` whose pages and lists are compressed for who takes that."""
 
     def packing(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        answer = _Answer(start_response, accepts_gzip(environ) and environ.get("REQUEST_METHOD") != "HEAD")
+        wanted = accepts_gzip(environ) and environ.get("REQUEST_METHOD") != "HEAD" and not _asked_elsewhere(environ)
+        answer = _Answer(start_response, wanted)
         return answer.sent(app(environ, answer.start))
 
     return packing

@@ -2,13 +2,13 @@
 
 * It shows what its reader may know of and no more: counts, plots and lists are each the reader's own.
 * Every list is bounded and links to the whole one; every task in it says whose move it is and since when.
-* What is still being read is said so, never shown as zero.
+* There are always as many weeks; those that are still being read are marked so, never shown as zero.
 
 >>> ROUTES[0][:2]
 ('GET', '/dashboard')
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -33,7 +33,7 @@ from taskrepo.commands import (
     Submit,
 )
 from taskrepo.lifecycle import may
-from taskrepo.measures import Kind
+from taskrepo.measures import Kind, start_of, week_of
 from taskrepo.model import STATES, iso
 from taskrepo.roles import reviewer
 from taskrepo.trends import WEEKS, Trend
@@ -110,7 +110,7 @@ def dashboard(visit: Visit) -> HTTPResponse:
     found = survey(exchange, reader, visit.now)
     return page(
         visit, "dashboard", counts={state: counts.get(state, 0) for state in STATES}, trend=trend,
-        note=known_words(trend), plots=[*_flow(trend), *_times(trend)],
+        note=known_words(trend), plots=_plots(trend, starts_of(visit.now)),
         waiting=_told(visit, found.waiting), stuck=_told(visit, found.stuck),
     )  # fmt: skip
 
@@ -120,7 +120,7 @@ def known_words(trend: Trend) -> str:
     count = len(trend.weeks)
     weeks = f"the last {count} weeks" if count > 1 else "this week"
     if trend.reading:
-        return f"Still reading the ledger; so far {weeks}." if count else "The ledger is being read; look again soon."
+        return "The ledger is being read: the hatched weeks are not counted yet."
     behind = " The newest events are still being counted." if trend.behind else ""
     if not count:
         return f"There is too much to keep figures of.{behind}"
@@ -128,21 +128,36 @@ def known_words(trend: Trend) -> str:
     return f"{weeks[0].upper()}{weeks[1:]}{kept}. Weeks begin on Monday, UTC; the last is not over.{behind}"
 
 
-def _flow(trend: Trend) -> list[plots.Plot]:
+def starts_of(now: int) -> list[int]:
+    """When the weeks that are shown began, in Unix seconds; the last is the one of `now`."""
+    return [start_of(number) for number in range(week_of(now) - WEEKS + 1, week_of(now) + 1)]
+
+
+def early(trend: Trend) -> str:
+    """Why there is nothing of the weeks before those of the trend."""
+    return "not read yet" if trend.reading else "not kept"
+
+
+def _plots(trend: Trend, starts: Sequence[int]) -> list[plots.Plot]:
+    """All of them; none where there is too much to keep figures even of this week."""
+    known = trend.weeks or trend.reading
+    return [*_flow(trend, starts), *_times(trend, starts)] if known else []
+
+
+def _flow(trend: Trend, starts: Sequence[int]) -> list[plots.Plot]:
     """The four steps as plots on one scale."""
     top = max((week.counts[kind] for week in trend.weeks for kind, *_ in _FLOW), default=0)
-    starts = [week.start for week in trend.weeks]
     return [
-        plots.bars(title, what, starts, [week.counts[kind] for week in trend.weeks], tone, top)
+        plots.bars(title, what, starts, [week.counts[kind] for week in trend.weeks], tone, top, early(trend))
         for kind, title, what, tone in _FLOW
     ]
 
 
-def _times(trend: Trend) -> list[plots.Plot]:
-    starts = [week.start for week in trend.weeks]
+def _times(trend: Trend, starts: Sequence[int]) -> list[plots.Plot]:
+    cycles, reviews = [week.cycle for week in trend.weeks], [week.review for week in trend.weeks]
     return [
-        plots.band("Cycle time: claim to approval", starts, [week.cycle for week in trend.weeks]),
-        plots.band("Review time: submission to decision", starts, [week.review for week in trend.weeks]),
+        plots.band("Cycle time: claim to approval", starts, cycles, early(trend)),
+        plots.band("Review time: submission to decision", starts, reviews, early(trend)),
     ]
 
 

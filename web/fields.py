@@ -283,7 +283,8 @@ def mistakes(prefix: str, errors: Mapping[str, str], fields: tuple[Field, ...]) 
     >>> mistakes("new", {"title": "is empty"}, WORK)
     [Mistake(ident='new-title', label='Title', said='is empty')]
     """
-    return [Mistake(f"{prefix}-{f.name}", f.label, errors[f.name]) for f in fields if f.name in errors]
+    wrong = [field for field in fields if field.name in errors]
+    return [Mistake(f"{prefix}-{f.name}", f.label.removeprefix("or a "), errors[f.name]) for f in wrong]
 
 
 def _suspects(error: TaskrepoError, fields: tuple[Field, ...]) -> list[str]:

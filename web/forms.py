@@ -3,6 +3,7 @@
 * What a person typed outlives every refusal, also one of a file sent with it: such a file is read and dropped, and the
   refusal comes after the form is complete.
 * Files are staged while they arrive and released when the form is done with, whatever happened; a guest's never are.
+* A form counts for who is signed in when it has arrived: nobody outlives a suspension by sending slowly.
 * A problem is shown beside its field if it has one.
 * Nothing is decided here: bodies go through `parse`, and so through the same schemas as the API's.
 
@@ -31,7 +32,7 @@ from taskrepo.web.api_content import FORM
 from taskrepo.web.api_request import content_type
 from taskrepo.web.fields import TERMS, WORK
 from taskrepo.web.intake import MAX_FIELDS, Readable, body, multipart
-from taskrepo.web.visit import Visit, check_token
+from taskrepo.web.visit import Visit, check_standing, check_token
 
 MAX_PLAIN: Final = 1 << 20  # bytes of a form without files
 _CHUNK: Final = 1 << 16
@@ -78,6 +79,7 @@ def posted(visit: Visit, kind: FileKind = "event_file", texts: Values = MappingP
     """
     with ExitStack() as held:
         form = _read(visit, kind, held)
+        check_standing(visit)
         files = [*form.files]
         for field, path in texts.items():
             if text := form.values.get(field, "").replace("\r\n", "\n").strip("\n"):

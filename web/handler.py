@@ -35,6 +35,7 @@ class Serving(Protocol):
     """What a handler needs of its server."""
 
     wsgi_application: "WSGIApplication"
+    workers: int
     stopping: bool
 
 
@@ -106,6 +107,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             "wsgi.input": io.BufferedReader(self.body),
             "wsgi.input_terminated": True,
             "taskrepo.stopping": lambda: self.server.stopping,
+            "taskrepo.workers": self.server.workers,
         }
         self.wsgi_environ.update(new)
         if cookies := self.head.values("cookie"):

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bottle import HTTPResponse
 
 from taskrepo.errors import REFUSALS, Refused
-from taskrepo.web import reference
+from taskrepo.web import policyform, reference
 from taskrepo.web.edge import status_of
 from taskrepo.web.visit import Handler, Visit, guest, page, rendered
 
@@ -37,6 +37,8 @@ def _topic(name: str) -> Handler:
         data: dict[str, Any] = {"policy": visit.policy, "base": visit.base}
         if name == "api":
             data["body"] = _reference()
+        if name == "files":
+            data["exact"] = policyform.values(visit.policy)
         if name == "errors":
             data["refusals"] = _refusals()
         view = f"help_{name}" if name else "help"

@@ -10,6 +10,7 @@
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -93,7 +94,7 @@ def history(visit: Visit) -> HTTPResponse:
         wrong=wrong, rows=_rows(visit.view, stretch), stretch=stretch, events=EVENTS, doors=_doors(),
         filtered=any(asked.values()), iso=iso, first=not (visit.query("before") or visit.query("after")),
         address=lambda **place: _address({**asked, **place}), standing=_standing(visit),
-        repository=str(visit.exchange.config.repository.resolve()) if visit.actor.is_admin else "",
+        repository=shlex.quote(str(visit.exchange.config.repository.resolve())) if visit.actor.is_admin else "",
     )  # fmt: skip
 
 

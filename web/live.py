@@ -17,6 +17,7 @@ from typing import Any, Final
 from bottle import HTTPResponse
 
 from taskrepo.ledger import Happening
+from taskrepo.news import PLACES
 from taskrepo.web.visit import Handler, Visit, guest, words
 
 MAX_WAIT: Final = 30
@@ -32,7 +33,9 @@ def live(visit: Visit) -> HTTPResponse:
     after, asked = visit.query("after"), visit.query("wait")
     wait = min(int(asked), MAX_WAIT) if re.fullmatch("[0-9]{1,3}", asked) else 0
     visit.view.after(after, 1)  # what is no commit is refused before anybody waits for it
-    with visit.exchange.news.place(visit.actor.id) as placed:
+    # However few workers there are, half of them answer what is not a wait.
+    places = int(visit.request.environ.get("taskrepo.workers", 2 * PLACES)) // 2
+    with visit.exchange.news.place(visit.actor.id, places) as placed:
         patient = placed and bool(visit.request.environ.get("wsgi.multithread", True))
         visit = _awaited(visit, after, wait if patient else 0)
     return _answer(_told(visit, after, visit.query("task"), PAUSE if wait and not patient else 0))
@@ -43,17 +46,18 @@ def _awaited(visit: Visit, after: str, seconds: int) -> Visit:
 
     What the visitor may not know of ends no wait: when an answer comes would tell of it.
     """
-    end, known = monotonic() + seconds, after
+    end, known, passed = monotonic() + seconds, after, after
     ending = visit.request.environ.get("taskrepo.stopping") or (lambda: False)
     while True:
         known = visit.exchange.news.wait(known, end - monotonic(), ending) or known
         visit = visit.renewed()
-        events, following = visit.view.after(after, 1)
+        events, following = visit.view.after(passed, 1)
         if events:
             visit.exchange.follower.catch_up()
             return visit
         if following or monotonic() >= end or ending():
             return visit
+        passed = visit.view.commit  # nothing up to here is for them, and need not be looked at each time
 
 
 def _told(visit: Visit, after: str, about: str, pause: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Signing in and out: by password, or by a link that works once.
 
 * A sign-in ends the session that was there and begins a new one; nothing of the old one carries over.
-* A link is redeemed by POST only, so that what merely looks at links does not use them up.
+* A link is redeemed by POST only, so that what merely looks at links does not use them up; it says whom it signs in.
 * An unknown actor, a wrong password and an actor without one get the same answer after the same time.
 * A suspended actor does not get in.
 * After too many wrong passwords the answer is 429, with the time to wait in words and as `Retry-After` (RFC 9110).
@@ -63,8 +63,8 @@ def sign_in(visit: Visit) -> HTTPResponse:
 
 @guest
 def show_link(visit: Visit, token: str) -> HTTPResponse:
-    """GET /login/link/<token>: only a button, which does it."""
-    return _link_form(visit)
+    """GET /login/link/<token>: whom it signs in, and a button, which alone does it."""
+    return _link_form(visit, token)
 
 
 @guest
@@ -80,7 +80,7 @@ def redeem(visit: Visit, token: str) -> HTTPResponse:
             if password:
                 visit.exchange.accounts.set_password(actor, password, visit.now)
         except TaskrepoError as error:
-            return _link_form(visit, error)
+            return _link_form(visit, token, error)
         return begin(visit, actor, "/")
 
 
@@ -142,10 +142,16 @@ def _form(visit: Visit, values: Values, error: TaskrepoError | None = None) -> H
     return throttled(page(visit, "login", status, fields=FIELDS, values=kept, error=error, errors=wrong), error)
 
 
-def _link_form(visit: Visit, error: TaskrepoError | None = None) -> HTTPResponse:
-    fields = (_OPTIONAL_PASSWORD,)
+def _link_form(visit: Visit, token: str, error: TaskrepoError | None = None) -> HTTPResponse:
+    """What the link offers; of one that works no more, that it does not."""
+    actor = ""
+    try:
+        actor = visit.exchange.accounts.link_actor(token, visit.now)
+    except Refused as gone:
+        error = error or gone
     wrong = problems(error, (NEW_PASSWORD,)) if error else {}
-    return page(visit, "link", refusal(error) if error else 200, fields=fields, error=error, errors=wrong)
+    status = refusal(error) if error else 200
+    return page(visit, "link", status, fields=(_OPTIONAL_PASSWORD,), error=error, errors=wrong, actor=actor)
 
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (

@@ -6,6 +6,7 @@
 * Where `document` is used, the caller decides of every link and image whether it leads anywhere.
 * No attribute of a text survives but a link's target and title: no style, class, id or event handler.
 * A wide table scrolls by itself, also by keyboard.
+* What is remembered for the next reader is bounded by texts and by their length.
 
 >>> rendered("# Hi <script>alert(1)</script>")
 '<h3>Hi &lt;script&gt;alert(1)&lt;/script&gt;</h3>\\n'
@@ -31,10 +32,9 @@ _ATTRIBUTES: Final = {"a": {"href", "title"}, "ol": {"start"}}
 _SCHEMES: Final = frozenset({"http", "https", "mailto"})
 
 
-@lru_cache(maxsize=256)
 def rendered(text: str) -> str:
     """HTML of CommonMark with tables and strikethrough; a text over `MAX_TEXT` characters is cut there."""
-    return _cleaned(_MARKDOWN.render(text[:MAX_TEXT]))
+    return _blocks(text[:MAX_TEXT])
 
 
 def document(text: str, resolve: Callable[[str], str]) -> str:
@@ -46,14 +46,24 @@ def document(text: str, resolve: Callable[[str], str]) -> str:
     return _cleaned(_MARKDOWN.render(text[:MAX_TEXT], {"resolve": resolve}))
 
 
-@lru_cache(maxsize=256)
 def inline(text: str) -> str:
     """HTML of one line of Markdown: code, emphasis and links, but no block.
 
     >>> inline("the `sum` of <b>")
     'the <code>sum</code> of &lt;b&gt;'
     """
-    return _cleaned(_MARKDOWN.renderInline(text[:MAX_TEXT]))
+    return _line(text[:MAX_TEXT])
+
+
+# Only what is rendered is remembered: of a long text, such as a preview's, the rest would stay in memory for nothing.
+@lru_cache(maxsize=256)
+def _blocks(text: str) -> str:
+    return _cleaned(_MARKDOWN.render(text))
+
+
+@lru_cache(maxsize=256)
+def _line(text: str) -> str:
+    return _cleaned(_MARKDOWN.renderInline(text))
 
 
 def _cleaned(html: str) -> str:

@@ -3,7 +3,8 @@
 * The archive waits as an upload of the visitor's own, known by its SHA-256: nobody else can look into it or tell that
   it is there, and it expires like any other upload.
 * Looking writes nothing. Publishing reads the archive again and lets the rule book decide, whatever the page said.
-* What is unpacked is in staging only while a request lasts.
+* What is unpacked is in staging only while a request lasts; of one visitor one archive at a time, of all a few, since
+  a small archive may unpack to all that a task may hold.
 * A refusal that concerns one file is told of each such file, not only of the first.
 
 >>> cautions(Manifest("t", "d"), (), 0)[0]
@@ -13,6 +14,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Condition
 from typing import Final, cast
 
 from bottle import HTTPResponse
@@ -31,8 +33,36 @@ from taskrepo.web.visit import Handler, Visit, member, page, redirect, refusal
 SCRIPTS: Final = ("create.js", "writing.js")
 MOST_FILES: Final = 500
 MOST_PROBLEMS: Final = 50
+AT_ONCE: Final = 4
+"""How many archives are unpacked at a time."""
+_PATIENCE: Final = 2.0  # seconds to wait for one's turn
 _RECENT: Final = 2000  # commits among which a form that is sent again is looked for
 _ARCHIVES: Final[Mapping[str, ArchiveKind]] = {"application/zip": "zip", "application/gzip": "tar.gz"}
+
+
+class _Turns:
+    """Whose archives are being unpacked in this process."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._taken: set[str] = set()
+
+    @contextmanager
+    def turn(self, actor: str) -> Iterator[None]:
+        """Have a turn until the block ends. Raises `Refused("busy")` if there is none soon."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: actor not in self._taken and len(self._taken) < AT_ONCE, _PATIENCE):
+                raise Refused("busy", "other archives are being looked into; open this page again in a moment")
+            self._taken.add(actor)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.discard(actor)
+                self._changed.notify_all()
+
+
+_TURNS: Final = _Turns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +193,12 @@ def _waiting(visit: Visit, sha256: str) -> Upload:
 @contextmanager
 def _unpacked(visit: Visit, sha256: str) -> Iterator[ReadPackage]:
     """The archive's content, in staging until the block ends."""
+    with _TURNS.turn(visit.actor.id), _opened(visit, sha256) as package:
+        yield package
+
+
+@contextmanager
+def _opened(visit: Visit, sha256: str) -> Iterator[ReadPackage]:
     exchange, limits = visit.exchange, visit.policy
     archive = exchange.uploads.adopt(
         visit.actor.id, sha256, path="package", name="the upload", kind="task_attachment", limit=limits.max_file_bytes

@@ -3,6 +3,8 @@
 * A plot is data; `plot.tpl` draws any of them. Colours are classes of the style sheet, never values.
 * Whoever cannot see the picture loses nothing: `summary` says it in a sentence, `head` and `rows` hold every number.
 * Where nothing was measured there is a gap, not a zero; a plot without any number has no marks and says so.
+* Numbers are of the latest weeks: where there are fewer of them than weeks, `early` says in a word why, and the weeks
+  before are hatched.
 
 >>> stacked("Outcomes", "executions", [Part("approved", 3, "good"), Part("rejected", 1, "bad")]).summary
 'Outcomes: 4 executions; approved 3, rejected 1.'
@@ -93,45 +95,63 @@ class Plot:
     key: tuple[Part, ...] = ()
     head: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = field(default=())
+    unread: Rect | None = None
 
     @property
     def empty(self) -> bool:
         """Whether there was nothing to draw."""
         return not (self.rects or self.paths or self.dots)
 
+    @property
+    def told(self) -> str:
+        """The summary without the title."""
+        words = self.summary.removeprefix(f"{self.title}: ")
+        return words[:1].upper() + words[1:]
 
-def bars(title: str, what: str, starts: Sequence[int], counts: Sequence[int], tone: str = "busy", top: int = 0) -> Plot:
-    """Counts of weeks as bars. `starts` are Unix seconds; `what` names what is counted, in the plural.
+
+def bars(
+    title: str, what: str, starts: Sequence[int], counts: Sequence[int], tone: str = "busy", top: int = 0,
+    early: str = "",
+) -> Plot:
+    """Counts of the latest weeks as bars. `starts` are Unix seconds; `what` names what is counted, in the plural.
 
     `top` is the least that the vertical axis reaches, so that plots beside each other can share it.
     """
-    head, rows = ("Week from", what.capitalize()), tuple(
-        (day(start), f"{count:,}") for start, count in zip(starts, counts, strict=True)
-    )
-    if not any(counts):
+    lacking, head = len(starts) - len(counts), ("Week from", what.capitalize())
+    rows = (*((day(start), early) for start in starts[:lacking]),
+            *((day(start), f"{count:,}") for start, count in zip(starts[lacking:], counts, strict=True)))  # fmt: skip
+    unread = _unread(starts, lacking, early)
+    if not any(counts) and unread is None:
         return Plot("bars", title, f"{title}: no {what} in {_weeks(len(counts))}.", head=head, rows=rows)
-    high = nice(max(*counts, top, 1))
-    step = (WIDTH - _LEFT) / len(counts)
+    high = nice(max(*counts, top, 1)) if counts else nice(max(top, 1))
+    step = (WIDTH - _LEFT) / len(starts)
     rects = tuple(
         Rect(_r(_LEFT + n * step + step * 0.14), _r(_y(count, high)), _r(step * 0.72), _r(_FLOOR - _y(count, high)),
              tone, f"week from {day(start)}: {count:,}")
-        for n, (start, count) in enumerate(zip(starts, counts, strict=True))
+        for n, (start, count) in enumerate(zip(starts[lacking:], counts, strict=True), lacking)
         if count
     )  # fmt: skip
-    summary = f"{title}: {_many(sum(counts), what)} in {_weeks(len(counts))}, {counts[-1]:,} of them this week."
+    latest = f"{_many(sum(counts), what)} in {_weeks(len(counts))}, {counts[-1]:,} of them this week" if counts else ""
+    summary = f"{title}: {'; '.join(filter(None, (latest, _lacking(lacking, early))))}."
     labels = (*_dates(starts), *_heights((0, high), high, lambda value: f"{value:,}"))
-    return Plot("bars", title, summary, rects=rects, labels=labels, rules=_rules((0, high), high), head=head, rows=rows)
+    return Plot("bars", title, summary, rects=rects, labels=labels, rules=_rules((0, high), high), head=head, rows=rows,
+                unread=unread)  # fmt: skip
 
 
-def band(title: str, starts: Sequence[int], spreads: Sequence[Spread | None]) -> Plot:
-    """Lengths of time by week: the median as a line, and a band from it to the 90th percentile."""
-    head = ("Week from", "Cases", "Median", "90th percentile")
-    rows = tuple(_spread_row(start, found) for start, found in zip(starts, spreads, strict=True))
-    known = [(n, found) for n, found in enumerate(spreads) if found]
+def band(title: str, starts: Sequence[int], spreads: Sequence[Spread | None], early: str = "") -> Plot:
+    """Lengths of time in the latest of the weeks: the median as a line, and a band from it to the 90th percentile."""
+    lacking, head = len(starts) - len(spreads), ("Week from", "Cases", "Median", "90th percentile")
+    rows = (*((day(start), early, "–", "–") for start in starts[:lacking]),
+            *(_spread_row(start, found) for start, found in zip(starts[lacking:], spreads, strict=True)))  # fmt: skip
+    known = [(n, found) for n, found in enumerate(spreads, lacking) if found]
+    unread = _unread(starts, lacking, early)
     if not known:
-        return Plot("band", title, f"{title}: nothing measured in {_weeks(len(starts))}.", head=head, rows=rows)
+        nothing = f"nothing measured in {_weeks(len(spreads))}" if spreads else ""
+        summary = f"{title}: {'; '.join(filter(None, (nothing, _lacking(lacking, early))))}."
+        labels, rules = (_dates(starts), _rules((0, 1), 1)) if unread else ((), ())
+        return Plot("band", title, summary, labels=labels, rules=rules, head=head, rows=rows, unread=unread)
     high = long(max(found.high for _, found in known))
-    step = (WIDTH - _LEFT) / len(spreads)
+    step = (WIDTH - _LEFT) / len(starts)
     places = [(_LEFT + (n + 0.5) * step, found) for n, found in known]
     runs = [[places[i] for i in run] for run in _runs([n for n, _ in known])]
     paths = [Path(_area(run, high), "reach") for run in runs] + [Path(_line(run, high), "median") for run in runs]
@@ -144,7 +164,7 @@ def band(title: str, starts: Sequence[int], spreads: Sequence[Spread | None]) ->
     labels = (*_dates(starts), *_heights((0, high), high, lasting))
     key = (Part("median", 0, "median"), Part("up to the 90th percentile", 0, "reach"))
     return Plot("band", title, summary, paths=tuple(paths), dots=dots, labels=labels, rules=_rules((0, high), high),
-                key=key, head=head, rows=rows)  # fmt: skip
+                key=key, head=head, rows=rows, unread=unread)  # fmt: skip
 
 
 def spark(title: str, what: str, starts: Sequence[int], counts: Sequence[int]) -> Plot:
@@ -244,6 +264,18 @@ def _area(run: Sequence[_Place], high: int) -> str:
     above = [f"{_r(x)} {_r(_y(found.high, high))}" for x, found in run]
     below = [f"{_r(x)} {_r(_y(found.median, high))}" for x, found in reversed(run)]
     return f"M{'L'.join(above + below)}Z"
+
+
+def _unread(starts: Sequence[int], lacking: int, early: str) -> Rect | None:
+    """The place of the weeks of which nothing is known."""
+    if not lacking:
+        return None
+    width = (WIDTH - _LEFT) * lacking / len(starts)
+    return Rect(_LEFT, _TOP, _r(width), _FLOOR - _TOP, "unread", early)
+
+
+def _lacking(weeks: int, early: str) -> str:
+    return f"{weeks} earlier {'week' if weeks == 1 else 'weeks'} {early}" if weeks else ""
 
 
 def _rules(values: Sequence[float], high: int) -> tuple[float, ...]:

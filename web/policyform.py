@@ -21,12 +21,13 @@ from taskrepo.web.fields import Field
 
 Unit = Literal["bytes", "seconds", "count", "flag", "list", "text"]
 
-_BYTES: Final = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
+_BYTES: Final = {"TiB": 1 << 40, "TB": 10**12, "GiB": 1 << 30, "GB": 10**9, "MiB": 1 << 20, "MB": 10**6, "KiB": 1 << 10,
+                 "kB": 1000, "B": 1}  # fmt: skip
 _SECONDS: Final = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 _FACTORS: Final[Mapping[str, Mapping[str, int]]] = {
     "bytes": {
         **{name.lower(): factor for name, factor in _BYTES.items()},
-        "": 1, "byte": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+        "": 1, "byte": 1, "bytes": 1,
     },
     "seconds": {
         **_SECONDS, "": 1, "s": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600,

@@ -20,7 +20,7 @@ from taskrepo.query import Query
 from taskrepo.trends import Part
 from taskrepo.view import View
 from taskrepo.web import plots, present
-from taskrepo.web.dashboard import known_words
+from taskrepo.web.dashboard import early, known_words, starts_of
 from taskrepo.web.visit import Visit
 
 _LISTED: Final = 10
@@ -59,8 +59,9 @@ def shown(visit: Visit, actor: Actor) -> dict[str, Any]:
         "assigned": [present.brief(task) for task in work],
         "published": [present.brief(task) for task in asked],
         "figures": figures(found),
-        "plots": _plots(part, found, actor.id),
+        "plots": _plots(part, found, actor.id, visit.now),
         "note": known_words(part.trend),
+        "reading": part.trend.reading,
     }
 
 
@@ -96,21 +97,25 @@ def _record(share: str, of: str, record: Record, time: str, between: str) -> Ite
         yield time, plots.lasting(record.time.median), f"median, {between}, of {record.time.count:,}"
 
 
-def _plots(part: Part, found: Standing, actor: str) -> list[plots.Plot]:
-    starts = [week.start for week in part.trend.weeks]
-    if not starts:
+def _plots(part: Part, found: Standing, actor: str, now: int) -> list[plots.Plot]:
+    if not part.trend.weeks:
         return []
+    starts = starts_of(now)
+    unknown = early(part.trend)
     parts = [plots.Part(kind, found.outcomes[kind], _TONES[kind]) for kind in ("approved", "rejected", *LOST)]
-    numbers = [week_of(start) for start in starts]
+    numbers = [week_of(week.start) for week in part.trend.weeks]
     decided = Tally().add(fact for fact in part.facts if fact.judge == actor)
     asked = Tally().add(fact for fact in part.facts if fact.publisher == actor and fact.kind == "created")
     weeks = [decided.week(number).counts for number in numbers]
     shown = (
-        plots.bars("Deliveries", "submissions", starts, [week.counts["submitted"] for week in part.trend.weeks]),
+        plots.bars("Deliveries", "submissions", starts, [week.counts["submitted"] for week in part.trend.weeks],
+                   early=unknown),
         plots.stacked("How their work ended", "outcomes", parts),
-        plots.bars("Reviews", "decisions", starts, [week["approved"] + week["rejected"] for week in weeks], "calm"),
-        plots.spark("New tasks", "tasks", starts, [asked.week(number).counts["created"] for number in numbers]),
-    )
+        plots.bars("Reviews", "decisions", starts, [week["approved"] + week["rejected"] for week in weeks], "calm",
+                   early=unknown),
+        plots.spark("New tasks", "tasks", [week.start for week in part.trend.weeks],
+                    [asked.week(number).counts["created"] for number in numbers]),
+    )  # fmt: skip
     return [plot for plot in shown if not plot.empty]
 
 

@@ -32,7 +32,7 @@ A_COLUMN: Final = 20
 MAX_SUGGESTED: Final = 100
 COLUMNS: Final = (
     ("Task", "title", ""), ("State", "", ""), ("Priority", "priority", ""), ("Publisher", "", ""),
-    ("Assignee", "", ""), ("Due", "due", ""), ("Updated", "-updated", "updated"),
+    ("Assignee", "", ""), ("Due", "due", ""), ("Changed", "-updated", "updated"),
 )  # fmt: skip
 """The table's heads: words, the order that a click gives, and the one that a second click gives, if there is one."""
 

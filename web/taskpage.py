@@ -28,7 +28,7 @@ from taskrepo.query import Query
 from taskrepo.schema import load
 from taskrepo.web import forms, present, standing, timeline
 from taskrepo.web.api_tasks import latest_remarks
-from taskrepo.web.fields import ACTIONS, problems
+from taskrepo.web.fields import ACTIONS, Mistake, mistakes, problems
 from taskrepo.web.markdown import MAX_TEXT
 from taskrepo.web.visit import Visit, member, page, redirect, refusal
 
@@ -60,6 +60,11 @@ class Attempt:
     def problems(self, command: str) -> Mapping[str, str]:
         """What to say beside which field of this command's form."""
         return problems(self.error, ACTIONS[command].fields) if self.error and command == self.command else {}
+
+    def mistakes(self, offered: tuple[str, ...]) -> list[Mistake]:
+        """Links to the fields with a mistake, while their form is on the page."""
+        at_fault = self.problems(self.command) if self.command in offered else {}
+        return mistakes(self.command, at_fault, ACTIONS[self.command].fields) if at_fault else []
 
     def lost(self, offered: tuple[str, ...]) -> list[str]:
         """The texts whose form is not on the page any more."""

@@ -19,7 +19,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, wraps
 from html import escape
@@ -49,7 +49,11 @@ _FLASH_SECONDS: Final = 60
 _TOKEN_BYTES: Final = 32
 _TOKEN: Final = re.compile("[0-9a-f]{128}")
 _SEED: Final = re.compile(r"[A-Za-z0-9_-]{20,100}")
-_LOCAL: Final = re.compile(r"/(?![/\\])[^\\\s\x00-\x1f\x7f]{0,2000}")
+_OPENINGS: Final = frozenset(
+    ("a", "an", "each", "everybody", "it", "more", "no", "nobody", "nothing", "one", "only", "somebody", "that", "the",
+     "there", "this", "too", "what", "whoever", "you", "your")
+)  # fmt: skip
+_LOCAL: Final = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")
 
 FLASHES: Final[Mapping[str, str]] = MappingProxyType({
     "signed-in": "You are signed in.",
@@ -146,9 +150,8 @@ class Visit:
         return waiting_for(self.exchange, self.actor)
 
     def renewed(self) -> "Visit":
-        """The same visit, of the exchange as it is now."""
-        seen = self.exchange.view(self.actor)
-        return replace(self, seen=seen, directory=seen.directory)
+        """The same visit, of the exchange as it is now: whose session has ended meanwhile is not signed in any more."""
+        return arrive(self.exchange, self.request)
 
     def query(self, name: str) -> str:
         """A parameter of the address, or the empty string."""
@@ -223,6 +226,12 @@ def check_token(visit: Visit, token: str) -> None:
     known = _masked(visit.secret, bytes.fromhex(mask)).hex() if _TOKEN.fullmatch(token) else ""
     if not hmac.compare_digest(hidden.encode(), known.encode()) or not known:
         raise Refused("forged-request", "the form is from an earlier session, or from elsewhere; send it again")
+
+
+def check_standing(visit: Visit) -> None:
+    """Raise `Refused` unless who is signed in still is, with the same rights: a body may take hours to arrive."""
+    if visit.someone is not None and visit.renewed().actor.grants != visit.actor.grants:
+        raise Refused("precondition-failed", "what you may do has changed while the form was on its way; send it again")
 
 
 def _masked(secret: str, mask: bytes) -> bytes:
@@ -350,7 +359,7 @@ def refusal(error: TaskrepoError) -> int:
 def rendered(view: str, **data: Any) -> str:
     """The HTML of a view."""
     helpers = {"when": when, "span": span, "size": size, "words": words, "markdown": markdown.rendered,
-               "inline": markdown.inline, "glimpses": glimpses}  # fmt: skip
+               "inline": markdown.inline, "glimpses": glimpses, "sentence": sentence}  # fmt: skip
     html: str = _template(view).render(asset=assets.href, quote=quote, **helpers, **data)
     return html
 
@@ -371,8 +380,8 @@ def when(at: str | None, now: int, *, short: bool = False) -> str:
     distance = int(moment.timestamp()) - now
     relative = f"in {span(distance)}" if distance > 0 else f"{span(-distance)} ago"
     full = moment.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC").lstrip("0")
-    shown = relative if short else f"{full} ({relative})"
-    return f'<time datetime="{escape(at)}" title="{escape(full)}">{escape(shown)}</time>'
+    shown = relative if short else f'{full} <span class="ago">({relative})</span>'
+    return f'<time datetime="{escape(at)}" title="{escape(full)}">{shown}</time>'
 
 
 def span(seconds: int) -> str:
@@ -390,6 +399,16 @@ def size(count: int) -> str:
         return f"{count} B"
     unit, name = next(((u, n) for u, n in ((10**3, "kB"), (10**6, "MB")) if count < 999.5 * u), (10**9, "GB"))
     return f"{count / unit:.1f} {name}"
+
+
+def sentence(message: str) -> str:
+    """A refusal as a sentence of its own: `no task has this id` → `No task has this id.`
+
+    What begins with a name, a path or a field stays as it is written.
+    """
+    opening = message.partition(" ")[0].lower()
+    begun = message[:1].upper() + message[1:] if opening in _OPENINGS else message
+    return begun if begun.endswith((".", "!", "?", ":", ")")) else f"{begun}."
 
 
 def words(name: str) -> str:

@@ -225,7 +225,7 @@ def test_sending_shows_its_progress_and_can_be_cancelled(browser: Browser, site:
         expect(page.locator(".sending .meta")).to_contain_text(" of 3.4 MB")
         expect(bars.first).to_have_js_property("value", 400_000)
         assert 0 <= float(bars.nth(1).evaluate("bar => bar.value")) < 3_000_000
-        expect(page.locator("#said")).to_have_text(re.compile("(25|50|75) % sent"))
+        expect(page.locator("#said")).to_have_text(re.compile("(25|50|75)% sent"))
         check(page)
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("alert")).to_contain_text("Cancelled.")
@@ -280,7 +280,7 @@ def test_files_of_an_edit(browser: Browser, site: Site) -> None:
         page.goto(f"{site.url}/tasks/{task}/edit")
         check(page)
         page.get_by_role("button", name="Save version 3").click()
-        expect(page.get_by_role("alert")).to_contain_text("the package is already like this")
+        expect(page.get_by_role("alert")).to_contain_text("The package is already like this.")
         page.get_by_role("button", name="Remove input/old.csv").click()
         assert made(site, page).files == ()
 

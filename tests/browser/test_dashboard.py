@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from taskrepo import trends
 from taskrepo.commands import Approve, Ask, Claim, Fail, Progress, Reject, Submit
 from taskrepo.model import Manifest
 from tests.support.browser import MIDDLE, PHONE, WIDE, check, chromium, visitor
@@ -98,3 +99,22 @@ def test_without_scripts_everything_is_there(browser: Browser, site: Site) -> No
         assert page.get_by_role("button", name="Copy").count() == 0
         page.locator("#work").get_by_role("link", name="part 0").click()
         assert "/tasks/" in page.url
+
+
+def test_the_weeks_fill_in_while_the_ledger_is_read(
+    browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the first visit after a start all weeks are there, hatched; they are counted without a reload."""
+    monkeypatch.setattr(trends, "PATIENCE", 0.0)
+    monkeypatch.setattr(trends, "_REST", 2.0)
+    monkeypatch.setattr(site.exchange, "trends", trends.Trends(site.exchange.ledger))
+    with visitor(browser, site, "alice") as alice:
+        page = alice.open("/dashboard")
+        expect(page.get_by_text("the hatched weeks are not counted yet")).to_be_visible()
+        assert page.locator("#flow .hatch").count() == 6
+        check(page)
+        page.locator("#numbers-created summary").click()
+        expect(page.get_by_text("The last 12 weeks.")).to_be_visible(timeout=15_000)
+        expect(page.locator("#flow .hatch")).to_have_count(0)
+        expect(page.locator("#numbers-created")).to_have_attribute("open", "")
+    site.exchange.trends.close()

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from taskrepo.commands import Claim, Comment, Reject, Rework, Submit
 from taskrepo.model import Criterion, Manifest
 from taskrepo.worklist import to_review
-from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, Visitor, check, chromium, visitor
+from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, Visitor, check, chromium, sign_in, visitor
 from tests.support.http import Site, running
 
 LONG = "Transcribe the letters of the lighthouse keeper and mark every word that could not be read with certainty"
@@ -177,6 +177,41 @@ def test_words_not_sent_are_there_on_coming_back(site: Site, alice: Visitor) -> 
     page.wait_for_url(f"**/review/{second}?after={first}")
     page.goto(f"{site.url}/review/{first}")
     assert not page.evaluate("Object.keys(sessionStorage).some(key => key.includes('words'))")
+
+
+@pytest.mark.parametrize("signs_out", [True, False])
+def test_words_not_sent_are_their_writers(site: Site, alice: Visitor, signs_out: bool) -> None:
+    """In the same window nobody else reads what was typed or ticked, whether its writer signed out or was put out."""
+    task = delivered(site, review="anyone")
+    page = alice.open(f"/review/{task}")
+    page.locator("#check-0").check()
+    page.keyboard.press("r")
+    page.keyboard.type("Half a thought")
+    if signs_out:
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/login")
+        assert page.evaluate("Object.keys(sessionStorage).length") == 0
+    site.exchange.accounts.close_sessions("alice")
+    sign_in(alice.context, site, "carol")
+    page.goto(f"{site.url}/review/{task}")
+    assert page.locator("#reject-reason").input_value() == ""
+    assert not page.locator("#check-0").is_checked()
+
+
+def test_an_id_stays_whole_beside_a_title_from_right_to_left(site: Site, alice: Visitor) -> None:
+    """A number at the end of an Arabic title does not take the digits of the id over to its side."""
+    title = "ترجمة شروط الاستخدام مع الحفاظ على ترقيم طبعة عام 1974"
+    task = next(id for id in iter(lambda: delivered(site, title), "") if id[0].isdigit())
+    page = alice.open("/work")
+    assert page.locator("#review .id", has_text=task).evaluate("""id => {
+        const each = [...id.textContent].map((_, at) => {
+            const range = document.createRange();
+            range.setStart(id.firstChild, at);
+            range.setEnd(id.firstChild, at + 1);
+            return range.getBoundingClientRect();
+        });
+        return each.every((place, at) => at === 0 || Math.abs(place.left - each[at - 1].right) < 1);
+    }""")
 
 
 def test_what_comes_shows_by_itself(site: Site, alice: Visitor) -> None:

@@ -263,6 +263,7 @@ def test_the_print_has_all_details_and_no_forms(browser: Browser, site: Site) ->
         assert page.locator("main form:visible, .sections:visible, .copy:visible").count() == 0
         assert _closed(page) == 0
         assert page.locator("pre.json").first.is_visible()
+        assert page.locator(".glimpse:visible, .timeline .command:visible").count() == 0
         page.evaluate("window.dispatchEvent(new Event('afterprint'))")
         assert _closed(page) > 0
 

@@ -185,7 +185,7 @@ def test_a_policy_that_is_so_already_changes_nothing(site: Site, admin: Person) 
     before = site.head()
     for typed in ({}, {"lease_seconds": "120 minutes"}):
         page = admin.submit(admin.get("/admin/policy"), "/admin/policy", typed)
-        assert (page.status, "the policy is already like this" in page.text) == (409, True)
+        assert (page.status, "The policy is already like this." in page.text) == (409, True)
     assert site.head() == before
 
 

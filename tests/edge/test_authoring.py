@@ -6,6 +6,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -432,6 +433,22 @@ def test_a_waiting_archive_is_its_owners_alone(site: Site, sign_in: Callable[[st
     sha256 = hashlib.sha256(b"whole").hexdigest()
     site.call("carol", "PUT", f"/uploads/{sha256}", b"wh", headers={"Content-Range": "bytes 0-1/5"})
     assert carol.get(f"/tasks/new/package/{sha256}").status == 404
+
+
+def test_archives_are_unpacked_one_after_another(site: Site, sign_in: Callable[[str], Person]) -> None:
+    """Many requests for a page that unpacks an archive do not unpack it many times at once; others have their turn."""
+    person, other = sign_in("alice"), sign_in("carol")
+    page, theirs = (give(each, packed(**{"manifest.yaml": MANIFEST})) for each in (person, other))
+    with packagedraft._TURNS.turn("alice"):
+        assert person.get(page.url).status == 503
+        assert other.get(theirs.url).status == 200
+    assert person.get(page.url).status == 200
+    with ExitStack() as taken:
+        for n in range(packagedraft.AT_ONCE):
+            taken.enter_context(packagedraft._TURNS.turn(f"agent-{n}"))
+        assert person.get(page.url).status == 503
+    for each, found in ((person, page), (other, theirs)):
+        wish(each, found, "another")
 
 
 def test_a_full_disk_is_no_fault_of_the_package(

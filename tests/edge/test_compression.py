@@ -49,6 +49,16 @@ def test_pages_and_lists_are_smaller(site: Site, path: str) -> None:
     assert gzip.decompress(packed.data)[:200] == plain.data[:200]
 
 
+@pytest.mark.parametrize(("began", "packed"), [
+    ("same-origin", True), ("none", True), ("same-site", False), ("cross-site", False),
+])  # fmt: skip
+def test_what_another_site_asked_is_not_packed(site: Site, began: str, packed: bool) -> None:
+    """A page that another site led to has its plain length, which does not tell what of the address is also in it."""
+    answer = raw(site, "/tasks?q=Task", **{"Sec-Fetch-Site": began})
+    assert answer.status == 200
+    assert ("Content-Encoding" in answer.headers) is packed
+
+
 def test_small_answers_and_heads_stay(site: Site) -> None:
     """What is short is not worth it, and a HEAD has no body to compress."""
     short = raw(site, f"/live?after={site.head()}")

@@ -67,7 +67,8 @@ def test_an_empty_dashboard_says_so(site: Site, sign_in: Callable[[str], Person]
     """Without tasks every count is a link to nothing, and plots and lists say that there is nothing."""
     page = shown(sign_in("alice"), "/dashboard", site)
     assert "Nothing waits" in page.text and "Nothing is stuck." in page.text
-    assert "Created: no tasks in the last 12 weeks." in said(page)
+    assert "Nothing was created, submitted or decided in these weeks." in said(page)
+    assert "There is no task yet." in page.text
     assert ("a", {"href": "/tasks?state=published"}) in page.elements
 
 
@@ -134,14 +135,19 @@ def test_long_lists_lead_on(site: Site, sign_in: Callable[[str], Person]) -> Non
 def test_figures_that_are_still_read_say_so(
     site: Site, sign_in: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until the ledger is read there are no plots of zeros, but a sentence; then they are there."""
+    """Until the ledger is read its weeks are there, hatched and without a number; then they are counted."""
     task_of(site.exchange)
     monkeypatch.setattr(trends, "PATIENCE", 0.0)
     alice = sign_in("alice")
     first = shown(alice, "/dashboard", site)
-    assert "The ledger is being read" in first.text and "<svg" not in first.html
+    assert "The ledger is being read: the hatched weeks are not counted yet." in said(first)
+    assert 'aria-label="Created: 12 earlier weeks not read yet."' in first.html
+    assert first.html.count('class="hatch"') == 6 and "data-soon" in first.html
+    numbers = first.html.partition('id="numbers-created"')[2].partition("</table>")[0]
+    assert numbers.count("<tr>") == 13 and numbers.count("not read yet") == 12
     assert shown(alice, "/actors/alice", site).status == 200
     until(lambda: "The last 12 weeks." in alice.get("/dashboard").text)
+    assert "data-soon" not in alice.get("/dashboard").html
     task_of(site.exchange)
     assert "still being counted" in alice.get("/dashboard").text
 
@@ -239,7 +245,7 @@ def test_a_profile_tells_what_an_actor_does(site: Site, sign_in: Callable[[str],
     last = exchange.execute(Progress(held, 1, 40, "on it"), "bob", via="api").commit
     text = said(page := shown(sign_in("carol"), "/actors/bob", site))
     assert "Ordinary reasoning, no browser, a small machine." in text
-    assert "Held running 40 %; the lease ends in" in text
+    assert "Held running 40%; the lease ends in" in text
     assert "Approved 50% of the submissions judged: 1 of 2" in text and "median, from claim to first submission" in text
     assert re.search(rf"progressed Held .* {last[:8]}", text)
     assert ("a", {"href": f"/ledger/{last}"}) in page.elements

@@ -85,5 +85,5 @@ def test_limits_are_those_of_the_policy(site: Site) -> None:
     """The page of files tells the limits in force."""
     policy = site.exchange.directory.policy
     text = read(site, "/help/files").text
-    assert f"{policy.max_files} files" in text
+    assert "2 GiB" in text and f"8 GiB, and {policy.max_files:,} files in one package or submission" in text
     assert " ".join(policy.denied_suffixes) in text

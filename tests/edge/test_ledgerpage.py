@@ -235,7 +235,7 @@ def test_a_board_that_is_still_read_says_so(
     commit = create(site)[1]
     monkeypatch.setattr(site.exchange.boards, "board", lambda view, commit: Board((), 0.42))
     page = sign_in("bob").get(f"/ledger/{commit}/board")
-    assert "still being read" in page.text and "42 %" in page.text and "lane-" not in page.html
+    assert "still being read" in page.text and "42%" in page.text and "lane-" not in page.html
     assert f"/ledger/{commit}/board" in links(page)
 
 
@@ -322,7 +322,7 @@ def test_what_is_told_of_a_verdict_depends_on_the_reader(
     assert "12,301 commits, no problem" in wall(admin) and f"/ledger/{hidden}" in links(admin)
     assert "(4,000 of 12,500 commits)" in wall(admin) and "could not be finished" in admin.text
     assert "12,301" not in carol.text and hidden[:12] not in carol.text and "4,000" not in carol.text
-    assert f"Verified up to {public[:12]}" in wall(carol) and "no problem" in carol.text and "32 %" in carol.text
+    assert f"Verified up to {public[:12]}" in wall(carol) and "no problem" in carol.text and "32%" in carol.text
     standing(Status(replace(verdict, head="0" * 40)))
     assert "of another history" in sign_in("carol").get("/ledger").text
     standing(Status(None, (0, 0)))

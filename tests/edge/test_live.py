@@ -3,13 +3,16 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taskrepo import news
+from taskrepo.commands import ChangeActor
+from taskrepo.web.app import make_app
+from tests.edge.conftest import Running
 from tests.support.http import Site, running
 from tests.support.person import Page, Person
 
@@ -44,6 +47,29 @@ def asking(who: Person, after: str | None, wait: int) -> tuple[threading.Thread,
     thread = threading.Thread(target=ask)
     thread.start()
     return thread, found
+
+
+def test_hidden_events_move_no_page(site: Site) -> None:
+    """The commit from which a page follows the ledger is one its reader may know of, whatever happened since."""
+    site.task("alice", title="For all")
+    alice, carol = person(site, "alice"), person(site, "carol")
+    before = site.head()
+    site.task("alice", title="For two", visibility="private", readers=["bob"])
+    commits = [dict(who.get("/tasks").elements)["body"]["data-commit"] for who in (alice, carol)]
+    assert commits == [site.head(), before] and before != site.head()
+    assert asked(carol, commits[1])["events"] == []
+
+
+def test_a_suspension_ends_the_wait(site: Site) -> None:
+    """Who is suspended while they wait is told nothing more, not even of what happened since."""
+    bob = person(site, "bob")
+    found: list[Page] = []
+    waiting = threading.Thread(target=lambda: found.append(bob.get(f"/live?after={site.head()}&wait=20")))
+    waiting.start()
+    time.sleep(0.3)
+    site.exchange.govern(ChangeActor("bob", active=False), "admin", via="cli")
+    waiting.join(15)
+    assert found[0].status == 403 and site.head() not in found[0].html
 
 
 def test_an_event_ends_the_wait(site: Site) -> None:
@@ -127,6 +153,21 @@ def test_there_are_few_places_to_wait(site: Site) -> None:
         thread.join(15)
         assert [e["event"] for e in found[0][0]["events"]] == ["created"]
     assert asked(alice, site.head(), 0)["pause"] == 0
+
+
+def test_waiting_leaves_half_of_the_workers(site: Site, serving: Callable[..., Running]) -> None:
+    """Of a server's two workers one alone may be held by who waits; the next is told to ask again."""
+    port = serving(make_app(site.exchange), workers=2).port
+    people = [Person(f"http://127.0.0.1:{port}").enter(site.exchange, actor) for actor in ("alice", "carol")]
+    thread, found = asking(people[0], site.head(), 5)
+    deadline = time.monotonic() + 5
+    while not site.exchange.news._taken["alice"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert asked(people[1], site.head(), 5)["pause"] == 4
+    site.task("bob")
+    thread.join(10)
+    assert [event["event"] for event in found[0][0]["events"]] == ["created"]
 
 
 def test_stopping_waits_for_nobody(tmp_path: Path) -> None:

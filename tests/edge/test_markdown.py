@@ -1,6 +1,7 @@
 """Markdown on pages: headings in order under the page's own, tables that scroll, and no way into the markup."""
 
 import re
+import tracemalloc
 
 import pytest
 
@@ -19,6 +20,19 @@ def test_headings_skip_no_level(text: str, levels: list[int]) -> None:
     html = rendered(text)
     assert [int(level) for level in re.findall(r"<h(\d)>", html)] == levels
     assert [int(level) for level in re.findall(r"</h(\d)>", html)] == levels
+
+
+def test_long_texts_are_not_remembered() -> None:
+    """Of a text that is cut only what was rendered stays in memory, however many such texts come."""
+    text = "a b " * 250_000
+    rendered(text), inline(text)
+    tracemalloc.start()
+    try:
+        for n in range(20):
+            rendered(f"{n} {text}"), inline(f"{n} {text}")
+        assert tracemalloc.get_traced_memory()[0] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_tables_scroll_by_themselves() -> None:

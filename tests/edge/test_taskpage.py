@@ -84,7 +84,7 @@ def test_a_held_task_says_by_whom_until_when_and_how_far(site: Site, shown: Call
     html = part(shown("carol", task), "live-now")
     told = words(html)
     assert '<a href="/actors/bob">Bob</a>' in html and '<progress max="100" value="40"' in html
-    assert "Bob agent works on it: attempt 1, claimed" in told and "40 % half of it" in told
+    assert "Bob agent works on it: attempt 1, claimed" in told and "40% half of it" in told
     assert re.search(r"Lease until (.*, )?\d\d:\d\d UTC \(in 1 hour\)", told)
     assert "Last sign of life a moment ago" in told
 
@@ -220,6 +220,7 @@ def test_a_refused_form_is_open_with_what_was_typed(site: Site, shown: Callable[
     refused = person.submit(person.get(f"/tasks/{task}"), f"/tasks/{task}/cancel", {"reason": " "})
     assert (refused.status, 'id="do-cancel" open' in refused.html) == (400, True)
     assert 'id="cancel-reason-error"' in refused.html
+    assert '<a href="#cancel-reason">Reason</a>: ' in refused.html and "cancel.reason" not in refused.text
     person.close()
 
 

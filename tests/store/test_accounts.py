@@ -449,18 +449,21 @@ def test_too_many_sign_ins_at_once_are_busy(accounts: Accounts, monkeypatch: pyt
 def test_a_link_works_once(accounts: Accounts) -> None:
     """The first to redeem a link is the actor; the second is told it is gone."""
     link = accounts.issue_link("alice", NOW)
+    assert [accounts.link_actor(link, NOW + 899) for _ in range(2)] == ["alice", "alice"]
     assert accounts.redeem_link(link, NOW + 899) == "alice"
-    with pytest.raises(Refused) as refused:
-        accounts.redeem_link(link, NOW + 899)
-    assert code_of(refused) == "link-expired"
+    for ask in (accounts.redeem_link, accounts.link_actor):
+        with pytest.raises(Refused) as refused:
+            ask(link, NOW + 899)
+        assert code_of(refused) == "link-expired"
 
 
 def test_a_link_expires(accounts: Accounts) -> None:
     """At the end of its time a link is gone, as are those that never were, and sessions are no links."""
     for token in (accounts.issue_link("alice", NOW), "x", "\ud800", accounts.open_session("alice", NOW)[0]):
-        with pytest.raises(Refused) as refused:
-            accounts.redeem_link(token, NOW + 900)
-        assert code_of(refused) == "link-expired"
+        for ask in (accounts.link_actor, accounts.redeem_link):
+            with pytest.raises(Refused) as refused:
+                ask(token, NOW + 900)
+            assert code_of(refused) == "link-expired"
     with pytest.raises(Invalid):
         accounts.issue_link("alice", NOW, ttl=0)
     with pytest.raises(Invalid):

@@ -65,15 +65,15 @@ class Visitor:
 @contextmanager
 def visitor(
     browser: Browser, site: Site, actor: str = "", size: tuple[int, int] = WIDE, theme: str = "light",
-    scripts: bool = True, quiet: bool = True,
+    scripts: bool = True, quiet: bool = True, touch: bool = False,
 ) -> Iterator[Visitor]:
     """A fresh profile, signed in as `actor` if one is named. At the end, `quiet` asserts that nothing was `said`.
 
-    `theme` is light or dark; without `scripts` none run.
+    `theme` is light or dark; without `scripts` none run; with `touch` there are fingers.
     """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if theme == "dark" else "light",
-        java_script_enabled=scripts, reduced_motion="reduce", locale="en-GB", timezone_id="UTC",
+        java_script_enabled=scripts, reduced_motion="reduce", locale="en-GB", timezone_id="UTC", has_touch=touch,
     )  # fmt: skip
     try:
         if actor:
@@ -82,7 +82,7 @@ def visitor(
         yield who
         # A refused form answers 4xx, which Chromium notes in the console as a failed resource: that is no fault.
         told = [line for line in who.said if "Failed to load resource" not in line and _BROKEN not in line]
-        assert not quiet or told == []
+        assert not quiet or told == [], "\n".join(told)
     finally:
         context.close()
 

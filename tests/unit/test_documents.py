@@ -103,7 +103,7 @@ def test_json_is_read(data: bytes, value: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "code", "told"),
     [
-        (b"", "bad-json", "Expecting value"),
+        (b"", "bad-json", "is not JSON: Expecting value"),
         (b'{"a": 1, "a": 2}', "bad-json", "'a' is given twice"),
         (b"NaN", "bad-json", "NaN is not JSON"),
         (b"[-Infinity]", "bad-json", "-Infinity is not JSON"),

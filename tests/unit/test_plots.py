@@ -49,6 +49,30 @@ def test_a_band_has_a_gap_where_nothing_was_measured() -> None:
     assert band("Cycle", STARTS, [None] * 4).empty
 
 
+def test_weeks_that_are_not_known_are_hatched() -> None:
+    """All weeks have their place; those before the first number are one hatched stretch, and say why in words."""
+    plot = bars("Created", "tasks", STARTS, [5, 10], early="not read yet")
+    assert plot.unread and (plot.unread.width, plot.unread.title) == (143.0, "not read yet")
+    assert [round(mark.x) for mark in plot.rects] == [187, 258]
+    assert plot.summary == "Created: 15 tasks in the last 2 weeks, 10 of them this week; 2 earlier weeks not read yet."
+    assert plot.rows[:3] == (("24 Nov", "not read yet"), ("1 Dec", "not read yet"), ("8 Dec", "5"))
+    nothing = bars("Created", "tasks", STARTS, [], early="not read yet")
+    assert nothing.empty and nothing.summary == "Created: 4 earlier weeks not read yet."
+    html = rendered("plot", plot=nothing)
+    assert "<svg" in html and "url(#hatch-bars-created)" in html and html.count("not read yet") >= 5
+
+
+def test_a_band_of_fewer_weeks_begins_later() -> None:
+    """The line stands where its weeks are; without any there is still the hatched stretch."""
+    week = Spread(3, 3600.0, 7200)
+    plot = band("Cycle", STARTS, [week, week], "not kept")
+    assert plot.unread and plot.dots[0].x > plot.unread.x + plot.unread.width
+    assert plot.rows[0] == ("24 Nov", "not kept", "–", "–") and plot.rows[2][1] == "3"
+    none = band("Cycle", STARTS, [None], "not kept")
+    assert (none.empty, none.told) == (True, "Nothing measured in this week; 3 earlier weeks not kept.")
+    assert "<svg" in rendered("plot", plot=none)
+
+
 def test_marks_stay_inside() -> None:
     """No mark leaves the plot, whatever the numbers."""
     plot = band("t", STARTS, [Spread(1, 1.0, 10**9), Spread(1, 0.0, 0), None, Spread(2, 5.0, 9)])
@@ -100,4 +124,4 @@ def test_a_plot_is_drawn_without_inline_style() -> None:
     assert 'role="img"' in html and "&lt;b&gt;Created: 10 tasks" in html and "<b>Created" not in html
     assert html.count('<th scope="row">') == 4 and "style=" not in html
     empty = rendered("plot", plot=plots.band("Cycle", STARTS, [None] * 4))
-    assert "<svg" not in empty and "nothing measured in the last 4 weeks" in empty
+    assert "<svg" not in empty and "Nothing measured in the last 4 weeks" in empty

@@ -40,6 +40,12 @@ def test_units_are_understood(name: str, text: str, value: object) -> None:
     assert meant(RULES[name], text) == value
 
 
+@pytest.mark.parametrize("text", ["2 MB", "2 MiB", "1 kB", "500 GB", "3 TB", "1025 B", "1 TiB", "0 B"])
+def test_a_size_is_shown_as_it_was_typed(text: str) -> None:
+    """A size in whole decimal or binary units is told in that unit, not in bytes."""
+    assert typed(RULES["max_file_bytes"], meant(RULES["max_file_bytes"], text)) == text
+
+
 @pytest.mark.parametrize(("name", "text"), [
     ("max_file_bytes", "much"), ("max_file_bytes", "1 mile"), ("max_file_bytes", ""), ("max_file_bytes", "-1"),
     ("max_file_bytes", "1.5"), ("lease_seconds", "0.3 s"), ("lease_seconds", "1 GiB"), ("max_attempts", "3 days"),

@@ -237,6 +237,18 @@ def test_too_much_work_is_refused() -> None:
         tables("a\n1\n", "a\n2\n", 1)
 
 
+def test_columns_without_counterparts_are_work_too() -> None:
+    """Small tables of many columns cost no more than the steps given: neither to find those renamed, nor to be told."""
+    wide = {name: ",".join(f"{name}{n}" for n in range(499)) + "\n" for name in "ab"}
+    with pytest.raises(TooMuch):
+        tables(wide["a"] + "x\n" * 790, wide["b"] + "1,2,3,4,5,6\n" * 790, 1_500_000)
+    steps = Steps(1_500_000)
+    small, large = table("a\n1\n"), table(wide["b"] + "z\n" * 790)
+    with pytest.raises(TooMuch):
+        for _ in range(8):
+            table_changes(small, large, steps)
+
+
 def test_many_rows_are_counted() -> None:
     """All rows that differ are counted and the first are told."""
     data = tables("n\n" + "x\n" * 3, "n\n" + "".join(f"{n}\n" for n in range(2000)))

@@ -198,7 +198,7 @@
       }
       bar.value = Math.floor(100 * loaded / total);
       words.textContent = loaded < total ? `${size(loaded)} of ${size(total)}` : "Sent. The exchange looks at it.";
-      if (bar.value >= told + 25) say(`${told = bar.value - bar.value % 25} % sent.`);
+      if (bar.value >= told + 25) say(`${told = bar.value - bar.value % 25}% sent.`);
     });
     request.addEventListener("error", ended(() => tell(form, `The exchange did not answer. ${HERE} Send it again.`)));
     request.addEventListener("abort", ended(() => tell(form, `Cancelled. ${HERE}`)));

@@ -3,7 +3,8 @@
 // * A form is sent once.
 // * Parts marked `data-live` (each with an id of its own) follow the ledger: when something happens that concerns the
 //   page, its address is fetched again, and each such part whose content changed is replaced. A part in which somebody
-//   is typing is left alone and says that it has changed.
+//   is typing is left alone and says that it has changed. While one holds something marked `data-soon`, it is fetched
+//   again without an event.
 // * `taskrepo.announce(text)` says something to screen readers; the event `taskrepo:updated` tells of a replacement.
 "use strict";
 
@@ -27,12 +28,13 @@
     form.setAttribute("aria-busy", "true");
   });
 
-  // What writing.js keeps of what somebody typed goes when they sign out, on whichever page that is.
+  // What writing.js and review.js keep of what somebody typed goes when they sign out, on whichever page that is.
   document.addEventListener("submit", (event) => {
     if (event.target.getAttribute("action") !== "/logout") return;
     try {
-      const drafts = Object.keys(localStorage).filter((key) => key.startsWith("taskrepo:draft:"));
-      drafts.forEach((key) => localStorage.removeItem(key));
+      for (const [store, begin] of [[localStorage, "taskrepo:draft:"], [sessionStorage, "taskrepo.review."]]) {
+        Object.keys(store).filter((key) => key.startsWith(begin)).forEach((key) => store.removeItem(key));
+      }
     } catch { /* a browser that keeps nothing has nothing to forget */ }
   });
 
@@ -43,6 +45,10 @@
       form.removeAttribute("aria-busy");
     }
   });
+
+  // On a phone the navigation scrolls: the place where one is shall be seen.
+  const place = document.querySelector(".places [aria-current]");
+  if (place) place.parentElement.scrollLeft = place.offsetLeft - place.parentElement.offsetLeft - 48;
 
   // After a refusal, go to the first field that needs attention.
   const wrong = document.querySelector("[aria-invalid]");
@@ -206,6 +212,18 @@
       }
     }
   };
+
+  // What is still being read on the exchange (`data-soon`) is no event: it is looked at again, each time a little later.
+  const soon = async (seconds) => {
+    await pause(seconds);
+    await visible();
+    if (!document.querySelector("[data-live] [data-soon]")) return;
+    try {
+      await refresh();
+    } catch { /* the pulse says what is the matter */ }
+    soon(Math.min(seconds * 1.5, 10));
+  };
+  soon(0.5);
 
   window.taskrepo = { announce, live: { refresh } };
   if (document.body.dataset.commit && document.querySelector("[data-live]")) follow();

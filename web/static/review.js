@@ -7,6 +7,7 @@
 
 (() => {
   const OFF = "taskrepo.review.keys-off";
+  const who = document.body.dataset.actor; // the next one at this device is somebody else
   const find = (id) => document.getElementById(id);
   const announce = (text) => { if (window.taskrepo) window.taskrepo.announce(text); };
 
@@ -120,7 +121,7 @@
   // ── words not sent ────────────────────────────────────────────────────────────────────────────────────────────
 
   const bar = document.querySelector("[data-words]");
-  const wordsOf = (area) => `taskrepo.review.words/${bar.dataset.words}/${area.id}`;
+  const wordsOf = (area) => `taskrepo.review.words/${who}/${bar.dataset.words}/${area.id}`;
   if (bar) {
     for (const area of bar.querySelectorAll("textarea")) {
       const kept = stored("sessionStorage", wordsOf(area));
@@ -141,7 +142,7 @@
   const checks = document.querySelector("[data-checks]");
   if (!checks) return;
   const boxes = [...checks.querySelectorAll("input[type=checkbox]")];
-  const key = `taskrepo.review.ticks/${checks.dataset.checks}`;
+  const key = `taskrepo.review.ticks/${who}/${checks.dataset.checks}`;
   const ticked = (stored("sessionStorage", key) || "").split(" ");
   for (const box of boxes) box.checked = ticked.includes(box.id);
   checks.addEventListener("change", () => {

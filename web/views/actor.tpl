@@ -44,7 +44,7 @@
 % include("state.tpl", state=row["state"])
  <span class="meta">\\
 % if row["percent"] is not None:
-<progress max="100" value="{{row["percent"]}}" aria-label="Progress of {{row["title"]}}"></progress> {{row["percent"]}} %; \\
+<progress max="100" value="{{row["percent"]}}" aria-label="Progress of {{row["title"]}}"></progress> {{row["percent"]}}%; \\
 % end
 {{!"waits for an answer; the lease stands still" if row["paused"] else "the lease ends " + when(row["until"], now, short=True)}}</span></li>
 % end
@@ -52,11 +52,14 @@
 % else:
 <p class="meta">Nothing is held just now.</p>
 % end
+% had = [each for each in (("claimed", "claimed"), ("running", "running"), ("submitted", "under review"), ("rejected", "rejected, to rework")) if counts.get(each[0])]
+% if had:
 <p class="meta">\\
-% for place, (state, label) in enumerate((("claimed", "claimed"), ("running", "running"), ("submitted", "under review"), ("rejected", "rejected, to rework"))):
-{{", " if place else ""}}<a href="/tasks?q=assignee:{{actor["id"]}}+state:{{state}}">{{counts.get(state, 0)}} {{label}}</a>\\
+% for place, (state, label) in enumerate(had):
+{{", " if place else ""}}<a href="/tasks?q=assignee:{{actor["id"]}}+state:{{state}}">{{counts[state]}} {{label}}</a>\\
 % end
 </p>
+% end
 % if to_review:
 <h3>Waits for their review</h3>
 % include("brief.tpl", rows=to_review)
@@ -64,7 +67,7 @@
 </section>
 <section id="figures" data-live aria-labelledby="figures-title">
 <h2 id="figures-title">How it went</h2>
-<p class="hint">{{note}}</p>
+<p class="hint"{{!" data-soon" if reading else ""}}>{{note}}</p>
 % if figures:
 <ul class="tallies wide">
 % for name, value, of in figures:

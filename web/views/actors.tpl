@@ -31,7 +31,7 @@
 <div id="directory" data-live>
 % if rows:
 <div class="scroll" tabindex="0" role="region" aria-label="Actors">
-<table>
+<table class="stacked">
   <thead><tr><th scope="col">Actor</th><th scope="col">Type</th><th scope="col" class="number">In hand</th><th scope="col">Reasoning</th><th scope="col">Browser</th><th scope="col">Compute</th><th scope="col">Skills</th></tr></thead>
   <tbody>
 % for actor in rows:
@@ -46,11 +46,11 @@
 % end
     </td>
     <td>{{actor["type"]}}</td>
-    <td class="number">{{actor["load"] or "–"}}</td>
-    <td>{{mine["reasoning_tier"]}}</td>
-    <td>{{words(mine["browser"])}}</td>
-    <td>{{mine["compute"]}}</td>
-    <td>{{", ".join(mine["skills"]) or "–"}}</td>
+    <td class="number{{"" if actor["load"] else " nil"}}" data-head="in hand">{{actor["load"] or "–"}}</td>
+    <td data-head="reasoning">{{mine["reasoning_tier"]}}</td>
+    <td data-head="browser">{{words(mine["browser"])}}</td>
+    <td data-head="compute">{{mine["compute"]}}</td>
+    <td data-head="skills"{{!"" if mine["skills"] else ' class="nil"'}}>{{", ".join(mine["skills"]) or "–"}}</td>
   </tr>
 % end
   </tbody>

@@ -98,9 +98,9 @@ none since the start\\
 <dl class="facts">
   <dt>Lease</dt><dd>{{span(policy.lease_seconds)}}, at most {{span(policy.max_lease_seconds)}}</dd>
   <dt>Attempts</dt><dd>{{policy.max_attempts}}, each of at most {{policy.max_submissions}} submissions</dd>
-  <dt>One file</dt><dd>{{size(policy.max_file_bytes)}}</dd>
-  <dt>A task’s files</dt><dd>{{size(policy.max_task_bytes)}}</dd>
-  <dt>An actor’s files</dt><dd>{{size(policy.max_actor_bytes)}}</dd>
+  <dt>One file</dt><dd>{{exact["max_file_bytes"]}}</dd>
+  <dt>A task’s files</dt><dd>{{exact["max_task_bytes"]}}</dd>
+  <dt>An actor’s files</dt><dd>{{exact["max_actor_bytes"]}}</dd>
   <dt>Own work</dt><dd>{{"may be reviewed" if policy.self_review else "is reviewed by others"}}</dd>
 </dl>
 <p class="meta"><a href="/admin/policy">See and change all of it</a></p>

@@ -4,7 +4,7 @@
 % include("refused.tpl", title="That was refused.")
 <form class="filters" method="get" action="/admin/keys">
   <div class="field">
-    <label for="actor">Only of actor</label>
+    <label for="actor">Actor</label>
     <input id="actor" name="actor" maxlength="39" autocapitalize="none" spellcheck="false" value="{{actor[:39]}}">
   </div>
   <p class="buttons"><button>Show</button>\\
@@ -22,7 +22,7 @@
 <p class="hint">Whoever holds a key acts as its actor. A key that is revoked works nowhere from that moment on.</p>
 % if keys:
 <div class="scroll credentials" role="region" tabindex="0" aria-label="Table of API keys">
-<table>
+<table class="stacked">
   <thead><tr><th scope="col">Actor</th><th scope="col">Name</th><th scope="col">Key</th><th scope="col">Made</th><th scope="col">Last used</th><th scope="col"><span class="unseen">Revoke</span></th></tr></thead>
   <tbody>
 % for key in keys:
@@ -32,7 +32,7 @@
 % else:
 {{key["actor"]}} <span class="label">unknown here</span>\\
 % end
-</td><td>{{key["name"]}}</td><td><code class="id">tr_{{key["id"]}}_…</code></td><td>{{!when(key["created_at"], now, short=True)}}</td><td>{{!when(key["last_used_at"], now, short=True) if key["last_used_at"] else "never"}}</td>
+</td><td>{{key["name"]}}</td><td><code class="id">tr_{{key["id"]}}_…</code></td><td data-head="made">{{!when(key["created_at"], now, short=True)}}</td><td data-head="used">{{!when(key["last_used_at"], now, short=True) if key["last_used_at"] else "never"}}</td>
     <td><details id="key-{{key["id"]}}"><summary>Revoke<span class="unseen"> {{key["name"]}} of {{key["actor"]}}</span></summary>
       <form method="post" action="/admin/keys/{{key["id"]}}/revoke">
         <input type="hidden" name="csrf" value="{{visit.csrf}}">
@@ -61,7 +61,7 @@
 <p class="hint">Who can sign in with a password, or is signed in. To take everything from somebody at once, suspend them on their page.</p>
 % if signed:
 <div class="scroll credentials" role="region" tabindex="0" aria-label="Table of passwords and sessions">
-<table>
+<table class="stacked">
   <thead><tr><th scope="col">Actor</th><th scope="col">Password set</th><th scope="col" class="number">Sessions</th><th scope="col">Last seen</th><th scope="col"><span class="unseen">End sessions</span></th></tr></thead>
   <tbody>
 % for item in signed:
@@ -71,7 +71,7 @@
 % else:
 {{item.actor}} <span class="label">unknown here</span>\\
 % end
-</td><td>{{!when(at(item.password_at), now, short=True) if item.password_at is not None else "none"}}</td><td class="number">{{item.sessions}}</td><td>{{!when(at(item.seen_at), now, short=True)}}</td>
+</td><td data-head="password">{{!when(at(item.password_at), now, short=True) if item.password_at is not None else "none"}}</td><td class="number" data-head="sessions">{{item.sessions}}</td><td data-head="seen">{{!when(at(item.seen_at), now, short=True)}}</td>
     <td>\\
 % if item.sessions and item.actor in known:
 <details id="sessions-{{item.actor}}"><summary>End<span class="unseen"> the sessions of {{item.actor}}</span></summary>

@@ -2,7 +2,7 @@
 <div class="heading"><h1>Policy</h1></div>
 % include("admin_nav.tpl", here="policy")
 <div class="article">
-% include("refused.tpl", title="The policy was not changed.", prefix="policy", asked=fields)
+% include("refused.tpl", title="The policy was not changed.")
 <p>Limits and defaults of this exchange. What you change is one event of the ledger; it counts from then on, and never for what was decided before. Sizes and times are typed with their unit: <code>2 GiB</code>, <code>500 MB</code>, <code>90 minutes</code>, <code>7 days</code>.</p>
 <form method="post" action="/admin/policy">
   <input type="hidden" name="csrf" value="{{visit.csrf}}">
@@ -12,7 +12,7 @@
 % for title, group in sections:
 <section class="card">
 <h2>{{title}}</h2>
-<div class="{{"grid" if len(group) > 1 and group[0].kind != "text" else ""}}">
+<div class="{{"grid even" if len(group) > 1 and group[0].kind != "text" else ""}}">
 % include("fields.tpl", fields=group, prefix="policy", values=values, errors=errors)
 </div>
 </section>

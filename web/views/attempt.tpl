@@ -2,7 +2,7 @@
   <h2 id="side-{{which}}"><span class="meta">{{which}}</span> <a href="{{here}}#submissions">Submission {{side["number"]}}</a></h2>
   <dl class="facts">
     <dt>Submitted</dt><dd>by <a href="/actors/{{side["by"]}}">{{side["by"]}}</a>, {{!when(side["at"], now, short=True)}}</dd>
-    <dt>Execution</dt><dd>{{side["execution"]}}, of <a href="{{here}}/versions/{{side["version"]}}">version {{side["version"]}}</a></dd>
+    <dt>Attempt</dt><dd>{{side["execution"]}}, of <a href="{{here}}/versions/{{side["version"]}}">version {{side["version"]}}</a></dd>
     <dt>Files</dt><dd>{{side["file_count"]}}, {{size(side["bytes"])}}</dd>
     <dt>Review</dt><dd>\\
 % if side["review"]:

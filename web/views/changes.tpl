@@ -1,6 +1,6 @@
 <p class="meta">{{", ".join(f"{counts[kind]} {kind}" for kind in ("changed", "added", "removed", "renamed") if counts[kind])}}{{f", {len(same)} unchanged" if same else ""}}.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Files that differ">
-<table>
+<table class="stacked">
   <thead><tr><th scope="col">Change</th><th scope="col">File</th><th scope="col">{{nouns[0]}}</th><th scope="col">{{nouns[1]}}</th></tr></thead>
   <tbody>
 % for at, item in enumerate(files):
@@ -15,8 +15,8 @@
 <br><span class="meta">was {{exposed(item["old"]["path"])}}</span>\\
 % end
 </td>
-% for side in (item["old"], item["new"]):
-    <td>\\
+% for side, noun in zip((item["old"], item["new"]), nouns):
+    <td data-head="{{noun}}">\\
 % if side:
 <a href="{{side["page"]}}" title="SHA-256 {{side["sha256"]}}">{{size(side["size"])}}</a>\\
 % else:

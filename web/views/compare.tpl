@@ -20,13 +20,13 @@
 % if fields:
 <h2>Manifest</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Manifest">
-<table class="compare">
+<table class="compare stacked">
   <thead><tr><th scope="col">Field</th><th scope="col">Version {{old["number"]}}</th><th scope="col">Version {{new["number"]}}</th></tr></thead>
   <tbody>
 % for name, before, after in fields:
   <tr><th scope="row">{{words(name)}}</th>\\
-% for text in (before, after):
-<td>\\
+% for each, text in zip(made, (before, after)):
+<td data-head="{{f"Version {each['number']}"}}">\\
 % if text:
 <pre>
 {{text}}</pre>\\

@@ -5,7 +5,7 @@
 % end
 <ol class="ways">
 % for purpose, commands in connect:
-  <li>{{purpose}}<pre data-copy="{{purpose}}">{{commands}}</pre></li>
+  <li><span class="purpose">{{purpose}}</span><pre data-copy="{{purpose}}">{{commands}}</pre></li>
 % end
 </ol>
 <p class="meta"><a href="/help">More ways</a> are in the help; <code>taskrepo COMMAND --help</code> tells what a command takes.</p>

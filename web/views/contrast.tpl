@@ -17,7 +17,7 @@
 % if item["kind"] == "bytes" and item["old"] and item["new"]:
 <dl class="facts">
 % for side, noun in zip((item["old"], item["new"]), nouns):
-  <dt>{{noun}}</dt><dd>{{side["size"]}} bytes, SHA-256 <code>{{side["sha256"]}}</code></dd>
+  <dt>{{noun}}</dt><dd>{{f"{side['size']:,}"}} bytes, SHA-256 <code>{{side["sha256"]}}</code></dd>
 % end
 </dl>
 % end

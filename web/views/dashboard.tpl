@@ -7,11 +7,23 @@
   <li><a href="/tasks?state={{state}}"><strong>{{f"{count:,}"}}</strong> {{state}}</a></li>
 % end
 </ul>
+% if not any(counts.values()):
+<div class="empty">
+  <p><strong>There is no task yet.</strong></p>
+  <p><a href="/tasks/new">Publish the first one</a>, or read <a href="/help">how an exchange works</a>.</p>
+</div>
+% end
 </section>
 <section id="flow" data-live aria-labelledby="flow-title">
-<h2 id="flow-title">The last weeks</h2>
-<p class="hint">{{note}}</p>
-% if trend.weeks:
+<h2 id="flow-title">Week by week</h2>
+<p class="hint"{{!" data-soon" if trend.reading else ""}}>{{note}}\\
+% if trend.reading:
+<noscript> <a href="/dashboard">Look again</a></noscript>\\
+% end
+</p>
+% if plots and all(plot.empty and not plot.unread for plot in plots):
+<p class="meta">Nothing was created, submitted or decided in these weeks.</p>
+% elif plots:
 <div class="plots">
 % for plot in plots:
 % include("plot.tpl", plot=plot)

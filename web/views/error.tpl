@@ -2,7 +2,7 @@
 % rebase("layout.tpl", title=heading)
 <div class="narrow">
 <h1>{{heading}}</h1>
-<p>{{detail}}</p>
+<p>{{sentence(detail)}}</p>
 <p class="meta">Code: <code>{{code}}</code></p>
 % if status == 401:
 <p><a href="/login">Sign in</a></p>

@@ -14,7 +14,7 @@
   <dt>Name it had</dt><dd>{{file["name"]}}</dd>
 % end
   <dt>Type</dt><dd>{{file["media_type"]}}</dd>
-  <dt>Size</dt><dd>{{size(file["size"])}}{{f" ({file['size']} bytes)" if file["size"] >= 1000 else ""}}</dd>
+  <dt>Size</dt><dd>{{size(file["size"])}}{{f" ({file['size']:,} bytes)" if file["size"] >= 1000 else ""}}</dd>
   <dt>SHA-256</dt><dd><code>{{file["sha256"]}}</code></dd>
   <dt>Kind</dt><dd>{{words(file["kind"])}}</dd>
 % if file["by"]:

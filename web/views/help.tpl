@@ -11,7 +11,7 @@
   <li><a href="/help/api"><strong>API reference</strong></a> every call, field and answer</li>
 </ul>
 <h2 id="life">How a task lives</h2>
-<table class="life">
+<table class="life stacked">
   <thead><tr><th scope="col">State</th><th scope="col">What it means</th><th scope="col">Whose move</th></tr></thead>
   <tbody>
 % for state, means, move in (
@@ -28,7 +28,7 @@
 % ):
   <tr><th scope="row">\\
 % include("state.tpl", state=state)
-</th><td>{{means}}</td><td>{{move}}</td></tr>
+</th><td class="what">{{means}}</td><td data-head="move:">{{move}}</td></tr>
 % end
   </tbody>
 </table>

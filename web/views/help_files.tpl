@@ -19,12 +19,14 @@ curl -H "Authorization: Bearer $TASKREPO_KEY" -OJ $TASKREPO_URL/api/v1/tasks/ID/
 <p><strong>Erase</strong> destroys that key, the task's large files and every plain copy in this exchange's index. From then on nobody can read the content: not here, and not in any clone, however old. The history stays, and still verifies: who did what and when, and why it was erased. What erasing cannot do: take back what a reader has downloaded, or what is in a backup of the exchange's <code>private</code> folder that still has the key. Let such backups expire.</p>
 <p>A <strong>public</strong> task cannot be erased. What it said is in every clone that anybody has made, and signed into a history that would no longer verify without it. Ask for secrets, and for people's data, in private tasks only. An admin can archive a public task, which takes it out of the lists, and no more than that.</p>
 <h2 id="limits">Limits</h2>
-<dl class="words">
-  <dt>One file</dt><dd>{{size(policy.max_file_bytes)}}</dd>
-  <dt>All files of a task</dt><dd>{{size(policy.max_task_bytes)}}, {{policy.max_files}} files</dd>
-  <dt>All that one actor brings in</dt><dd>{{size(policy.max_actor_bytes)}}</dd>
+<dl class="facts">
+  <dt>One file</dt><dd>{{exact["max_file_bytes"]}}</dd>
+  <dt>All files of a task</dt><dd>{{exact["max_task_bytes"]}}, and {{f"{policy.max_files:,}"}} files in one package or submission</dd>
+  <dt>All that one actor brings in</dt><dd>{{exact["max_actor_bytes"]}}</dd>
   <dt>An upload waits for its command</dt><dd>{{span(policy.upload_seconds)}}</dd>
   <dt>Lease, unless the task says otherwise</dt><dd>{{span(policy.lease_seconds)}}</dd>
+</dl>
+<dl class="words">
   <dt>Denied by name</dt><dd>{{" ".join(policy.denied_suffixes) or "none"}}</dd>
   <dt>Denied by content, also inside archives</dt><dd>{{", ".join(policy.denied_types) or "none"}}</dd>
 </dl>

@@ -14,7 +14,7 @@
 % end
 </head>
 % if someone:
-<body data-commit="{{visit.seen.commit}}" data-actor="{{someone.id}}"{{!f' data-task="{live_task}"' if live_task else ''}}>
+<body data-commit="{{visit.seen.newest}}" data-actor="{{someone.id}}"{{!f' data-task="{live_task}"' if live_task else ''}}>
 % else:
 <body>
 % end

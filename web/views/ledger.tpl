@@ -56,7 +56,7 @@
 % end
 <section id="history" aria-label="History"{{!' data-live' if first else ''}}>
 % if rows:
-<table class="ledger">
+<table class="ledger stacked">
   <caption class="unseen">Events, newest first</caption>
   <thead><tr><th scope="col">Commit</th><th scope="col">When</th><th scope="col">Event</th><th scope="col">About</th><th scope="col">Actor</th><th scope="col">Door</th><th scope="col">Signed</th></tr></thead>
   <tbody>

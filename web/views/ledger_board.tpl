@@ -19,7 +19,7 @@ caused {{words(event["event"])}} in <code>{{event["record"]}}</code>\\
 % if not board.columns:
 <div class="empty" id="reading" data-again>
   <p><strong>The ledger is still being read.</strong></p>
-  <p><label for="read">So far</label> <progress id="read" max="100" value="{{int(100 * board.share)}}">{{int(100 * board.share)}} %</progress> {{int(100 * board.share)}} %</p>
+  <p><label for="read">So far</label> <progress id="read" max="100" value="{{int(100 * board.share)}}">{{int(100 * board.share)}}%</progress> {{int(100 * board.share)}}%</p>
   <p><a class="button" href="/ledger/{{event["commit"]}}/board">Go on</a></p>
 </div>
 % else:

@@ -22,7 +22,7 @@ Found {{!when(iso(verdict.at), now)}}.</p>
 <p>The last run could not be finished; the server's log says why.</p>
 % end
 % if standing.running:
-<p><label for="verifying">Verifying</label> <progress id="verifying" max="100" value="{{standing.share}}">{{standing.share}} %</progress> {{standing.share}} %{{f" ({standing.running[0]:,} of {standing.running[1]:,} commits)" if standing.counted and standing.running[1] else ""}}</p>
+<p><label for="verifying">Verifying</label> <progress id="verifying" max="100" value="{{standing.share}}">{{standing.share}}%</progress> {{standing.share}}%{{f" ({standing.running[0]:,} of {standing.running[1]:,} commits)" if standing.counted and standing.running[1] else ""}}</p>
 % elif standing.counted:
 <form class="buttons" method="post" action="/ledger/verify">
   <input type="hidden" name="csrf" value="{{visit.csrf}}">

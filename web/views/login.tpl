@@ -1,5 +1,5 @@
 % rebase("layout.tpl", title="Sign in")
-<div class="narrow">
+<div class="narrow card door">
 <h1>Sign in</h1>
 % include("refused.tpl", title="You are not signed in.")
 % if error and error.code == "too-many-requests":

@@ -1,5 +1,6 @@
 % rebase("layout.tpl", title="You", section="me")
 % mine = actor["capabilities"]
+% few = 5
 <div class="heading">
   <h1>{{actor["name"]}}</h1>
   <p class="tags"><code class="id">{{actor["id"]}}</code> <span class="label">{{actor["type"]}}</span>\\
@@ -28,20 +29,20 @@
 <section class="card" aria-labelledby="sessions">
 <h2 id="sessions">Sessions</h2>
 <p class="hint">Browsers in which you are signed in. A session ends after 14 days, or after 3 days without use.</p>
+% listed = sorted(sessions, key=lambda item: item["id"] != this)
 <ul class="files">
-% for item in sessions:
-  <li class="entry">
-    <div><strong>{{item["browser"] or "Unknown browser"}}</strong>\\
-% if item["id"] == this:
- <span class="label">this one</span>\\
-% end
-<br><span class="meta">begun {{!when(item["created_at"], now, short=True)}}, last seen {{!when(item["seen_at"], now, short=True)}}</span></div>
-    <form method="post" action="/me/sessions/{{item["id"]}}/end" class="inline">
-      <input type="hidden" name="csrf" value="{{visit.csrf}}">
-      <button class="quiet">End<span class="unseen"> the session in {{item["browser"] or "an unknown browser"}}, begun {{item["created_at"]}}</span></button>
-    </form></li>
+% for item in listed[:few]:
+% include("me_session.tpl", item=item)
 % end
 </ul>
+% if listed[few:]:
+<details id="more-sessions"><summary>{{len(listed[few:])}} more</summary>
+<ul class="files">
+% for item in listed[few:]:
+% include("me_session.tpl", item=item)
+% end
+</ul></details>
+% end
 % if len(sessions) > 1:
 <form method="post" action="/me/sessions/end">
   <input type="hidden" name="csrf" value="{{visit.csrf}}">
@@ -56,22 +57,18 @@
 % live = [key for key in keys if not key["revoked_at"]]
 % if live:
 <ul class="files">
-% for key in live:
-  <li class="entry">
-    <div><strong>{{key["name"]}}</strong> <code class="id">tr_{{key["id"]}}_…</code><br>
-    <span class="meta">made {{!when(key["created_at"], now, short=True)}}, \\
-% if key["last_used_at"]:
-last used {{!when(key["last_used_at"], now, short=True)}}\\
-% else:
-never used\\
-% end
-</span></div>
-    <form method="post" action="/me/keys/{{key["id"]}}/revoke" class="inline">
-      <input type="hidden" name="csrf" value="{{visit.csrf}}">
-      <button class="quiet">Revoke<span class="unseen"> {{key["name"]}}, tr_{{key["id"]}}</span></button>
-    </form></li>
+% for key in live[:few]:
+% include("me_key.tpl", key=key)
 % end
 </ul>
+% if live[few:]:
+<details id="more-keys"><summary>{{len(live[few:])}} more</summary>
+<ul class="files">
+% for key in live[few:]:
+% include("me_key.tpl", key=key)
+% end
+</ul></details>
+% end
 % else:
 <p class="meta">None yet.</p>
 % end

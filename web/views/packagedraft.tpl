@@ -40,7 +40,7 @@
 <h2 id="problems">What would be refused</h2>
 <ul>
 % for problem in inside.problems:
-  <li>{{problem.message}} <code>{{problem.code}}</code></li>
+  <li>{{sentence(problem.message)}} <code>{{problem.code}}</code></li>
 % end
 </ul>
 </section>

@@ -1,11 +1,17 @@
 <figure class="plot {{plot.kind}}">
   <figcaption>{{plot.title}}</figcaption>
-% if plot.empty:
-  <p class="meta">{{plot.summary}}</p>
+% if plot.empty and not plot.unread:
+  <p class="meta">{{plot.told}}</p>
 % else:
   <svg viewBox="0 0 {{plot.width}} {{plot.height}}" role="img" aria-label="{{plot.summary}}">
 % for y in plot.rules:
     <path class="rule" d="M34 {{y}}H{{plot.width}}"/>
+% end
+% if plot.unread:
+% mark = plot.unread
+% ident = f"hatch-{plot.kind}-{plot.title}".partition(":")[0].replace(" ", "-").lower()
+    <pattern id="{{ident}}" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0V6" class="hatch"/></pattern>
+    <rect fill="url(#{{ident}})" x="{{mark.x}}" y="{{mark.y}}" width="{{mark.width}}" height="{{mark.height}}"><title>{{mark.title}}</title></rect>
 % end
 % for mark in plot.rects:
     <rect class="{{mark.tone}}" x="{{mark.x}}" y="{{mark.y}}" width="{{mark.width}}" height="{{mark.height}}"><title>{{mark.title}}</title></rect>
@@ -27,7 +33,8 @@
 % end
   </ul>
 % end
-  <details>
+% words_of_it = plot.title.partition(":")[0].replace(" ", "-").lower()
+  <details id="numbers-{{words_of_it}}">
     <summary>Numbers<span class="unseen"> of {{plot.title}}</span></summary>
     <table>
       <thead><tr>

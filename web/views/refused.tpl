@@ -3,7 +3,7 @@
 <div class="note bad refused" role="alert" tabindex="-1" data-path="{{path}}" data-why="{{error.message}}">
   <p><strong>{{title}}</strong></p>
 % if not any(mistake.said in error.message for mistake in get("mistakes", ())):
-  <p>{{error.message}}</p>
+  <p>{{sentence(error.message)}}</p>
 % end
 % if get("mistakes", ()):
   <ul>

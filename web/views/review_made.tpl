@@ -1,7 +1,7 @@
 % number = made["number"]
 <section aria-labelledby="made-title" id="made" data-live>
   <h2 id="made-title">Submission {{number}}</h2>
-  <p class="meta">by <a href="/actors/{{made["by"]}}">{{made["by"]}}</a>, execution {{made["execution"]}}, {{"waiting since" if task["state"] == "submitted" else "submitted"}} {{!when(made["at"], now)}}</p>
+  <p class="meta">by <a href="/actors/{{made["by"]}}">{{made["by"]}}</a>, attempt {{made["execution"]}}, {{"waiting since" if task["state"] == "submitted" else "submitted"}} {{!when(made["at"], now)}}</p>
 % if earlier:
   <div class="review-earlier note">
 % if earlier["review"]:
@@ -10,7 +10,7 @@
 % else:
     <p><strong>Submission {{earlier["number"]}}</strong> was not judged.</p>
 % end
-    <p><a href="/tasks/{{task["id"]}}/submissions/{{number - 1}}/compare/{{number}}">Compare with attempt {{number - 1}}</a></p>
+    <p><a href="/tasks/{{task["id"]}}/submissions/{{number - 1}}/compare/{{number}}">Compare with submission {{number - 1}}</a></p>
   </div>
 % end
   <div class="prose">{{!markdown(made["summary"])}}</div>

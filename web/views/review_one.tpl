@@ -5,7 +5,7 @@
 <p class="note good" role="status">{{done}}</p>
 % end
 % if attempt.error:
-% include("refused.tpl", title=failed, error=attempt.error, files=actions[attempt.command].uploads)
+% include("refused.tpl", title=failed, error=attempt.error, files=actions[attempt.command].uploads, mistakes=attempt.mistakes(offered))
 % end
 % for at, text in enumerate(attempt.lost(offered)):
 <div class="field">
@@ -14,7 +14,7 @@
 {{text}}</textarea>
 </div>
 % end
-<p class="crumb"><a href="/work">My work</a> / <a href="/review">Review</a></p>
+<p class="crumb"><a href="/work">My work</a> › <a href="/review">Review</a></p>
 <div class="heading review-head">
   <h1><a href="/tasks/{{task["id"]}}">{{task["title"]}}</a></h1>
   <p class="tags"><code class="id">{{task["id"]}}</code>\\

@@ -3,7 +3,7 @@
 <p class="crumb"><a href="/tasks">Tasks</a></p>
 % include("task_head.tpl")
 % if attempt.error:
-% include("refused.tpl", title=f"{actions[attempt.command].title}: refused.", error=attempt.error, files=actions[attempt.command].uploads)
+% include("refused.tpl", title=f"{actions[attempt.command].title}: refused.", error=attempt.error, files=actions[attempt.command].uploads, mistakes=attempt.mistakes(offered))
 % for at, text in enumerate(attempt.lost(offered)):
 <div class="field">
   <label for="lost-{{at}}">What you typed, to copy</label>

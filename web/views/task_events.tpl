@@ -5,7 +5,7 @@
   <li id="event-{{short}}">
     <p class="what"><strong>{{words(event["event"])}}</strong> by <a href="/actors/{{event["actor"]}}">{{event["actor"]}}</a>{{f", attempt {event['execution']}" if event["execution"] else ""}}\\
 % if event["from"] != event["to"] and event["to"]:
- <span class="moved">{{event["from"] or "nothing"}} → {{event["to"]}}</span>\\
+ <span class="moved">{{f"{event['from']} " if event["from"] else ""}}→ {{event["to"]}}</span>\\
 % end
 </p>
 % if event["words"] and not task["title"].startswith(event["words"].rstrip("…")):

@@ -30,7 +30,7 @@ nobody\\
 % end
 </dd>
   <dt>Created</dt><dd>{{!when(task["created_at"], now)}}</dd>
-  <dt>Updated</dt><dd>{{!when(task["updated_at"], now)}}</dd>
+  <dt>Changed</dt><dd>{{!when(task["updated_at"], now)}}</dd>
 </dl>
 </section>
 <section class="card" id="live-terms" data-live aria-labelledby="terms">

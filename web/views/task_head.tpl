@@ -6,7 +6,7 @@
 <a class="button" href="/tasks/{{task["id"]}}/edit">Edit</a>\\
 % end
 % if not task["erased_at"]:
- <a href="/tasks/new?from={{task["id"]}}">Use as template</a>\\
+ <a class="button" href="/tasks/new?from={{task["id"]}}">Use as template</a>\\
 % end
 </p>
 </div>

@@ -18,6 +18,9 @@
 % end
  since {{!when(review_since, now)}}.</p>
 <p class="meta">Submitted by <a href="/actors/{{task["assignee"]}}">{{holder["name"] if holder else task["assignee"]}}</a>{{f", {holder['type']}" if holder else ""}}.</p>
+% if "approve" in offered:
+<p><a href="/review/{{task["id"]}}">Review it beside its criteria</a></p>
+% end
 % elif state == "rejected":
 <p>The last submission was rejected. <a href="/actors/{{task["assignee"]}}">{{holder["name"] if holder else task["assignee"]}}</a> can take it up again.</p>
 % elif state == "approved":
@@ -44,7 +47,7 @@ until <time datetime="{{lease.until}}">{{lease.clock}}</time> (<span class="left
 % end
 % if run and run["active"]:
 % if run["percent"] is not None:
-<p class="progress"><progress max="100" value="{{run["percent"]}}" aria-label="Progress">{{run["percent"]}} %</progress> <span>{{run["percent"]}} %</span></p>
+<p class="progress"><progress max="100" value="{{run["percent"]}}" aria-label="Progress">{{run["percent"]}}%</progress> <span>{{run["percent"]}}%</span></p>
 % end
 % if run["note"]:
 <p class="note-said">{{run["note"]}}</p>

@@ -1,5 +1,6 @@
 % action = actions[command]
 % tried = attempt.command == command
+% tone = "danger" if command == "reject" else tone
 % if not action.fields and not action.grave:
 <div class="step {{tone}}-step" id="do-{{command}}">
 % include("form.tpl", action=f"{address}/{command}", uploads=False, hidden=hidden[command], fields=(), prefix=command, values={}, errors={}, tone=tone, button=action.button)

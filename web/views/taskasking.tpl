@@ -9,7 +9,7 @@
 % end
     </select>
 % if bad == name:
-    <p class="error" id="{{name}}-error">{{wrong.message.partition(": ")[2]}}</p>
+    <p class="error" id="{{name}}-error">{{sentence(wrong.message.partition(": ")[2])}}</p>
 % end
   </div>
 % end
@@ -36,7 +36,7 @@
   <p class="buttons"><button>Show</button></p>
   </div>
 % if bad == "q":
-  <p class="error" id="q-error" role="alert">{{wrong.message.removeprefix("q: ")}}</p>
+  <p class="error" id="q-error" role="alert">{{sentence(wrong.message.removeprefix("q: "))}}</p>
 % end
   <details class="more"{{" open" if any(getattr(filters, name) for name in further) else ""}}>
     <summary>More filters</summary>

@@ -13,7 +13,7 @@
       <label for="view-name">Name</label>
       <input id="view-name" name="name" value="{{typed.get("name", "")}}" maxlength="80" required{{!' aria-invalid="true" aria-describedby="view-error"' if unsaved else ''}}>
 % if unsaved:
-      <p class="error" id="view-error" role="alert">{{unsaved.message.removeprefix(f"{getattr(unsaved, 'where', '')}: ")}}</p>
+      <p class="error" id="view-error" role="alert">{{sentence(unsaved.message.removeprefix(f"{getattr(unsaved, 'where', '')}: "))}}</p>
 % end
     </div>
     <p class="buttons"><button>Save the view</button></p>

@@ -7,9 +7,9 @@
 % end
 <dl class="facts">
   <dt>Made</dt><dd>{{words(found["event"])}} by <a href="/actors/{{found["by"]}}">{{found["by"]}}</a>, {{!when(found["at"], now)}}</dd>
-  <dt>Commit</dt><dd><code>{{found["commit"]}}</code></dd>
+  <dt>Commit</dt><dd><a href="/ledger/{{found["commit"]}}"><code>{{found["commit"]}}</code></a></dd>
 % if runs:
-  <dt>Executions</dt><dd>{{", ".join(f"{run.number} by {run.actor} ({run.outcome})" for run in runs)}}</dd>
+  <dt>Attempts</dt><dd>{{", ".join(f"{run.number} by {run.actor} ({run.outcome})" for run in runs)}}</dd>
 % end
   <dt>Download</dt><dd>\\
 % for kind, address in found["archives"].items():
@@ -21,11 +21,11 @@
 % end
 </dl>
 <h2>Manifest</h2>
-<pre tabindex="0">
+<pre tabindex="0" role="region" aria-label="Manifest">
 {{shown}}</pre>
 <h2>Files</h2>
 % if found["files"]:
 % include("files.tpl", files=found["files"])
 % else:
-<p class="empty">This version had no files.</p>
+<p class="meta">This version had no files.</p>
 % end

@@ -29,7 +29,7 @@
  <span class="label">{{label}}</span>\\
 % end
 % if entry.percent is not None:
- <span class="job-progress"><progress max="100" value="{{entry.percent}}" aria-label="Progress of {{task["title"]}}"></progress> {{entry.percent}} %</span>\\
+ <span class="job-progress"><progress max="100" value="{{entry.percent}}" aria-label="Progress of {{task["title"]}}"></progress> {{entry.percent}}%</span>\\
 % end
 </p>
     </div>
