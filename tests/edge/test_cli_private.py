@@ -11,9 +11,9 @@ import pytest
 from filelock import FileLock
 
 from taskrepo import checkup, masters
+from taskrepo.checkup import Survey, checks
 from taskrepo.commands import Erase
 from taskrepo.config import Config
-from taskrepo.checkup import Survey, checks
 from taskrepo.errors import Invalid
 from taskrepo.files import Claim, Staging, occupied
 from taskrepo.identity import task_path
