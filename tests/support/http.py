@@ -32,7 +32,7 @@ from taskrepo.web.server import Limits, serve
 
 API = "/api/v1"
 ACTORS = (("alice", "human"), ("bob", "agent"), ("carol", "human"))
-LIMITS = Limits(body_seconds=2.0, idle_seconds=2.0, drain_seconds=0.5, stop_seconds=3.0)
+LIMITS = Limits(body_seconds=2.0, idle_seconds=20.0, drain_seconds=0.5, stop_seconds=3.0)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,8 @@ class Person:
     ) -> Page:
         """Any request, with the cookies."""
         jar = {"Cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items())} if self.cookies else {}
-        sent = {**jar, **{k.replace("_", "-"): v for k, v in (headers or {}).items()}}
+        # A connection that is kept may be closed, for having been idle, at the very moment it is used again.
+        sent = {"Connection": "close", **jar, **{k.replace("_", "-"): v for k, v in (headers or {}).items()}}
         answer = self._pool.request(method, urljoin(self.url, path), headers=sent, redirect=False, **more)
         for line in answer.headers.getlist("Set-Cookie"):
             self._keep(line)
