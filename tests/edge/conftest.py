@@ -1,4 +1,4 @@
-"""A real server on a real socket, and raw bytes to talk to it."""
+"""A real server on a real socket, raw bytes to talk to it, and people who are signed in to it."""
 
 import contextlib
 import socket
@@ -11,6 +11,8 @@ import pytest
 
 from taskrepo.web.framing import Limits
 from taskrepo.web.server import serve
+from tests.support.http import Site
+from tests.support.person import Person
 
 QUICK = Limits(
     head_seconds=1.0, idle_seconds=1.0, body_seconds=1.0, write_seconds=3.0, drain_seconds=0.5, stop_seconds=3.0
@@ -72,3 +74,17 @@ def serving() -> Iterator[Callable[..., Running]]:
     for each in running:
         each.thread.join(15)
         assert not each.thread.is_alive()
+
+
+@pytest.fixture
+def sign_in(site: Site) -> Iterator[Callable[[str], Person]]:
+    """Somebody who is signed in already, at the module's own `site`."""
+    people: list[Person] = []
+
+    def signed_in(actor: str) -> Person:
+        people.append(Person(site.url).enter(site.exchange, actor))
+        return people[-1]
+
+    yield signed_in
+    for person in people:
+        person.close()

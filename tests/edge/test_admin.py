@@ -28,20 +28,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def sign_in(site: Site) -> Iterator[Callable[[str], Person]]:
-    """Somebody with a browser, signed in."""
-    people: list[Person] = []
-
-    def entered(actor: str) -> Person:
-        people.append(Person(site.url).enter(site.exchange, actor))
-        return people[-1]
-
-    yield entered
-    for person in people:
-        person.close()
-
-
-@pytest.fixture
 def admin(sign_in: Callable[[str], Person]) -> Person:
     """The admin."""
     return sign_in("admin")

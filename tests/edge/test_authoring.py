@@ -31,17 +31,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def sign_in(site: Site) -> Iterator[Callable[[str], Person]]:
+def sign_in(site: Site, sign_in: Callable[[str], Person]) -> Iterator[Callable[[str], Person]]:
     """Somebody who is signed in already; at the end nothing of theirs is left in staging."""
-    people: list[Person] = []
-
-    def signed_in(actor: str) -> Person:
-        people.append(Person(site.url).enter(site.exchange, actor))
-        return people[-1]
-
-    yield signed_in
-    for person in people:
-        person.close()
+    yield sign_in
     assert not list(site.exchange.staging.folder.iterdir())
 
 

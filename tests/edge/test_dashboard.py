@@ -27,20 +27,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture
-def sign_in(site: Site) -> Iterator[Callable[[str], Person]]:
-    """Somebody signed in."""
-    people: list[Person] = []
-
-    def enter(actor: str) -> Person:
-        people.append(Person(site.url).enter(site.exchange, actor))
-        return people[-1]
-
-    yield enter
-    for person in people:
-        person.close()
-
-
 def delivered(site: Site, task: str) -> None:
     """bob has claimed and submitted the task."""
     site.exchange.execute(Claim(task), "bob", via="api")

@@ -38,20 +38,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield running_site
 
 
-@pytest.fixture
-def sign_in(site: Site) -> Iterator[Callable[[str], Person]]:
-    """Somebody who is signed in already."""
-    people: list[Person] = []
-
-    def signed_in(actor: str) -> Person:
-        people.append(Person(site.url).enter(site.exchange, actor))
-        return people[-1]
-
-    yield signed_in
-    for person in people:
-        person.close()
-
-
 def _claimed(site: Site, **manifest: Any) -> str:
     task = site.task(deliverables=WANTED, result_schema=SCHEMA, **manifest)
     assert site.post("bob", f"/tasks/{task}/claim").status == 200

@@ -28,20 +28,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture
-def sign_in(site: Site) -> Iterator[Callable[[str], Person]]:
-    """Somebody who is signed in already."""
-    people: list[Person] = []
-
-    def signed_in(actor: str) -> Person:
-        people.append(Person(site.url).enter(site.exchange, actor))
-        return people[-1]
-
-    yield signed_in
-    for person in people:
-        person.close()
-
-
 def links(page: Page) -> list[str]:
     """Where the page's links lead."""
     return [known["href"] for tag, known in page.elements if tag == "a" and "href" in known]

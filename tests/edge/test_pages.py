@@ -34,20 +34,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def sign_in(site: Site) -> Iterator[Callable[[str], Person]]:
-    """Somebody who is signed in already."""
-    people: list[Person] = []
-
-    def signed_in(actor: str) -> Person:
-        people.append(Person(site.url).enter(site.exchange, actor))
-        return people[-1]
-
-    yield signed_in
-    for person in people:
-        person.close()
-
-
-@pytest.fixture
 def stranger(site: Site) -> Iterator[Person]:
     """Somebody who is not."""
     person = Person(site.url)

@@ -23,20 +23,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture
-def sign_in(site: Site) -> Iterator[Callable[[str], Person]]:
-    """Somebody who is signed in already."""
-    people: list[Person] = []
-
-    def signed_in(actor: str) -> Person:
-        people.append(Person(site.url).enter(site.exchange, actor))
-        return people[-1]
-
-    yield signed_in
-    for person in people:
-        person.close()
-
-
 def new_task(site: Site, manifest: Manifest | None = None, **files: bytes) -> str:
     """A published task with these input files."""
     staged = tuple(upload(site.exchange, f"input/{name}", data) for name, data in files.items())

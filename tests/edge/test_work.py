@@ -32,17 +32,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def person(site: Site) -> Iterator[Callable[[str], Person]]:
+def person(sign_in: Callable[[str], Person]) -> Callable[[str], Person]:
     """Somebody who is signed in already."""
-    people: list[Person] = []
-
-    def signed_in(actor: str) -> Person:
-        people.append(Person(site.url).enter(site.exchange, actor))
-        return people[-1]
-
-    yield signed_in
-    for each in people:
-        each.close()
+    return sign_in
 
 
 def new(site: Site, publisher: str = "alice", title: str = "Count words", **manifest: Any) -> str:
