@@ -78,6 +78,7 @@ def init(args: Namespace, terminal: Terminal) -> Answer:
 def serve(args: Namespace, terminal: Terminal) -> Answer:
     """Serve until SIGTERM or SIGINT."""
     from taskrepo.housekeeping import Housekeeping
+    from taskrepo.reception import Reception
     from taskrepo.web.app import make_app
     from taskrepo.web.server import serve as serve_app
 
@@ -89,7 +90,7 @@ def serve(args: Namespace, terminal: Terminal) -> Answer:
     port = DEFAULT_PORT if args.port is None else args.port
     with _open(args) as exchange:
         exchange.follower.start()
-        with Housekeeping(exchange):
+        with Housekeeping(exchange), Reception(exchange):
             serve_app(make_app(exchange), host, port, server=args.server, workers=args.workers, on_ready=ready)
     return Answer(None)
 

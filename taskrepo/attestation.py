@@ -13,13 +13,12 @@ Traceback (most recent call last):
 taskrepo.errors.Invalid: bad-signature: signature: it is not one armored block
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from taskrepo.errors import Invalid
-from taskrepo.history import MAX_COMMIT, Commit, Entry
+from taskrepo.history import Commit, Entry, read_commit
 from taskrepo.model import EXCHANGE, PublicKey
 from taskrepo.signing import verify
 
@@ -28,14 +27,6 @@ Keys = Callable[[str], tuple[PublicKey, ...]]
 """The keys of an actor, by id, as the records at some commit have them; none for an unknown actor."""
 Read = Callable[[str, str], bytes]
 """The content of an object, by id and kind; raises `Invalid` if there is none."""
-
-# What `git commit -S` writes: any headers of one line, then the signature as the last of them.
-_SIGNED: Final = re.compile(
-    rb"(?P<heads>(?:[a-z-]+ [^\n]*\n)+)"
-    rb"gpgsig (?P<signature>-----BEGIN SSH SIGNATURE-----\n(?: [A-Za-z0-9+/=]{1,76}\n)+ -----END SSH SIGNATURE-----\n)"
-    rb"\n(?P<message>.*)",
-    re.DOTALL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +90,12 @@ def signing_key(payload: bytes, signature: bytes, owner: str, keys: tuple[Public
     return key
 
 
-def signed_parts(raw: bytes) -> tuple[bytes, bytes]:
-    """What a commit that git signed is signed over, and its armored signature. Raises `Invalid("bad-commit")`."""
-    match = _SIGNED.fullmatch(raw) if len(raw) <= MAX_COMMIT else None
-    if match is None:
-        raise Invalid("bad-commit", "commit", "has no SSH signature as its last header")
-    return match["heads"] + b"\n" + match["message"], match["signature"].replace(b"\n ", b"\n")
-
-
 def _request_key(commit: Commit, request: str, actor: str, keys: tuple[PublicKey, ...], read: Read) -> PublicKey:
     """The actor's key that signed the request of a notarised push."""
     if commit.parents[1:] != (request,):
         raise Invalid("wrong-parent", "parent", "is not the request that the commit names")
-    payload, signature = signed_parts(read(request, "commit"))
-    return signing_key(payload, signature, actor, keys)
+    asked = read_commit(read(request, "commit"), pushed=True)
+    return signing_key(asked.payload, asked.signature, actor, keys)
 
 
 def _checked(owner: str, find: Callable[[], PublicKey]) -> Signature:

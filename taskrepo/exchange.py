@@ -43,6 +43,7 @@ from taskrepo.news import News
 from taskrepo.pastboard import Boards
 from taskrepo.preferences import Preferences
 from taskrepo.privacy import Privacy
+from taskrepo.pushes import Pushes
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.quota import Quota
 from taskrepo.retention import Retention
@@ -128,6 +129,9 @@ class Exchange:
         self._closing.callback(self.trends.close)
         self.upkeep = Upkeep(config, self.follower, self.privacy.vault, self.sweep)
         self._closing.callback(self.upkeep.close)
+        self.pushes = Pushes(
+            self.ledger, self._writer, self._judge, self.privacy, self._quota, self.staging, self.uploads, self._settle
+        )
         self._writer.published += [self._quota.published, self.follower.nudge, self.news.published]
 
     def __enter__(self) -> Self:

@@ -54,13 +54,14 @@ _COMMIT: Final = re.compile(
     rb"(?P<parents>(?:parent [0-9a-f]{40}\n){0,2})"
     rb"author (?P<author>[^\n]*)\n"
     rb"committer (?P<committer>[^\n]*)\n"
-    rb"gpgsig (?P<signature>-----BEGIN SSH SIGNATURE-----\n(?: [A-Za-z0-9+/=]{1,70}\n)+ -----END SSH SIGNATURE-----\n)"
+    rb"gpgsig (?P<signature>-----BEGIN SSH SIGNATURE-----\n(?: [A-Za-z0-9+/=]{1,76}\n)+ -----END SSH SIGNATURE-----\n)"
     rb"\n(?P<message>.*)",
     re.DOTALL,
 )
+_COLUMNS: Final = 70  # of the exchange's own signatures; other signers break their lines elsewhere
 _PERSON: Final = re.compile(
     r"(?P<name>[^<>\x00-\x1f\x7f]+) <(?P<id>[a-z][a-z0-9-]{0,38})@taskrepo\.invalid>"
-    r" (?P<at>0|[1-9][0-9]{0,10}) \+0000"
+    r" (?P<at>0|[1-9][0-9]{0,10}) (?P<zone>[+-][0-9]{4})"
 )
 
 
@@ -115,9 +116,13 @@ class Commit:
 
 
 def entry_of(
-    event: Event, before: Task | None, after: Task | None, *, via: Door, previous: str | None, request_id: str | None
-) -> Entry:
-    """What the ledger says about `event`; `before` and `after` are the task around it, if it is a task's."""
+    event: Event, before: Task | None, after: Task | None, *, via: Door, previous: str | None, request_id: str | None,
+    request: str | None = None,
+) -> Entry:  # fmt: skip
+    """What the ledger says about `event`; `before` and `after` are the task around it, if it is a task's.
+
+    `request` is the commit by which its actor asked for it, if it was pushed.
+    """
     command = event.command
     record = None
     if not isinstance(command, Command):
@@ -134,7 +139,7 @@ def entry_of(
         event.execution,
         previous,
         request_id,
-        None,
+        request,
         record,
     )
 
@@ -213,19 +218,24 @@ def add_signature(payload: bytes, signature: bytes) -> bytes:
     return heads + b"\n" + header + b"\n\n" + message
 
 
-def read_commit(raw: bytes) -> Commit:
-    """The commit in a raw object. Raises `Invalid("bad-commit")` for anything the ledger's grammar does not have."""
+def read_commit(raw: bytes, *, pushed: bool = False) -> Commit:
+    """The commit in a raw object. Raises `Invalid("bad-commit")` for anything the ledger's grammar does not have.
+
+    One that somebody `pushed` may be of any time zone, and its signature broken into lines as its signer likes.
+    """
     # Git itself stops reading a message at a NUL: what follows would be signed, yet shown to nobody.
     match = _COMMIT.fullmatch(raw) if len(raw) <= MAX_COMMIT and b"\x00" not in raw else None
     if match is None:
         raise Invalid("bad-commit", "commit", "has headers other than tree, parent, author, committer and one gpgsig")
     start, end = match.span("signature")
+    if not pushed and any(len(line) > _COLUMNS + 1 for line in raw[start:end].split(b"\n")):
+        raise Invalid("bad-commit", "gpgsig", f"has lines of more than {_COLUMNS} characters")
     payload = raw[: start - len(b"gpgsig ")] + raw[match.start("message") - 1 :]
     return Commit(
         match["tree"].decode(),
         tuple(re.findall(_OID, match["parents"].decode())),
-        _read_person(match["author"], "author"),
-        _read_person(match["committer"], "committer"),
+        _read_person(match["author"], "author", pushed),
+        _read_person(match["committer"], "committer", pushed),
         match["message"],
         raw[start:end].replace(b"\n ", b"\n"),
         payload,
@@ -237,13 +247,14 @@ def object_id(kind: str, data: bytes) -> str:
     return sha1(f"{kind} {len(data)}\x00".encode() + data, usedforsecurity=False).hexdigest()
 
 
-def _read_person(line: bytes, where: str) -> Person:
+def _read_person(line: bytes, where: str, pushed: bool) -> Person:
     try:
         match = _PERSON.fullmatch(line.decode())
     except UnicodeDecodeError:
         match = None
-    if match is None:
-        raise Invalid("bad-commit", where, "is not `Name <actor@taskrepo.invalid> seconds +0000`")
+    if match is None or (match["zone"] != "+0000" and not pushed):
+        zone = "zone" if pushed else "+0000"
+        raise Invalid("bad-commit", where, f"is not `Name <actor@{DOMAIN}> seconds {zone}`")
     return Person(match["name"], match["id"], int(match["at"]))
 
 

@@ -41,12 +41,16 @@ MAX_IN_GIT: Final = 128 << 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks through which door; `id` makes it repeatable, `if_match` (a commit id) conditional."""
+    """Who asks through which door; `id` makes it repeatable, `if_match` (a commit id) conditional.
+
+    `commit` is the signed request, in the draft already, by which the actor asked.
+    """
 
     actor: str
     via: Door
     id: str | None = None
     if_match: str | None = None
+    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What a command would meet as things stand: whether the rules would take it, and the schema its result fits."""
+    """What a command would meet as things stand: whether the rules would take it, and the schema its result fits.
+
+    `mismatch` is why it does not fit, where that is told only once the rules have taken the submission.
+    """
 
     taken: bool = True
     fitting: str = ""
+    mismatch: TaskrepoError | None = None
 
 
 class Judge:
@@ -101,6 +109,8 @@ class Judge:
         event = self._decide(snapshot, before, command, author, now)
         if isinstance(command, Submit) and before and before.manifest.result_schema != prospect.fitting:
             raise Refused("busy", "the task has changed at this very moment; submit again")  # never checked in a turn
+        if prospect.mismatch is not None:
+            raise prospect.mismatch
         _check_sealing(command, before, sealing)
         if sealing is not None:
             event = self._decide(snapshot, held, self._privacy.sealed(event, sealing, before), author, now)
@@ -110,7 +120,9 @@ class Judge:
         writes = self._writes(event, held, after, brought)
         if sealing is not None and held is None:
             self._privacy.vault.put(command.task, sealing.key)
-        entry = history.entry_of(event, held, after, via=request.via, previous=previous, request_id=request.id)
+        entry = history.entry_of(
+            event, held, after, via=request.via, previous=previous, request_id=request.id, request=request.commit
+        )
         commit = draft.append(entry, author, now, writes)
         self._quota.note(draft, commit, author, brought)
         draft.snapshot.remember(after)
@@ -185,6 +197,16 @@ class Judge:
                 return task
         raise Refused("busy", "no free id was found; try again")
 
+    def check_id(self, draft: Draft, command: Create, request: Request) -> None:
+        """Raise `Refused("wrong-id" | "duplicate-external-id")` unless a task that brings its id may have it.
+
+        Where there is an `external_id`, it decides the id, so that nobody's task is made twice.
+        """
+        external = command.manifest.external_id
+        if external and (meant := self._external_id(draft, command.manifest, request)) != command.task:
+            message = f"with the external_id {external} your task has the id {meant}: name its folder so"
+            raise Refused("wrong-id", message, task=meant)
+
     def _external_id(self, draft: Draft, manifest: Manifest, request: Request) -> str:
         """The id that publisher and `external_id` give; the first task with them may be of either visibility."""
         free: dict[bool, str] = {}
@@ -227,7 +249,7 @@ class Judge:
     def _replay(self, draft: Draft, happening: Happening, command: Command) -> Outcome:
         """The outcome recorded by `happening`, provided that `command` would have the same effect at its place."""
         after = Snapshot(self._ledger, draft.batch, happening.id, happening.commit.tree)
-        (parent,) = happening.commit.parents
+        parent = happening.commit.parents[0]
         base = history.read_commit(draft.batch.read(parent, "commit"))
         before = Snapshot(self._ledger, draft.batch, parent, base.tree)
         old, new = before.get(command.task), after.task(command.task)

@@ -19,12 +19,13 @@ from typing import Final, Protocol
 from taskrepo import package, roster
 from taskrepo.attestation import Attestation, attest
 from taskrepo.directory import Directory
-from taskrepo.errors import Invalid, Refused
+from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.events import Content
 from taskrepo.feed import Feed
 from taskrepo.history import Commit, Entry, read_commit, read_message
 from taskrepo.identity import LENGTH, check_id, task_path, typed_prefix
 from taskrepo.model import Actor, File, Manifest, Policy, PublicKey, Task
+from taskrepo.signed_request import read as read_request
 from taskrepo.store import FILE_MODE, TREE_MODE, Recent, Store, Tree, first_parent
 from taskrepo.store import Entry as TreeEntry
 
@@ -138,14 +139,29 @@ class Ledger:
 
         Only a commit that holds the id is parsed, so a long chain costs little.
         """
-        mark = f"\nRequest-Id: {request_id}\n".encode()
+        for oid in self._marked(last, f"\nRequest-Id: {request_id}\n".encode(), objects):
+            if (found := self.happening(oid, objects)).entry.actor == actor:
+                return found
+        return None
+
+    def notarised(self, request: str) -> str | None:
+        """The commit of `main` that merged the signed request with this id, if one did."""
+        try:
+            typed = read_request(request, self.store.read(request, "commit")).words.task
+            candidates = self.snapshot().starting(typed_prefix(typed))
+        except TaskrepoError:
+            return None  # it is not here, or no request
+        mark = f"\nRequest: {request}\n".encode()
+        return next((oid for task in candidates for oid in self._marked(self.trail.last(task), mark)), None)
+
+    def _marked(self, last: str | None, mark: bytes, objects: Objects | None = None) -> Iterator[str]:
+        """The commits of the chain that ends in `last` whose bytes hold `mark`, newest first."""
         while last is not None:
             raw = (objects or self.store).read(last, "commit")
-            if mark in raw and (found := self.happening(last, objects)).entry.actor == actor:
-                return found
+            if mark in raw:
+                yield last
             previous = _PREVIOUS_TRAILER.search(raw)
             last = previous[1].decode() if previous else None
-        return None
 
 
 class Snapshot:
@@ -256,14 +272,17 @@ class Snapshot:
             if self.get(prefix) is None or not visible(prefix):
                 raise Refused("unknown-task", f"no task has the id {prefix}")
             return prefix
-        entry = self._objects.find(self.root, f"tasks/{'/'.join(prefix[:3])}")
-        names = self._objects.tree(entry[1]) if entry else ()
-        found = sorted(name for name in names if name.startswith(prefix) and visible(name))
+        found = [task for task in self.starting(prefix) if visible(task)]
         if not found:
             raise Refused("unknown-task", f"no task's id starts with {prefix}")
         if len(found) > 1:
             raise Refused("ambiguous-id", f"{prefix} may be {', '.join(found[:5])}", candidates=found[:20])
         return found[0]
+
+    def starting(self, prefix: str) -> list[str]:
+        """The ids that start with `prefix`, of four characters or more, in order."""
+        entry = self._objects.find(self.root, f"tasks/{'/'.join(prefix[:3])}")
+        return sorted(name for name in self._objects.tree(entry[1]) if name.startswith(prefix)) if entry else []
 
     def _below(self, oid: str, levels: int) -> Iterator[str]:
         for name, (_, below) in sorted(self._objects.tree(oid).items()):

@@ -34,7 +34,8 @@ from taskrepo.packs import Pack, PackFolder
 from taskrepo.trees import FILE_MODE, TREE_MODE, Entry, Tree, first_parent, format_tree, parse_tree
 
 __all__ = [
-    "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Recent", "Store", "Tree", "first_parent", "format_tree",
+    "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Incoming", "Recent", "Store", "Tree", "first_parent",
+    "format_tree",
 ]  # fmt: skip
 
 BRANCH: Final = "refs/heads/main"
@@ -49,7 +50,9 @@ _CONFIG: Final = {
     "receive.autogc": "false",
     "receive.denyNonFastForwards": "true",
     "receive.denyDeletes": "true",
+    "receive.advertisePushOptions": "true",
     "receive.fsckObjects": "true",
+    "receive.procReceiveRefs": "refs/for",
     "transfer.fsckObjects": "true",
     "pack.writeBitmaps": "false",
 }
@@ -63,6 +66,7 @@ _MARK: Final = b"taskrepo\n"
 _OID: Final = re.compile("[0-9a-f]{40}")
 _REF: Final = re.compile(rb"([0-9a-f]{40})\n")
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob"}
+_INCOMING: Final = {"commit": 64 << 10, "tree": 4 << 20, "blob": 128 << 20}  # bytes of an object that somebody pushed
 V = TypeVar("V")
 
 
@@ -232,6 +236,10 @@ class Store:
         """Merge small packs where there are many of a size. Returns how many are gone. Never blocks a writer."""
         return self._packs.merge_small()
 
+    def incoming(self, folder: Path) -> "Incoming":
+        """The objects that a push brought into the quarantine `folder`, over those of the store."""
+        return Incoming(self, folder)
+
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _open(self) -> Any:
@@ -301,6 +309,44 @@ class Store:
                 if not self.clear_stale_lock() and time.monotonic() > deadline:
                     raise Refused("busy", f"another program keeps {lock.name}; if none runs, delete it") from None
                 time.sleep(0.02)
+
+
+class Incoming:
+    """Objects that a push brought and nobody has judged, in a folder of their own, over those of a store."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store, self._odb = store, pygit2.Odb(str(folder))
+        self._trees: Recent[Tree] = Recent(_CACHED_ENTRIES)
+
+    def brings(self, oid: str) -> bool:
+        """Whether the object is among those that were brought."""
+        return bool(_OID.fullmatch(oid)) and oid in self._odb
+
+    def read(self, oid: str, kind: str) -> bytes:
+        """The content of an object that was brought, or of the store. Raises `Invalid("missing-object")`."""
+        if not self.brings(oid):
+            return self._store.read(oid, kind)
+        try:
+            found, size = self._odb.read_header(oid)
+            if _KINDS.get(int(found)) != kind:
+                raise Invalid("missing-object", oid, f"is not a {kind}")
+            if size > _INCOMING[kind]:  # before it is unpacked: a small pack may hold a very large object
+                raise Invalid("too-long", oid, f"is a {kind} of {size:,} bytes; {_INCOMING[kind]:,} are allowed")
+            return bytes(self._odb.read(oid)[1])
+        except (KeyError, ValueError, OSError, pygit2.GitError) as error:
+            raise Invalid("missing-object", oid, f"cannot be read: {error}") from None
+
+    def tree(self, oid: str) -> Tree:
+        """The entries of a tree. Raises `Invalid("missing-object" | "bad-tree")`."""
+        tree = self._trees.get(oid)
+        if tree is None:
+            tree = parse_tree(self.read(oid, "tree"))
+            self._trees.put(oid, tree, 1 + len(tree))
+        return tree
+
+    def find(self, root: str, path: str) -> Entry | None:
+        """The entry at `path` below the tree `root`."""
+        return trees.find(self.tree, root, path)
 
 
 class Batch:

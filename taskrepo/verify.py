@@ -4,7 +4,8 @@ For each commit on `main`, from the first:
 
 1. its bytes hash to its id and follow the strict grammar; its one parent is the commit before; time does not run back;
 2. the exchange's key, live in the parent's record of the exchange, signed exactly these bytes;
-3. the command is inferred from the change it made, and `decide` allows it to this actor at this time;
+3. the command is inferred from the change it made, and `decide` allows it to this actor at this time; where the actor
+   pushed a signed request, their key signed it, and what it asks for is decided to the same event;
 4. the message, the author and the whole tree are byte for byte what that event writes;
 5. every object it brought hashes to its id, and every file has the size and SHA-256 its list says.
 
@@ -35,6 +36,7 @@ from taskrepo.history import Commit, Entry
 from taskrepo.identity import task_path
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, Actor, File, Task
+from taskrepo.requests import Requests
 from taskrepo.signing import parse_public_key
 from taskrepo.store import FILE_MODE, TREE_MODE, Batch, Store
 
@@ -86,6 +88,7 @@ class _History:
         self._ledger = Ledger(store, strict=True)
         self._last: dict[str, str] = {}
         self._key = ""
+        self._requests = Requests(self._ledger)
 
     def verify(self, progress: Progress, verified: str | None) -> Report:
         """All commits after `verified`, oldest first, up to the first bad one."""
@@ -128,7 +131,9 @@ class _History:
         first, last = (history.read_commit(self._intact(oid, "commit")) for oid in (commits[0], commits[-1]))
         self._check_signature(first, Snapshot(self._ledger, self._store, commits[0], first.tree))
         for oid in commits:
-            entry = history.read_message(history.read_commit(self._store.read(oid, "commit")).message)
+            commit = history.read_commit(self._store.read(oid, "commit"))
+            entry = history.read_message(commit.message)
+            self._requests.note(oid, commit, entry)
             if entry.task is not None:
                 self._last[entry.task] = oid
         return Snapshot(self._ledger, self._store, commits[-1], last.tree), last.committer.at
@@ -137,7 +142,7 @@ class _History:
         raw = self._intact(oid, "commit")
         commit = history.read_commit(raw)
         entry = history.read_message(commit.message)
-        self._check_line(commit, parent, clock)
+        self._check_line(commit, entry, parent, clock)
         here = Snapshot(self._ledger, self._store, oid, commit.tree)
         self._check_objects(parent.root if parent else None, commit.tree)
         self._check_signature(commit, parent or here)
@@ -145,6 +150,7 @@ class _History:
             self._task_event(oid, commit, entry, parent, here)
         else:
             self._directory_event(commit, entry, parent, here)
+        self._requests.note(oid, commit, entry)
         return here, commit.committer.at
 
     # ── the commit itself ───────────────────────────────────────────────────────────────────────────────────────────
@@ -155,10 +161,13 @@ class _History:
             raise Invalid("damaged-object", oid, f"this {kind} does not hash to its id")
         return data
 
-    def _check_line(self, commit: Commit, parent: Snapshot | None, clock: int) -> None:
-        expected = (parent.commit,) if parent else ()
+    def _check_line(self, commit: Commit, entry: Entry, parent: Snapshot | None, clock: int) -> None:
+        expected = tuple(oid for oid in (parent.commit if parent else None, entry.request) if oid)
         if commit.parents != expected:
-            raise Invalid("wrong-parent", "parent", f"is not {' '.join(expected) or 'none'}, the commit before")
+            told = " ".join(expected) or "none"
+            raise Invalid("wrong-parent", "parent", f"is not {told}: the commit before, and the request it names")
+        if (entry.request is not None) != (entry.via == "git"):
+            raise Invalid("wrong-message", "message", "names a request exactly if the door was git")
         if commit.author.at != commit.committer.at:
             raise Invalid("wrong-time", "author", "has another time than the committer")
         if commit.committer.at < clock:
@@ -191,6 +200,11 @@ class _History:
         command = lifecycle.infer(before, after, content)
         base = _with_recorded_heartbeat(before, after, at)
         event = lifecycle.decide(base, command, actor, at, parent.policy, parent.directory)
+        if entry.request is not None:
+            asked = self._requests.command(entry.request, actor, at, parent, before, here, command)
+            if lifecycle.decide(base, asked, actor, at, parent.policy, parent.directory) != event:
+                raise Invalid("wrong-request", entry.request, f"asks for another `{command.name}` than is recorded")
+            self._check_objects(*self._requests.trees(entry.request))
         if lifecycle.evolve(before, event) != after:
             raise Invalid("wrong-record", "task.yaml", f"is not what `{command.name}` makes of it")
         self._check_words(commit, entry, event, actor, before, after)
@@ -233,7 +247,7 @@ class _History:
             raise Invalid("wrong-author", "author", f"is not {actor.id} as the ledger names them")
         previous = self._last.get(event.subject) if isinstance(event.command, Command) else None
         expected = history.entry_of(
-            event, before, after, via=entry.via, previous=previous, request_id=entry.request_id
+            event, before, after, via=entry.via, previous=previous, request_id=entry.request_id, request=entry.request
         )
         if history.write_message(expected) != commit.message:
             raise Invalid("wrong-message", "message", f"is not what the ledger says of this `{event.command.name}`")

@@ -85,12 +85,15 @@ class Draft:
         return self._last[task] if task in self._last else self._ledger.trail.last(task)
 
     def append(self, entry: history.Entry, author: Actor, at: int, writes: Mapping[str, Blob]) -> str:
-        """Add a commit that puts `writes` (path → content, a blob's id, or `None` to remove); returns its id."""
+        """Add a commit that puts `writes` (path → content, a blob's id, or `None` to remove); returns its id.
+
+        Where the entry names a signed request, the commit merges it.
+        """
         blobs = {p: self.batch.add("blob", w) if isinstance(w, bytes) else w for p, w in writes.items()}
         root = self.batch.write(self._root, blobs)
         payload = history.write_payload(
             root,
-            (self.head,) if self.head else (),
+            tuple(parent for parent in (self.head, entry.request) if parent),
             history.person(author, at),
             history.person(EXCHANGE_ACTOR, at),
             history.write_message(entry),

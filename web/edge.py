@@ -44,7 +44,7 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
     for status, codes in {
         401: "unauthenticated wrong-password",
         403: "actor-suspended not-publisher not-executor not-reviewer not-admin exchange-only own-work"
-             " not-eligible forged-request",
+             " not-eligible forged-request foreign-request",
         404: "unknown-task unknown-actor unknown-file unknown-submission unknown-version unknown-commit unknown-key"
              " unknown-session"
              " nothing-to-claim not-found",
@@ -52,7 +52,8 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
         409: "ambiguous-id duplicate-id duplicate-external-id duplicate-key wrong-state already-claimed stale-execution"
              " wrong-offset"
              " lease-running already-waiting not-waiting attempts-exhausted submissions-exhausted discussion-full"
-             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept public-task sealed-away",
+             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept public-task sealed-away"
+             " private-content wrong-ref wrong-id needs-lfs",
         410: "link-expired erased",
         412: "precondition-failed",
         413: "file-too-large task-too-large too-large actor-quota",

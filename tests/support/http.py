@@ -26,6 +26,7 @@ from jsonschema import Draft202012Validator
 from taskrepo.commands import AddActor
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange, found
+from taskrepo.reception import Reception
 from taskrepo.web import openapi
 from taskrepo.web.app import make_app
 from taskrepo.web.server import Limits, serve
@@ -148,14 +149,15 @@ def served(exchange: Exchange, **options: Any) -> Iterator[str]:
     thread = threading.Thread(
         target=serve, args=(app, "127.0.0.1", 0), kwargs={"on_ready": on_ready, "stop": stop, "limits": LIMITS}
     )
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield urls[0]
-    finally:
-        stop.set()
-        thread.join(15)
-        assert not thread.is_alive()
+    with Reception(exchange):
+        thread.start()
+        try:
+            assert ready.wait(10)
+            yield urls[0]
+        finally:
+            stop.set()
+            thread.join(15)
+            assert not thread.is_alive()
 
 
 # ── answers against the description ─────────────────────────────────────────────────────────────────────────────────

@@ -15,11 +15,12 @@ FOLDERS: Final = {"taskrepo": "taskrepo", "web": "taskrepo.web", "hooks": "taskr
 
 PURE: Final = frozenset(
     ("errors", "model", "commands", "events", "policy", "patterns", "matching", "roles", "evolution", "inference",
-     "measures", "lifecycle", "directory", "identity", "alignment")
+     "measures", "lifecycle", "directory", "identity", "alignment", "premises")
 )
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
-     "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation")
+     "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
+     "signed_request")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs"}),
@@ -37,7 +38,8 @@ IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
-     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor")
+     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor",
+     "notary", "requests", "pushes", "replies", "reception")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taskrepo.attestation import Attestation, Keys, attest, signed_parts, signing_key
+from taskrepo.attestation import Attestation, Keys, attest, signing_key
 from taskrepo.errors import Invalid
 from taskrepo.history import (
     MAX_COMMIT,
@@ -124,9 +124,10 @@ def test_stock_git_signs_what_is_read_here(tmp_path: Path) -> None:
     line = Signer.load(tmp_path / "key").public_line
     (tmp_path / "key.pub").write_text(line + "\n")
     git(tmp_path, "init", "-q", "work")
-    settings = ("gpg.format=ssh", f"user.signingkey={tmp_path / 'key.pub'}", "user.name=Bö B", "user.email=b@x.example")
+    settings = ("gpg.format=ssh", f"user.signingkey={tmp_path / 'key.pub'}", "user.name=Bö B", "user.email=bob@taskrepo.invalid")
     words = [word for setting in settings for word in ("-c", setting)]
     git(tmp_path / "work", *words, "commit", "-q", "-S", "--allow-empty", "-m", "claim 4k7q2m9x\n\nBecause: ü")
     raw = git(tmp_path / "work", "cat-file", "commit", "HEAD").encode()
     bob = PublicKey("laptop", line, "SHA256:x", 1)
-    assert signing_key(*signed_parts(raw), "bob", (bob,)) == bob
+    asked = read_commit(raw, pushed=True)
+    assert signing_key(asked.payload, asked.signature, "bob", (bob,)) == bob
