@@ -49,8 +49,12 @@ class Asked:
 
 
 def read(objects: Objects, oid: str) -> SignedRequest:
-    """The request with this id. Raises `Invalid("bad-commit" | "bad-message" | "missing-object")`."""
-    return signed_request.read(oid, objects.read(oid, "commit"))
+    """The request with this id. Raises `Invalid("bad-commit" | "bad-message" | "missing-object" | "damaged-object")`.
+    """
+    raw = objects.read(oid, "commit")
+    if history.object_id("commit", raw) != oid:
+        raise Invalid("damaged-object", oid, "this commit does not hash to its id")
+    return signed_request.read(oid, raw)
 
 
 def check_signature(request: SignedRequest, actor: Actor, keys: tuple[PublicKey, ...]) -> PublicKey:

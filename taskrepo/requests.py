@@ -36,7 +36,7 @@ class Requests:
 
     def trees(self, oid: str) -> tuple[str, str]:
         """The trees of a request's parent and of the request."""
-        request = self._read(oid)
+        request = notary.read(self._store, oid)
         return history.read_commit(self._store.read(request.parent, "commit"), pushed=True).tree, request.commit.tree
 
     def command(
@@ -46,7 +46,7 @@ class Requests:
 
         Raises `Refused` and `Invalid` for a request that the exchange should not have taken.
         """
-        request = self._read(oid)
+        request = notary.read(self._store, oid)
         if request.actor != actor.id:
             raise Invalid("wrong-author", oid, f"is by {request.actor}, not by {actor.id}")
         if oid in self._merged:
@@ -61,12 +61,6 @@ class Requests:
         )
         notary.check_premises(asked, before)
         return asked.command
-
-    def _read(self, oid: str) -> SignedRequest:
-        raw = self._store.read(oid, "commit")
-        if history.object_id("commit", raw) != oid:
-            raise Invalid("damaged-object", oid, "this commit does not hash to its id")
-        return notary.signed_request.read(oid, raw)
 
     def _base(self, request: SignedRequest) -> Snapshot:
         known = request.parent if request.parent in self._times else self._merged.get(request.parent)

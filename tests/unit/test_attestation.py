@@ -49,7 +49,8 @@ def committed(entry: Entry = CLAIM, *more: str, signer: Signer = OURS) -> Commit
 
 def requested(signer: Signer = BOBS) -> tuple[str, bytes]:
     """A commit as Bob's own git writes it, with his name, mail address and time zone; its id comes with it."""
-    payload = f"tree {TREE}\nparent {PARENT}\nauthor B <b@x.example> 9 +0200\ncommitter B <b@x.example> 9 +0200\n\n"
+    bob = "B <bob@taskrepo.invalid> 9 +0200"
+    payload = f"tree {TREE}\nparent {PARENT}\nauthor {bob}\ncommitter {bob}\n\n"
     raw = add_signature(f"{payload}claim 4k7q2m9x\n".encode(), signer.sign(f"{payload}claim 4k7q2m9x\n".encode()))
     return object_id("commit", raw), raw
 
@@ -124,7 +125,8 @@ def test_stock_git_signs_what_is_read_here(tmp_path: Path) -> None:
     line = Signer.load(tmp_path / "key").public_line
     (tmp_path / "key.pub").write_text(line + "\n")
     git(tmp_path, "init", "-q", "work")
-    settings = ("gpg.format=ssh", f"user.signingkey={tmp_path / 'key.pub'}", "user.name=Bö B", "user.email=bob@taskrepo.invalid")
+    person = ("user.name=Bö B", "user.email=bob@taskrepo.invalid")
+    settings = ("gpg.format=ssh", f"user.signingkey={tmp_path / 'key.pub'}", *person)
     words = [word for setting in settings for word in ("-c", setting)]
     git(tmp_path / "work", *words, "commit", "-q", "-S", "--allow-empty", "-m", "claim 4k7q2m9x\n\nBecause: ü")
     raw = git(tmp_path / "work", "cat-file", "commit", "HEAD").encode()
