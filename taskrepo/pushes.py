@@ -105,7 +105,7 @@ class Pushes:
             rehearsed = _options(push.options)
             tip = _tip(push.updates)
             if push.quarantine is None:
-                raise _nothing_new()
+                raise _nothing_new("")
             incoming = self._ledger.store.incoming(push.quarantine)
             requests = self._requests(incoming, tip)
             with ExitStack() as held:
@@ -130,13 +130,13 @@ class Pushes:
         """The commits that are not part of the history yet, oldest first."""
         line: list[SignedRequest] = []
         oid = tip
-        while self._known(oid) is None:
+        while (known := self._known(oid)) is None:
             if len(line) == MAX_REQUESTS:
                 raise Invalid("too-many-commits", "push", f"has over {MAX_REQUESTS} new commits; push fewer at once")
             line.append(notary.read(incoming, oid))
             oid = line[-1].parent
         if not line:
-            raise _nothing_new()
+            raise _nothing_new("" if known == tip else known)
         return line[::-1]
 
     def _known(self, oid: str) -> str | None:
@@ -303,5 +303,8 @@ def _check_small(asked: Asked, ready: _Ready, policy: Policy) -> None:
             raise Refused("needs-lfs", message, path=change.path, limit=limit, size=file.size)
 
 
-def _nothing_new() -> Refused:
+def _nothing_new(merged: str) -> Refused:
+    """`merged` is the commit of the ledger that the newest pushed one came to, if it was pushed before."""
+    if merged:
+        return Refused("nothing-to-change", f"your commit was taken before, as {merged}: git pull", commit=merged)
     return Refused("nothing-to-change", "there is no new commit in the push: git commit one that asks for something")

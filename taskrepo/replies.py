@@ -15,7 +15,7 @@ from taskrepo.errors import TaskrepoError
 from taskrepo.history import clean_line
 from taskrepo.judge import Outcome
 from taskrepo.model import Task, iso
-from taskrepo.pushes import TARGET, Verdict
+from taskrepo.pushes import Verdict
 from taskrepo.signed_request import SignedRequest
 
 _LONGEST: Final = 600  # characters of a line
@@ -34,7 +34,6 @@ _HINTS: Final[Mapping[str, str]] = {
     "stale-execution": f"look again: {_FRESH}",
     "wrong-state": f"look again: {_FRESH}",
     "unknown-commit": f"start from this ledger's main: {_FRESH}",
-    "nothing-to-change": f"git commit -S --allow-empty -m 'claim 4k7q2m9x' && git push origin HEAD:{TARGET}",
     "private-content": "use the browser, the API, or the taskrepo command",
     "unknown-file": "git lfs push origin HEAD, then push again",
     "busy": "nothing is wrong with it: push again in a moment",
