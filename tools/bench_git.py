@@ -1,7 +1,7 @@
 """Measure git's door: what a push costs beside stock git, cloning, and verifying a history.
 
-* A push is one signed request, timed as its pusher sees it, beside the same commit pushed to a plain bare repository with
-  the same objects, the same checks (`fsckObjects`) and no hook. The two take turns; read the difference.
+* A push is one signed request, timed as its pusher sees it, beside the same commit pushed to a plain bare repository
+  with the same objects, the same checks (`fsckObjects`) and no hook. They take turns; read the difference.
 * Each pusher pushes from a clone of its own, and does not pull in between.
 * Verifying is timed from the first commit, and again after ten more.
 """
@@ -150,7 +150,8 @@ def _clone(folder: Path, name: str, remote: Path | str, key: Path) -> Path:
 
 
 def _git(where: Path, *words: object) -> None:
-    done = subprocess.run(["git", "-C", str(where), *map(str, words)], capture_output=True, env=ENVIRONMENT, check=False)
+    command = ["git", "-C", str(where), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False)
     if done.returncode:
         sys.exit(f"bench: git {words[0]} failed: {done.stderr.decode()}")
 
