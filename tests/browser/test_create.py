@@ -2,19 +2,18 @@
 
 import io
 import re
-import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from taskrepo.commands import Ask, Claim
-from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, check, chromium, sign_in, visitor
+from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, before_scripts, check, chromium, sign_in, visitor
 from tests.support.http import Site, running
+from tests.support.waiting import until
 
 LONG: str = "A title of some length, as people write them when they want to be understood by everybody " * 2
 DROP = """([selector, files]) => {
@@ -73,28 +72,6 @@ def drop_from_disk(page: Page, selector: str, *paths: Path) -> None:
     line = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
         line.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
-
-
-def until(done: Callable[[], bool]) -> None:
-    """Wait for what the page does by itself."""
-    for _ in range(100):
-        if done():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
-
-
-@contextmanager
-def before_scripts(page: Page, url: str) -> Iterator[None]:
-    """Open the page; inside the block it stands, and its scripts are still on their way. Afterwards they have run."""
-    held: list[Route] = []
-    page.route("**/static/*.js*", lambda route: held.append(route))
-    page.goto(url, wait_until="commit")
-    yield
-    for route in held:
-        route.continue_()
-    page.wait_for_load_state()
-    page.unroute("**/static/*.js*")
 
 
 def slowly(page: Page, rate: int) -> None:
