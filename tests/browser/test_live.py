@@ -51,7 +51,7 @@ def test_a_list_follows(site: Site, browser: Browser) -> None:
             expect(window.locator("#pulse")).to_have_text("Up to date")
         site.task("bob", title="Count the planets")
         for window in windows:
-            expect(window.get_by_role("link", name="Count the planets").first).to_be_visible(timeout=SOON)
+            expect(window.get_by_role("link", name="Count the planets").first).to_be_visible()
 
 
 def test_nothing_typed_is_lost(site: Site, browser: Browser) -> None:
