@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from taskrepo.signing import Signer
 from taskrepo.store import Store
 from taskrepo.verify import verify
 from tests.support.ledgers import line, made, opened, task_of
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,6 @@ def config(model: Path, tmp_path: Path) -> Config:
 def auditor_of(config: Config) -> Auditor:
     """An auditor as the exchange has it."""
     return Auditor(config.repository, config.private / "verified.json")
-
-
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for something to become so."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def done(auditor: Auditor, *, whole: bool) -> Verdict:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from taskrepo.cli import main
+from tests.support.waiting import PATIENCE
 
 SCRIPT = Path(sys.executable).parent / "taskrepo"
 
@@ -64,7 +65,7 @@ class Shell:
     def script(self, *words: str, stdin: bytes = b"", **more: str) -> Said:
         """Run the installed script in a process of its own."""
         environment = self.environment(**more)
-        done = subprocess.run([SCRIPT, *words], input=stdin, capture_output=True, env=environment, timeout=60)
+        done = subprocess.run([SCRIPT, *words], input=stdin, capture_output=True, env=environment, timeout=PATIENCE)
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def started(self, *words: str, **more: str) -> "subprocess.Popen[bytes]":
