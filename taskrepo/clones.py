@@ -6,6 +6,7 @@
 * In a clone the branch is what its remote was last heard to have, `origin/main`: on its own `main` stand perhaps
   requests that nobody has pushed yet.
 * It is for reading: whatever is there was written by git, or by an exchange through its own `Store`.
+* No object is unpacked that is larger than any a ledger can have: a small pack may hold a very large one.
 
 >>> Clone(place(Path("clone"))).branch                                                  # doctest: +SKIP
 'refs/remotes/origin/main'
@@ -23,6 +24,7 @@ from taskrepo.errors import Invalid
 from taskrepo.store import BRANCH, Store, open_objects
 
 UPSTREAM: Final = "refs/remotes/origin/main"
+MAX_OBJECT: Final = 256 << 20
 _LONGEST: Final = 64 << 20
 _SHORT: Final = 4096
 _GITDIR: Final = re.compile(rb"gitdir: ([^\0\n]+)\n?")
@@ -85,7 +87,21 @@ class Clone(Store):
         return _branch(self.found, self.branch)
 
     def _open(self) -> Any:
-        return SimpleNamespace(path=self.found.git, odb=open_objects(self.found.common / "objects"))
+        return SimpleNamespace(path=self.found.git, odb=_Bounded(open_objects(self.found.common / "objects")))
+
+
+class _Bounded:
+    """Objects of a bounded size."""
+
+    def __init__(self, objects: Any) -> None:
+        self._objects = objects
+
+    def read(self, oid: str) -> tuple[int, bytes]:
+        """An object's kind and content. Raises `Invalid("too-long")`, and what libgit2 raises."""
+        _, size = self._objects.read_header(oid)
+        if size > MAX_OBJECT:
+            raise Invalid("too-long", oid, f"has {size:,} bytes; a ledger has no object of more than {MAX_OBJECT:,}")
+        return self._objects.read(oid)  # type: ignore[no-any-return]
 
 
 def _git_folder(top: Path) -> Path:

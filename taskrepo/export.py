@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from taskrepo import records
+from taskrepo.clones import lacks
 from taskrepo.errors import Invalid
 from taskrepo.lineage import Line
 from taskrepo.proof import subject
@@ -37,7 +38,11 @@ def export(args: Namespace, terminal: Terminal) -> Answer:
     head = store.head()
     if head is None:
         raise Invalid("no-ledger", str(store.found.top), "has no branch main")
-    line, _ = Line.back(store, head)
+    try:
+        line, _ = Line.back(store, head)
+    except Invalid as error:
+        why = lacks(store.found)
+        raise Invalid("incomplete-clone", str(store.found.top), why) if why else error from None
     if args.check:
         if args.format or args.output or args.since:
             raise Invalid("usage", "", "--check compares a file as it is: it goes with none of the other options")

@@ -35,6 +35,7 @@ LIMIT: Final = 16 << 20
 _AGAIN: Final = "everything is judged again."
 _FORMAT: Final = 1
 _KEY_BYTES: Final = 32
+_SEAL_LENGTH: Final = 100
 _MOST: Final = 2**53
 _LONGEST: Final = 4096
 _OID: Final = re.compile("[0-9a-f]{40}")
@@ -75,7 +76,7 @@ class Verdict:
         try:
             problem, sound, signed = (data[name] for name in ("problem", "sound", "signed"))
             return cls(
-                _oid(data["head"]), *(_number(data[name]) for name in ("commits", "at", "whole_at")),
+                _oid(data["head"]), _number(data["commits"]), _number(data["at"]), _number(data["whole_at"]),
                 problem and _problem(**problem), sound and _sound(**sound),
                 tuple((_number(place), _oid(oid)) for place, oid in data["marks"][: MARKS + 1]),
                 signed and Tally.of(signed),
@@ -123,7 +124,7 @@ class Memory:
     def keep(self, verdict: Verdict) -> None:
         """Keep a verdict in place of the last. Raises `OSError`."""
         data: dict[str, Any] = {"format": _FORMAT, "rules": _rules(), "verdict": verdict.plain()}
-        if len(json.dumps(data)) > LIMIT:
+        if len(json.dumps(data)) > LIMIT - _SEAL_LENGTH:
             data["verdict"]["signed"] = None
         if self._seal is not None:
             with suppress(OSError):  # without a seal it warns of a rewritten history all the same

@@ -102,7 +102,7 @@ def test_a_task_lives_its_life_by_git_alone(exchange: Exchange, clone: Callable[
     assert [len(remark.content.files) for remark in snapshot.discussion(found)] == [1, 1, 0, 1]
     story = git(alice.pull().folder, "log", "--first-parent", "--format=%s", "--", f":(top){below(task)}").splitlines()
     assert [line.split()[0] for line in story][::-1] == (
-        "create revise publish claim start progress ask answer submit reject rework submit approve comment archive".split()
+        ["create", "revise", "publish", "claim", "start", "progress", "ask", "answer", "submit", "reject", "rework", "submit", "approve", "comment", "archive"]
     )
     proven(exchange)
 
