@@ -14,25 +14,17 @@ import hashlib
 from taskrepo import history, notary, package
 from taskrepo.commands import Command, Create, Revise
 from taskrepo.errors import Invalid
-from taskrepo.history import Commit, Entry
 from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.lineage import Past
 from taskrepo.model import Actor, File, Task
 from taskrepo.signed_request import Change, SignedRequest
 
 
 class Requests:
-    """The requests of one history, met oldest first."""
+    """The requests of one history, of which `past` is what has been judged."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger, self._store = ledger, ledger.store
-        self._times: dict[str, int] = {}
-        self._merged: dict[str, str] = {}  # request → the commit that merged it
-
-    def note(self, oid: str, commit: Commit, entry: Entry) -> None:
-        """Take in a commit of `main` that was judged."""
-        self._times[oid] = commit.committer.at
-        if entry.request is not None:
-            self._merged[entry.request] = oid
+    def __init__(self, ledger: Ledger, past: Past) -> None:
+        self._ledger, self._store, self._past = ledger, ledger.store, past
 
     def trees(self, oid: str) -> tuple[str, str]:
         """The trees of a request's parent and of the request."""
@@ -49,11 +41,11 @@ class Requests:
         request = notary.read(self._store, oid)
         if request.actor != actor.id:
             raise Invalid("wrong-author", oid, f"is by {request.actor}, not by {actor.id}")
-        if oid in self._merged:
-            raise Invalid("wrong-request", oid, "was merged before")
         notary.check_signature(request, actor, parent.keys(actor.id))
         base = self._base(request)
-        notary.check_dates(request, self._times[base.commit], at)
+        if self._past.merged(oid):  # nothing merges a request before what it was written against
+            raise Invalid("wrong-request", oid, "was merged before")
+        notary.check_dates(request, self._past.at(base.commit), at)
         changes, _ = notary.changes(self._store, *self.trees(oid))
         listed = _listed(here, command)
         asked = notary.asked(
@@ -63,7 +55,7 @@ class Requests:
         return asked.command
 
     def _base(self, request: SignedRequest) -> Snapshot:
-        known = request.parent if request.parent in self._times else self._merged.get(request.parent)
+        known = self._past.place(request.parent)
         if known is None:
             raise Invalid("wrong-parent", request.id, "was written against a commit that is not of this history")
         return self._ledger.snapshot(known)

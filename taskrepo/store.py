@@ -35,7 +35,7 @@ from taskrepo.trees import FILE_MODE, TREE_MODE, Entry, Tree, first_parent, form
 
 __all__ = [
     "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Incoming", "Recent", "Store", "Tree", "first_parent",
-    "format_tree",
+    "format_tree", "open_objects",
 ]  # fmt: skip
 
 BRANCH: Final = "refs/heads/main"
@@ -347,6 +347,17 @@ class Incoming:
     def find(self, root: str, path: str) -> Entry | None:
         """The entry at `path` below the tree `root`."""
         return trees.find(self.tree, root, path)
+
+
+def open_objects(folder: Path) -> Any:
+    """The objects in a repository's folder `objects` and its alternates, whatever any configuration says of them.
+
+    Raises `Invalid("no-repository")`.
+    """
+    try:
+        return pygit2.Odb(str(folder))
+    except pygit2.GitError:
+        raise Invalid("no-repository", str(folder), "cannot be opened") from None
 
 
 class Batch:

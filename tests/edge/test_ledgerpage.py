@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from taskrepo import chronicle
-from taskrepo.auditor import Status, Verdict
+from taskrepo.auditor import Status
 from taskrepo.commands import Approve, Claim, Comment, Submit
+from taskrepo.memory import Verdict
 from taskrepo.model import Manifest, iso
 from taskrepo.pastboard import Board
 from taskrepo.verify import Problem

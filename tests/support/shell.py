@@ -44,11 +44,12 @@ class Shell:
 
     def __call__(self, *words: str, stdin: bytes = b"") -> Said:
         """Run a command within this process."""
-        out, err = io.StringIO(), io.StringIO()
+        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", newline=""), io.StringIO()
         redirected = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
         with self._environment(), _standard_input(stdin), redirected[0], redirected[1]:
             code = main(words)
-        return Said(code, out.getvalue(), err.getvalue())
+        out.seek(0)
+        return Said(code, out.read(), err.getvalue())
 
     def json(self, *words: str, stdin: bytes = b"") -> Any:
         """The JSON answer of a command that must succeed."""

@@ -22,10 +22,10 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request")
+     "signed_request", "tally")
 )
 IO_GROUPS: Final = (
-    frozenset({"store", "packs"}),
+    frozenset({"store", "packs", "clones"}),
     frozenset({"index", "listing", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
     frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences"}),
@@ -41,7 +41,7 @@ CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor",
-     "notary", "requests", "pushes", "replies", "reception")
+     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
