@@ -296,6 +296,7 @@ class Exchange:
         old = now - self.directory.policy.upload_seconds
         self.uploads.sweep(old)
         remove_abandoned(self.config.staging, old)
+        self.store.sweep_incoming(old)
         self.accounts.sweep(now)
         for task in self.privacy.unfinished(self.snapshot()):
             self._destroy(task.id)

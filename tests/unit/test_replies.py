@@ -43,5 +43,5 @@ def test_a_refusal_is_told_with_its_code_its_commit_and_what_to_do() -> None:
 
 def test_hints_are_about_what_can_happen() -> None:
     """Every code that has a hint is one that a refusal or a malformed commit has."""
-    malformed = {"bad-commit", "bad-message", "bad-signature", "wrong-key", "retired-key", "wrong-author"}
+    malformed = {"bad-commit", "bad-message", "bad-signature", "wrong-key", "retired-key", "wrong-author", "too-much"}
     assert set(replies._HINTS) <= set(REFUSALS) | malformed

@@ -123,8 +123,11 @@ def gone(path: str) -> Change:
 
 
 def sort(command: str, *changes: Change, seen: Task | None = SEEN) -> Brought:
-    """What changes are to a command."""
-    return signed_request.sort(Words(command, ID, "", ""), ID, seen, changes)
+    """What changes are to a command on this task, as its author saw it."""
+    words = Words(command, ID, "", "")
+    brought = signed_request.sort(words, changes)
+    signed_request.check_place(brought, words, ID, seen)
+    return brought
 
 
 def test_a_package_is_the_tasks_own_folder() -> None:
@@ -142,6 +145,7 @@ def test_other_files_go_into_the_next_folder() -> None:
     """A submission has the next number, and so has what is said; there every name is a file's."""
     brought = sort("submit", put(f"{ROOT}/submissions/2/summary.md"), put(f"{ROOT}/submissions/2/logs/a/b.txt"))
     assert (brought.summary, list(brought.files)) == ("a" * 40, ["logs/a/b.txt"])
+    assert sort("claim") == Brought()
     assert sorted(sort("comment", put(f"{ROOT}/discussion/0004/manifest.yaml")).files) == ["manifest.yaml"]
     assert list(sort("submit", put(f"{ROOT}/submissions/1/result.json"), seen=None).files) == ["result.json"]
     assert list(sort("comment", put(f"{ROOT}/discussion/0001/a"), seen=None).files) == ["a"]
@@ -150,7 +154,9 @@ def test_other_files_go_into_the_next_folder() -> None:
 
 
 @pytest.mark.parametrize(("command", "change", "code"), [
-    ("claim", put(f"{ROOT}/input/a"), "foreign-path"),
+    ("claim", put(f"{ROOT}/input/a"), "foreign-path"), ("revise", put("tasks/4/k/8/4k7q2m9x/input/a"), "foreign-path"),
+    ("revise", put(f"{ROOT}/input/.gitattributes"), "foreign-path"),
+    ("comment", put(f"{ROOT}/discussion/0004/a/.gitattributes"), "foreign-path"),
     ("approve", put(f"{ROOT}/submissions/1/review.yaml"), "foreign-path"),
     ("revise", put("tasks/4/k/7/4k7q2m9y/input/a"), "foreign-path"), ("revise", put("policy.yaml"), "foreign-path"),
     ("revise", put(".gitattributes"), "foreign-path"), ("revise", put(f"{ROOT}/task.yaml"), "foreign-path"),
@@ -202,7 +208,7 @@ NEW = replace(SEEN, executions=())
     (f"claim {ID}: please", SEEN, Claim(ID)), (f"publish {ID}", SEEN, Publish(ID)),
     (f"start {ID}", SEEN, Start(ID, 2)), (f"start {ID}", NEW, Start(ID)),
     (f"progress {ID} 60%: half", SEEN, Progress(ID, 2, 60, "half")),
-    (f"progress {ID}: half", NEW, Progress(ID, 1, None, "half")),
+    (f"progress {ID}: half", NEW, Progress(ID, 1_000_000, None, "half")),
     (f"submit {ID}: done", SEEN, Submit(ID, 2, "done")), (f"approve {ID}", SEEN, Approve(ID)),
     (f"approve {ID}: good", SEEN, Approve(ID, "good")),
     (f"comment {ID}\n\nThank\nyou.", None, Comment(ID, "Thank\nyou.")),
@@ -243,3 +249,15 @@ def test_a_reason_that_is_missing_is_named() -> None:
 def test_every_command_but_expire_can_be_pushed() -> None:
     """What the exchange does by itself nobody asks for."""
     assert set(TASK_COMMANDS) - set(signed_request.COMMANDS) == {"expire"}
+
+
+def test_all_changes_are_in_one_folder() -> None:
+    """A request that begins in one task and goes on in another is refused at the first path that is elsewhere."""
+    with pytest.raises(Invalid) as refused:
+        sort("revise", put(f"{ROOT}/input/a"), put("tasks/4/k/7/4k7q2m9y/input/a"))
+    assert refused.value.where == "tasks/4/k/7/4k7q2m9y/input/a"
+
+
+def test_a_change_knows_its_blob() -> None:
+    """The file that a change puts into the tree."""
+    assert put("a").blob == "a" * 40
