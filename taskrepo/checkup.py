@@ -28,9 +28,10 @@ from taskrepo.config import Config
 from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.files import LfsStore
 from taskrepo.index import Index
-from taskrepo.ledger import Ledger, Snapshot, changed_tasks
+from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, File, Task, iso
 from taskrepo.store import Store
+from taskrepo.trail import changed_tasks
 from taskrepo.vault import Vault
 
 LATEST: Final = 100

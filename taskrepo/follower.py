@@ -21,10 +21,11 @@ from typing import Final, Self
 
 from taskrepo.errors import Refused
 from taskrepo.index import Index
-from taskrepo.ledger import Ledger, Snapshot, changed_tasks
+from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, HELD, Row, Task
 from taskrepo.query import EVERYTHING, MAX_LIMIT, Query
 from taskrepo.roles import people, reviewer
+from taskrepo.trail import changed_tasks
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,6 @@
 
 * A `Snapshot` is the state at one commit and never changes; reading it waits for nobody.
 * Parsed records are cached by the ids of the blobs they came from, so nothing goes stale.
-* A `Trail` knows each task's latest commit. It reads every commit at most once: new ones as `main` moves, old ones
-  backwards, only as far as somebody asks.
 
 >>> ledger = Ledger(Store(Path("exchange.git")))                                        # doctest: +SKIP
 >>> ledger.snapshot().task("4k7q2m9x").state                                            # doctest: +SKIP
@@ -13,7 +11,6 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from threading import RLock
 from typing import Final, Protocol
 
 from taskrepo import package, roster
@@ -25,11 +22,12 @@ from taskrepo.feed import Feed
 from taskrepo.history import Commit, Entry, read_commit, read_message
 from taskrepo.identity import LENGTH, check_id, task_path, typed_prefix
 from taskrepo.model import Actor, File, Manifest, Policy, PublicKey, Task
+from taskrepo.recent import Recent
 from taskrepo.signed_request import read as read_request
-from taskrepo.store import FILE_MODE, TREE_MODE, Recent, Store, Tree, first_parent
+from taskrepo.store import FILE_MODE, TREE_MODE, Store, Tree
 from taskrepo.store import Entry as TreeEntry
+from taskrepo.trail import Trail
 
-_TASK_TRAILER: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
 _PREVIOUS_TRAILER: Final = re.compile(rb"\nPrevious: ([0-9a-f]{40})\n")
 _TREE: Final = slice(5, 45)
 
@@ -381,77 +379,3 @@ def task_key(tree: Tree) -> str:
 def _weight(task: Task) -> int:
     """How much of a cache a task takes, where a file is 1."""
     return 5 + len(task.files) + len(task.executions) + len(task.submissions)
-
-
-class Trail:
-    """Each task's latest commit. Safe to use from many threads."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._lock = RLock()
-        self._last: dict[str, str] = {}
-        self._newest: str | None = None
-        self._unread: str | None = None  # the newest commit not yet read backwards
-
-    def advance(self, head: str | None = None) -> None:
-        """Take in the commits between what was known and `head`, by default the head of `main`."""
-        with self._lock:
-            head = head or self._store.head()
-            if self._newest is None:
-                self._newest = self._unread = head
-            if head is None or head == self._newest:
-                return
-            found = []
-            for oid, raw in self._store.history(head, until=self._newest):
-                found.append((oid, raw))
-            for oid, raw in reversed(found):
-                self._note(oid, raw)
-            self._newest = head
-
-    def last(self, task: str) -> str | None:
-        """The latest commit about `task`, or `None`."""
-        with self._lock:
-            self.advance()
-            while task not in self._last and self._read_back():
-                pass
-            return self._last.get(task)
-
-    def read_back(self, commits: int) -> bool:
-        """Read some more of what is old, so that nobody has to wait for it later; whether there is more."""
-        with self._lock:
-            self.advance()
-            return all(self._read_back() for _ in range(commits))
-
-    def _read_back(self) -> bool:
-        """Read one old commit; whether there was one."""
-        if self._unread is None:
-            return False
-        raw = self._store.read(self._unread, "commit")
-        match = _TASK_TRAILER.search(raw)
-        if match:
-            self._last.setdefault(match[1].decode(), self._unread)
-        self._unread = first_parent(raw)
-        return True
-
-    def _note(self, oid: str, raw: bytes) -> None:
-        match = _TASK_TRAILER.search(raw)
-        if match:
-            self._last[match[1].decode()] = oid
-
-
-def changed_tasks(store: Store, since: str | None, head: str) -> list[tuple[str, str]] | None:
-    """The tasks with events after the commit `since` up to `head`, each with its latest commit, oldest first.
-
-    `since` of `None` means from the first. The answer is `None` if `since` is not in the history of `head`.
-    """
-    found: dict[str, str] = {}
-    oid: str | None = head
-    while oid is not None and oid != since:
-        raw = store.read(oid, "commit")
-        match = _TASK_TRAILER.search(raw)
-        if match:
-            found.setdefault(match[1].decode(), oid)
-        oid = first_parent(raw)
-    return list(reversed(found.items())) if oid == since else None
-
-

@@ -23,8 +23,8 @@ from taskrepo import package
 from taskrepo.errors import Invalid
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, STATES, State
+from taskrepo.recent import Recent
 from taskrepo.roles import people
-from taskrepo.store import Recent
 from taskrepo.view import View
 
 CARDS: Final = 10

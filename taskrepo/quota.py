@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from threading import Lock
 
-from taskrepo.ledger import Ledger, Snapshot, changed_tasks
+from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import Actor, File
 from taskrepo.policy import check_quota
+from taskrepo.trail import changed_tasks
 from taskrepo.usage import Usage
 from taskrepo.writer import Draft, Writer
 

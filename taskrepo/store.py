@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import pygit2
 
@@ -32,10 +32,11 @@ from taskrepo.durable import sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.history import object_id
 from taskrepo.packs import Pack, PackFolder
+from taskrepo.recent import Recent
 from taskrepo.trees import FILE_MODE, TREE_MODE, Entry, Tree, first_parent, format_tree, parse_tree
 
 __all__ = [
-    "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Incoming", "Recent", "Store", "Tree", "first_parent",
+    "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Incoming", "Store", "Tree", "first_parent",
     "format_tree", "open_objects",
 ]  # fmt: skip
 
@@ -69,31 +70,6 @@ _REF: Final = re.compile(rb"([0-9a-f]{40})\n")
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob"}
 _INCOMING: Final = {"commit": 64 << 10, "tree": 4 << 20, "blob": 128 << 20}  # bytes of an object that somebody pushed
 _MOST_INCOMING: Final = 50_000
-V = TypeVar("V")
-
-
-class Recent(Generic[V]):
-    """A bounded cache of what was used recently: two generations, the older dropped when the newer weighs `size`."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._weight = size, 0
-        self._new, self._old = dict[str, tuple[V, int]](), dict[str, tuple[V, int]]()
-
-    def get(self, key: str) -> V | None:
-        """The value, or `None`."""
-        held = self._new.get(key)
-        if held is None and (held := self._old.get(key)) is not None:
-            self.put(key, *held)
-        return held[0] if held else None
-
-    def put(self, key: str, value: V, weight: int = 1) -> None:
-        """Remember the value, unless it alone weighs more than the cache may."""
-        if weight > self._size:
-            return
-        if self._weight + weight > self._size:
-            self._old, self._new, self._weight = self._new, {}, 0
-        self._new[key] = value, weight
-        self._weight += weight
 
 
 class Store:

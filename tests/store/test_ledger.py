@@ -10,9 +10,10 @@ from taskrepo.commands import Approve, Archive, Ask, Claim, Comment, Create, Pro
 from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange
 from taskrepo.identity import task_path
-from taskrepo.ledger import Ledger, Snapshot, Trail, changed_tasks
+from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import Manifest
 from taskrepo.store import Store
+from taskrepo.trail import Trail, changed_tasks
 from tests.support.ledgers import git, line, made, opened, refusal, task_of, upload, view_of
 
 FIRST, SECOND = "4k7q2m9x", "4k7q2m9y"

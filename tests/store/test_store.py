@@ -20,7 +20,8 @@ from taskrepo import packs as packs_module
 from taskrepo import store as store_module
 from taskrepo.errors import Invalid
 from taskrepo.packs import Pack, PackFolder
-from taskrepo.store import Batch, Recent, Store
+from taskrepo.recent import Recent
+from taskrepo.store import Batch, Store
 from taskrepo.trees import FILE_MODE, TREE_MODE, format_tree, parse_tree
 from tests.support.ledgers import git, heard, keeper, packs, refusal, sound, started
 from tests.support.waiting import PATIENCE, until

@@ -26,10 +26,10 @@ from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange, found
 from taskrepo.follower import row_of
 from taskrepo.index import Index
-from taskrepo.ledger import changed_tasks
 from taskrepo.model import File, FileKind, Manifest, Policy
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.store import Store
+from taskrepo.trail import changed_tasks
 from taskrepo.verify import verify
 from taskrepo.view import View
 from tests.support.waiting import over, until

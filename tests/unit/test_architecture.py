@@ -22,7 +22,7 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "tally")
+     "signed_request", "recent", "tally")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones"}),
@@ -41,7 +41,7 @@ CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor",
-     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records")
+     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records", "trail")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")

@@ -37,7 +37,7 @@ def test_a_refusal_is_told_with_its_code_its_commit_and_what_to_do() -> None:
     assert told[0].startswith("refused: stale-execution: a[31m b")
     assert len(told[0]) <= 600
     assert REQUEST.id[:12] in told[1]
-    assert "git pull" in told[2]
+    assert "git fetch" in told[2]
     assert replies.told(Verdict(error=Refused("not-admin", "no"))) == ("refused: not-admin: no",)
 
 
