@@ -8,7 +8,6 @@
 'tr_4k7q2m9x_x'
 """
 
-import binascii
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
@@ -40,5 +39,5 @@ def basic_password(field: str) -> str:
         return ""
     try:
         return b64decode(token.strip(), validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+    except ValueError:
         return ""
