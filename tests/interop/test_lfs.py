@@ -86,12 +86,13 @@ class Clone:
 
     def deliver(self, task: str, data: bytes) -> str:
         """Commit a submission with one file, tracked by git-lfs; returns its SHA-256."""
-        folder = self.file(task, "submissions/1")
+        folder = self.file(task, "submissions/7")
         folder.mkdir(parents=True, exist_ok=True)
+        self.git("-C", str(folder), "lfs", "track", "--filename", "artifacts/model.bin")
         attributes = folder / ".gitattributes"
-        attributes.write_text("/artifacts/model.bin filter=lfs diff=lfs merge=lfs -text\n")
+        assert attributes.read_text() == "artifacts/model.bin filter=lfs diff=lfs merge=lfs -text\n"
         self.git("add", str(attributes))
-        self.file(task, "submissions/1/artifacts/model.bin", data)
+        self.file(task, "submissions/7/artifacts/model.bin", data)
         self.git("commit", "-qm", f"submit {task}: done")
         return hashlib.sha256(data).hexdigest()
 
