@@ -1,6 +1,7 @@
 """The application: one literal route table over one exchange, behind the edge.
 
-* Whatever goes wrong under `/api/` is answered as a problem; elsewhere `pages.error_page` shows it to people.
+* Whatever goes wrong under `/api/` is answered as a problem, where git-lfs asks in its own words; elsewhere
+  `pages.error_page` shows it to people.
 * No path reaches a handler unless its bytes are UTF-8; no body reaches one beyond the limit of its kind.
 * Bottle only routes: its error pages, cookies and static files are not used.
 
@@ -15,10 +16,11 @@ import bottle
 
 from taskrepo.errors import REFUSALS, TaskrepoError
 from taskrepo.exchange import Exchange
-from taskrepo.web import api, login, pages, present
+from taskrepo.web import api, lfs, login, pages, present
 from taskrepo.web.api_request import MAX_JSON, content_type
 from taskrepo.web.compression import compressed
 from taskrepo.web.edge import last_resort, limit_body, problem, secure_headers, status_of
+from taskrepo.web.lfs_format import is_lfs, translated
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _CODES: Final = {400: "bad-path", 404: "not-found", 405: "method-not-allowed"}
 _ROOM: Final = 64 << 20  # what the framing of a form may add to the files in it
 _PER_FILE: Final = 4096
+_CONTENT: Final = (f"{present.API}/uploads/", f"{lfs.OBJECTS}/")  # where a body is a file's, whatever its type
 
 
 def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplication":
@@ -41,17 +44,18 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
 
         return called
 
-    for method, path, handler in (*api.ROUTES, *pages.ROUTES, *login.ROUTES):
+    for method, path, handler in (*api.ROUTES, *lfs.ROUTES, *pages.ROUTES, *login.ROUTES):
         app.route(path, method, call(handler))
     app.add_hook("before_request", _check_path)
     app.default_error_handler = lambda error: _framework_error(exchange, error)
-    return secure_headers(compressed(last_resort(limit_body(app, lambda environ: body_limit(exchange, environ)))))
+    bounded = limit_body(app, lambda environ: body_limit(exchange, environ))
+    return secure_headers(compressed(translated(last_resort(bounded), base_url)))
 
 
 def body_limit(exchange: Exchange, environ: "WSGIEnvironment") -> int:
     """The most bytes a body may have: for JSON a constant, for what brings files what the policy allows a task."""
     policy, path = exchange.directory.policy, environ.get("PATH_INFO", "")
-    if content_type(environ) == "application/json" and not path.startswith(f"{present.API}/uploads/"):
+    if content_type(environ) == "application/json" and not path.startswith(_CONTENT):
         return MAX_JSON
     return max(policy.max_file_bytes, policy.max_task_bytes) + policy.max_files * _PER_FILE + _ROOM
 
@@ -99,4 +103,5 @@ def _allowed(field: str) -> list[str]:
 
 
 def _is_api(environ: "WSGIEnvironment") -> bool:
-    return str(environ.get("PATH_INFO", "")).startswith(f"{present.API.rpartition('/')[0]}/")
+    """Whether a program asks, and no person."""
+    return str(environ.get("PATH_INFO", "")).startswith(f"{present.API.rpartition('/')[0]}/") or is_lfs(environ)

@@ -28,7 +28,7 @@ IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones"}),
     frozenset({"index", "listing", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
-    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences"}),
+    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks"}),
     frozenset({"heartbeats"}),
     frozenset({"vault", "masters"}),
     frozenset({"config"}),
@@ -39,6 +39,7 @@ IO_GROUPS: Final = (
 IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
+     "largefiles",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor",
      "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records", "trail")
