@@ -278,10 +278,13 @@ one that wraps them, which is removed. It may be done while the exchange is bein
 that was cut short is finished by the next. A backup made before it opens with its own master only."""),
     Verb("verify", _RUN, "judge the whole history again", "taskrepo verify clone/", "administration:verify_history",
          (_arg("repository", nargs="?", metavar="REPOSITORY", help="a clone (default: the exchange's own)"),)),
-    Verb("doctor", _RUN, "check an exchange's folder", "taskrepo doctor", "doctor:doctor", notes="""\
-It looks at keys, modes, locks, the latest commits, large files, uploads and the vault of private
-tasks, changes nothing, and names what is wrong with what mends it. It may be run while the exchange
-is being served; what it reads of every task takes time with their number."""),
+    Verb("doctor", _RUN, "check an exchange's folder", "taskrepo doctor", "doctor:doctor",
+         (_arg("--repair", action="store_true", help="first give the repository the settings and hooks it needs"),),
+         notes="""\
+It looks at keys, modes, locks, git's settings and hooks, the latest commits, large files, uploads and
+the vault of private tasks, and names what is wrong with what mends it. Without --repair it changes
+nothing. It may be run while the exchange is being served; what it reads of every task takes time with
+their number."""),
     Verb("reindex", _RUN, "build the listing index again", "taskrepo reindex", "administration:reindex"),
 )  # fmt: skip
 

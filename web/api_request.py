@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 
 import bottle
 
+from taskrepo.credentials import KeyInfo
 from taskrepo.documents import load_json
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
@@ -64,12 +65,18 @@ def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
     scheme, _, secret = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Refused("unauthenticated", "send your key as `Authorization: Bearer <key>`")
-    key = exchange.accounts.authenticate(secret.strip(), int(time.time()))
+    key, actor = key_owner(exchange, secret.strip())
+    return Caller(actor, key.id, key.name, exchange.view(actor), _query(request, parameters))
+
+
+def key_owner(exchange: Exchange, secret: str) -> tuple[KeyInfo, Actor]:
+    """The key with this secret, and whose it is. Raises `Refused("unauthenticated" | "actor-suspended")`."""
+    key = exchange.accounts.authenticate(secret, int(time.time()))
     actor = exchange.directory.actors.get(key.actor) if key else None
     if key is None or actor is None:
         raise Refused("unauthenticated", "the key is unknown or revoked")
     check_active(actor)
-    return Caller(actor, key.id, key.name, exchange.view(actor), _query(request, parameters))
+    return key, actor
 
 
 def _query(request: Any, parameters: tuple[str, ...]) -> dict[str, str]:

@@ -3,9 +3,12 @@
 % include("help_nav.tpl")
 <article class="article">
 <h1>Clone it and check it</h1>
-<p>The ledger is the repository <code>exchange.git</code> in the exchange's data folder, here called <code>DATA</code>. Whoever can read that folder, on its machine or over ssh (<code>host:DATA/exchange.git</code>), can clone it.</p>
-<pre>git clone DATA/exchange.git exchange
-cd exchange
+<p>The ledger is a git repository, and everybody with an API key can clone it. The key is the password; the user name is not looked at. Keep the key where git finds it, then clone:</p>
+<pre id="clone">git config --global credential.helper store    # a file in your home; cache, or your system's keychain, are others
+printf 'url=%s\nusername=me\npassword=%s\n\n' {{base}} "$TASKREPO_KEY" | git credential approve
+git clone {{base}}/git/exchange.git exchange</pre>
+<p>A large ledger comes sooner with <code>--filter=blob:none</code> (all commits, files when they are needed) or <code>--depth 1</code> (no history). Only <code>main</code> is there to see. Whoever can read the exchange's data folder, here called <code>DATA</code>, on its machine or over ssh, can clone <code>host:DATA/exchange.git</code> instead.</p>
+<pre>cd exchange
 git log --first-parent --format='%h %ad %s' --date=iso
 git config gpg.ssh.allowedSignersFile "$PWD/allowed_signers"
 git log --first-parent --show-signature
