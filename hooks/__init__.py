@@ -1,15 +1,9 @@
-<<<<<<< HEAD
-"""Git hooks of the ledger, installed when the exchange is founded and repaired by `taskrepo doctor`.
+"""Git hooks of the ledger, installed when the exchange is founded, and again by `taskrepo doctor --repair`.
 
 * A hook is a few lines of shell that call `python -m taskrepo.hooks NAME`, which hands the push to the one judge.
 * `pre-receive` has every push judged while its objects are in quarantine, and written by the exchange if it is taken.
   `proc-receive` tells git that the update has been dealt with.
-=======
-"""Git hooks of the ledger, installed when the exchange is founded, and again by `taskrepo doctor --repair`.
-
-* `pre-receive` refuses every push: the exchange is the only writer.
 * A hook is put in place as a whole: no push ever runs half of one.
->>>>>>> githttp
 
 >>> install(Path("exchange.git/hooks"))                                                 # doctest: +SKIP
 """
@@ -20,52 +14,30 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-<<<<<<< HEAD
+from taskrepo.durable import put, sync_folder
+
 NAMES: Final = ("pre-receive", "proc-receive")
 
 
 def script(name: str) -> bytes:
     """A hook as it is installed: with the Python that runs here."""
     return files(__name__).joinpath(name).read_bytes().replace(b"python3", quote(sys.executable).encode(), 1)
-=======
-from taskrepo.durable import put, sync_folder
-
-NAMES: Final = ("pre-receive",)
->>>>>>> githttp
-
-
-def script(name: str) -> bytes:
-    """A hook as it is installed."""
-    return files(__name__).joinpath(name).read_bytes()
 
 
 def install(folder: Path) -> None:
-<<<<<<< HEAD
-    """Put the hooks into a repository's `hooks` folder, executable, and take away every other."""
+    """Put the hooks into a repository's `hooks` folder, executable and durable, and take away every other."""
     folder.mkdir(exist_ok=True)
     for name in _strange(folder):
         (folder / name).unlink()
     for name in NAMES:
-        path = folder / name
-        path.write_bytes(script(name))
-        path.chmod(0o755)
-=======
-    """Put the hooks into a repository's `hooks` folder, executable and durable, and take away every other."""
-    folder.mkdir(exist_ok=True)
-    for path in folder.iterdir():
-        if path.name not in NAMES:
-            path.unlink()
-    for name in NAMES:
         put(folder / name, script(name), 0o777)
         (folder / name).chmod(0o755)  # whatever the umask; git takes a hook that is not executable for none
     sync_folder(folder)
->>>>>>> githttp
 
 
 def faults(folder: Path) -> list[str]:
     """What is wrong with the hooks in a folder, in words; nothing if they are as `install` leaves them."""
     found = [f"the hook {name} is missing or another one" for name in NAMES if not _is_ours(folder / name)]
-<<<<<<< HEAD
     return found + [f"the hook {name} is not the exchange's" for name in _strange(folder)]
 
 
@@ -73,10 +45,6 @@ def _strange(folder: Path) -> list[str]:
     """The files that git might run and that are not ours; it never runs a sample."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     return [name for name in names if name not in NAMES and not name.endswith(".sample")]
-=======
-    strange = sorted(path.name for path in folder.iterdir() if path.name not in NAMES) if folder.is_dir() else []
-    return found + [f"the hook {name} is not the exchange's" for name in strange]
->>>>>>> githttp
 
 
 def _is_ours(path: Path) -> bool:
