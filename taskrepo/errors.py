@@ -43,6 +43,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "duplicate-key": "the public key is already registered",
     # state
     "wrong-state": "the task's state does not allow this",
+    "already-locked": "the file is locked",
     "already-claimed": "somebody else holds the task",
     "wrong-offset": "the piece does not start where the upload stands",
     "stale-execution": "the cited execution is not the current one",
@@ -79,6 +80,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "precondition-failed": "the task has changed since the version the request cites",
     "idempotency-mismatch": "the idempotency key was used for another request",
     "method-not-allowed": "the address does not take this method",
+    "not-acceptable": "the client takes no answer of the kind this address gives",
     "unsupported-media-type": "the body's content type is not one this address takes",
     "too-many-requests": "too many requests; slow down",
     "busy": "the exchange cannot take more work just now",

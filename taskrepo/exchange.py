@@ -37,7 +37,9 @@ from taskrepo.follower import Follower
 from taskrepo.heartbeats import Heartbeats
 from taskrepo.index import Index
 from taskrepo.judge import Judge, Outcome, Request
+from taskrepo.largefiles import LargeFiles
 from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.lfs_locks import Locks
 from taskrepo.model import EXCHANGE, Actor, Door, File, Manifest, Policy, Task
 from taskrepo.news import News
 from taskrepo.pastboard import Boards
@@ -115,6 +117,7 @@ class Exchange:
         self.privacy = Privacy(self.ledger, Vault(config.vault), self.staging)
         self.boards = Boards(self.ledger)
         self._retention = Retention(self.ledger, self.staging, self.lfs)
+        self.large = LargeFiles(self.lfs, self.uploads, self._retention)
         self._closing = ExitStack()
         self._closing.callback(self._leave_staging)
         self._closing.callback(self.uploads.close)
@@ -126,6 +129,7 @@ class Exchange:
             )
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
+            self.locks = self._closing.enter_context(Locks(config.private))
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
             self._writer = self._closing.enter_context(
@@ -313,6 +317,7 @@ class Exchange:
         self.uploads.sweep(old)
         remove_abandoned(self.config.staging, old)
         self.accounts.sweep(now)
+        self.locks.sweep(now)
         for task in self.privacy.unfinished(self.snapshot()):
             self._destroy(task.id)
         self._retention.sweep(self._writer, now - _CLAIMED_FOR)  # last: it waits for a turn, which others may hold up

@@ -283,6 +283,12 @@ class LfsStore:
             paths = [self._pending / name for name in self._names()]
             return [(Claim(p.name[:64], p.name[65:73], p.read_text("utf-8")), p.stat().st_mtime) for p in paths]
 
+    def claims(self, sha256: str) -> list[Claim]:
+        """The claims of this content that nobody has settled. Most has none, and to see that takes no lock."""
+        if not any(name.startswith(_checked_hash(sha256)) for name in self._names()):
+            return []
+        return [claim for claim, _ in self.pending() if claim.sha256 == sha256]
+
     def remove_parts(self) -> None:
         """Remove what was being written when its process died. In the writer's turn nobody else is writing."""
         for entry in list(os.scandir(self._pending)):

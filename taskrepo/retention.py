@@ -17,7 +17,7 @@ from taskrepo import package, sealing
 from taskrepo.errors import Refused
 from taskrepo.files import Claim, LfsStore, Staging, disk_room, sweep_pending
 from taskrepo.identity import task_path
-from taskrepo.ledger import Ledger
+from taskrepo.ledger import Ledger, Objects
 from taskrepo.model import File
 from taskrepo.store import FILE_MODE
 from taskrepo.writer import Draft, Writer
@@ -62,6 +62,17 @@ class Retention:
             with suppress(OSError):  # the event stands all the same; a claim that stays is judged by the next sweep
                 self._lfs.settle(*large)
 
+    def stands(self, sha256: str) -> bool:
+        """Whether the content is here and a durable commit refers to it. What is only claimed may yet go."""
+        if not self._lfs.has(sha256):  # before the claims: content is there no sooner than its claim
+            return False
+        claims, snapshot = self._lfs.claims(sha256), self._ledger.snapshot()
+        return not claims or any(
+            self._refers(claim, snapshot.last(claim.task), self._ledger.store)
+            for claim in claims
+            if snapshot.folder(claim.task) is not None
+        )
+
     def sweep(self, writer: Writer, older_than: float) -> int:
         """Judge the claims made before `older_than` (Unix time); how many contents nothing referred to are gone."""
         dropped, more = 0, True
@@ -78,11 +89,15 @@ class Retention:
         """Whether any commit of the claim's task has the pointer at its place."""
         if draft.snapshot.folder(claim.task) is None:
             return False
+        return self._refers(claim, draft.last(claim.task), draft.batch)
+
+    def _refers(self, claim: Claim, last: str | None, objects: Objects) -> bool:
+        """Whether a commit of the chain that ends in `last` has the claim's pointer at its place."""
         path, seen = f"{task_path(claim.task)}/{claim.path}", ""
-        for happening in self._ledger.chain(draft.last(claim.task), draft.batch):
-            mode, oid = draft.batch.find(happening.commit.tree, path) or (0, seen)
+        for happening in self._ledger.chain(last, objects):
+            mode, oid = objects.find(happening.commit.tree, path) or (0, seen)
             if mode == FILE_MODE and oid != seen:
                 seen = oid
-                if (package.parse_pointer(draft.batch.read(oid, "blob")) or ("",))[0] == claim.sha256:
+                if (package.parse_pointer(objects.read(oid, "blob")) or ("",))[0] == claim.sha256:
                     return True
         return False

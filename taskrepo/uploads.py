@@ -19,12 +19,12 @@ import hashlib
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from taskrepo.durable import sync_folder
 from taskrepo.errors import Invalid, Refused
@@ -100,6 +100,34 @@ class Uploads:
                 expires = int(found.st_mtime) + policy.upload_seconds
                 return Upload(sha256, total, found.st_size, path == whole, expires)
         raise _unknown(sha256)
+
+    def whole(self, actor: str, sha256: str) -> int | None:
+        """How many bytes the actor's whole upload has; `None` if there is none."""
+        with suppress(FileNotFoundError):
+            return os.lstat(self._path(actor, sha256)).st_size
+        return None
+
+    def open(self, actor: str, sha256: str) -> BinaryIO:
+        """The actor's whole upload as a stream, which the caller closes. Raises `Refused("unknown-file")`."""
+        try:
+            return os.fdopen(os.open(self._path(actor, sha256), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+        except FileNotFoundError:
+            raise _unknown(sha256) from None
+
+    def foresee(self, actor: str, coming: Sequence[tuple[str, int]], policy: Policy) -> dict[str, Refused]:
+        """What `receive` would refuse of these contents (SHA-256, bytes) if all came now in this order, and why."""
+        refused: dict[str, Refused] = {}
+        others = self._others(self._path(actor, "0" * 64).parent, {sha256 for sha256, _ in coming})
+        count, total = len(others), sum(others.values())
+        for sha256, size in dict(coming).items():
+            limit = min(policy.max_file_bytes, max(0, policy.max_actor_bytes - total))
+            if count >= MAX_WAITING:
+                refused[sha256] = _too_many(count)
+            elif size > limit:
+                refused[sha256] = _too_large(size, limit, policy)
+            else:
+                count, total = count + 1, total + size
+        return refused
 
     def receive(self, actor: str, sha256: str, body: Body, piece: Piece, policy: Policy) -> Upload:
         """Take in a piece; with the last one the content is verified, and whole from then on.
@@ -225,12 +253,17 @@ class Uploads:
 
     def _waiting(self, path: Path) -> int:
         """What the actor's other uploads come to, those under way at their announced length."""
-        own = {path.name, path.stem}
-        others = [entry for entry in os.scandir(path.parent) if entry.name not in own]
+        others = self._others(path.parent, {path.stem})
         if len(others) >= MAX_WAITING:
-            message = f"{len(others)} uploads of yours are waiting, and {MAX_WAITING} may; use or delete some"
-            raise Refused("actor-quota", message, limit=MAX_WAITING, size=len(others) + 1)
-        return sum(max(_size(entry), self._coming.get(path.parent / entry.name, 0)) for entry in others)
+            raise _too_many(len(others))
+        return sum(others.values())
+
+    def _others(self, folder: Path, own: Collection[str]) -> dict[str, int]:
+        """The uploads of a folder but those of the hashes `own`, and what each comes to."""
+        if not folder.is_dir():
+            return {}
+        others = [entry for entry in os.scandir(folder) if entry.name[:64] not in own]
+        return {entry.name: max(_size(entry), self._coming.get(folder / entry.name, 0)) for entry in others}
 
     # ── digests ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -393,6 +426,11 @@ def _too_large(size: int, limit: int, policy: Policy) -> Refused:
     quota = policy.max_actor_bytes
     message = f"your uploads may come to {quota:,} bytes; {limit:,} are left, and this one has {size:,} or more"
     return Refused("actor-quota", message, limit=quota, size=size + quota - limit)
+
+
+def _too_many(waiting: int) -> Refused:
+    message = f"{waiting} uploads of yours are waiting, and {MAX_WAITING} may; use or delete some"
+    return Refused("actor-quota", message, limit=MAX_WAITING, size=waiting + 1)
 
 
 def _unknown(sha256: str) -> Refused:

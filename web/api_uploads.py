@@ -13,7 +13,7 @@ Piece(start=4, length=6, total=10)
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import bottle
 
@@ -26,6 +26,9 @@ from taskrepo.web.api_request import enter, respond, without_conditions
 from taskrepo.web.edge import problem, status_of
 from taskrepo.web.framing import content_length
 
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 _ROOM: Final = 1 << 20  # so that a body over the limit is refused by the limit's own name, not cut off before
 
@@ -37,21 +40,28 @@ def put_upload(exchange: Exchange, request: Any, sha256: str) -> bottle.HTTPResp
     """
     caller = enter(exchange, request)
     without_conditions(request)
-    policy, actor = caller.view.policy, caller.actor.id
-    piece = piece_of(request.environ)
-    with suppress(Refused):
-        if (found := exchange.uploads.find(actor, sha256, policy)).complete:
-            return _answer(found, 200)
-    body = intake.body(request.environ, max(policy.max_file_bytes, piece.length or 0) + _ROOM)
     try:
-        upload = exchange.uploads.receive(actor, sha256, cast(Body, body), piece, policy)
+        upload, fresh = take_in(exchange, request.environ, caller.actor.id, sha256)
     except Refused as refused:
         if refused.code != "wrong-offset":
             raise
         offset = str(refused.details["offset"])
         status, headers, text = problem(status_of(refused), refused.code, refused.message, **refused.details)
         return bottle.HTTPResponse(text, status, [*headers, ("Upload-Offset", offset)])
-    return _answer(upload, 201 if upload.complete else 202)
+    return _answer(upload, 202 if not upload.complete else 201 if fresh else 200)
+
+
+def take_in(exchange: Exchange, environ: "WSGIEnvironment", actor: str, sha256: str) -> tuple[Upload, bool]:
+    """The upload of `actor` after what a request brings, and whether it brought anything that was not here.
+
+    Raises what `Uploads.receive` and `piece_of` raise.
+    """
+    policy, piece = exchange.directory.policy, piece_of(environ)
+    with suppress(Refused):
+        if (found := exchange.uploads.find(actor, sha256, policy)).complete:
+            return found, False
+    body = intake.body(environ, max(policy.max_file_bytes, piece.length or 0) + _ROOM)
+    return exchange.uploads.receive(actor, sha256, cast(Body, body), piece, policy), True
 
 
 def show_upload(exchange: Exchange, request: Any, sha256: str) -> bottle.HTTPResponse:

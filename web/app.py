@@ -1,7 +1,7 @@
 """The application: one literal route table over one exchange, behind the edge.
 
-* Whatever goes wrong under `/api/` is answered as a problem, under `/git/` in plain text, which git shows; elsewhere
-  `pages.error_page` shows it to people.
+* Whatever goes wrong under `/api/` is answered as a problem, under `/git/` in plain text, which git shows, or as
+  git-lfs has it; elsewhere `pages.error_page` shows it to people.
 * No path reaches a handler unless its bytes are UTF-8; no body reaches one beyond the limit of its kind.
 * Bottle only routes: its error pages, cookies and static files are not used.
 
@@ -16,11 +16,12 @@ import bottle
 
 from taskrepo.errors import REFUSALS, TaskrepoError
 from taskrepo.exchange import Exchange
-from taskrepo.web import api, githttp, login, pages, present
+from taskrepo.web import api, githttp, lfs, login, pages, present
 from taskrepo.web.api_request import MAX_JSON, content_type
 from taskrepo.web.compression import compressed
 from taskrepo.web.edge import last_resort, limit_body, problem, secure_headers, status_of
 from taskrepo.web.gitprocess import Children
+from taskrepo.web.lfs_format import is_lfs, translated
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _CODES: Final = {400: "bad-path", 404: "not-found", 405: "method-not-allowed"}
 _ROOM: Final = 64 << 20  # what the framing of a form may add to the files in it
 _PER_FILE: Final = 4096
+_CONTENT: Final = (f"{present.API}/uploads/", f"{lfs.OBJECTS}/")  # where a body is a file's, whatever its type
 
 
 def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplication":
@@ -46,11 +48,12 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
 
         return called
 
-    for method, path, handler in (*api.ROUTES, *pages.ROUTES, *login.ROUTES, *githttp.ROUTES):
+    for method, path, handler in (*api.ROUTES, *lfs.ROUTES, *pages.ROUTES, *login.ROUTES, *githttp.ROUTES):
         app.route(path, method, call(handler))
     app.add_hook("before_request", _check_path)
     app.default_error_handler = lambda error: _framework_error(exchange, error)
-    return secure_headers(compressed(last_resort(limit_body(app, lambda environ: body_limit(exchange, environ)))))
+    bounded = limit_body(app, lambda environ: body_limit(exchange, environ))
+    return secure_headers(compressed(translated(last_resort(bounded), base_url)))
 
 
 def body_limit(exchange: Exchange, environ: "WSGIEnvironment") -> int:
@@ -58,7 +61,7 @@ def body_limit(exchange: Exchange, environ: "WSGIEnvironment") -> int:
     policy, path = exchange.directory.policy, environ.get("PATH_INFO", "")
     if (most := githttp.body_limit(path)) is not None:
         return most
-    if content_type(environ) == "application/json" and not path.startswith(f"{present.API}/uploads/"):
+    if content_type(environ) == "application/json" and not path.startswith(_CONTENT):
         return MAX_JSON
     return max(policy.max_file_bytes, policy.max_task_bytes) + policy.max_files * _PER_FILE + _ROOM
 
@@ -88,7 +91,7 @@ def _framework_error(exchange: Exchange, error: Any) -> bottle.HTTPResponse:
         return bottle.HTTPResponse("", 204, {"Allow": ", ".join(allow)})
     code = _CODES.get(status, "not-found")
     detail = {"bad-path": "the path cannot be read"}.get(code) or REFUSALS[code]
-    if githttp.is_below(request.environ):
+    if githttp.is_below(request.environ) and not is_lfs(request.environ):
         return githttp.plain(status, f"{code}: {detail}")
     if _is_api(request.environ):
         line, headers, body = problem(status, code, detail, **({"allow": allow} if allow else {}))
@@ -108,4 +111,5 @@ def _allowed(field: str) -> list[str]:
 
 
 def _is_api(environ: "WSGIEnvironment") -> bool:
-    return str(environ.get("PATH_INFO", "")).startswith(f"{present.API.rpartition('/')[0]}/")
+    """Whether a program asks, and no person."""
+    return str(environ.get("PATH_INFO", "")).startswith(f"{present.API.rpartition('/')[0]}/") or is_lfs(environ)

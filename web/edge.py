@@ -49,11 +49,12 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
              " unknown-session"
              " nothing-to-claim not-found",
         405: "method-not-allowed",
+        406: "not-acceptable",
         409: "ambiguous-id duplicate-id duplicate-external-id duplicate-key wrong-state already-claimed stale-execution"
              " wrong-offset"
              " lease-running already-waiting not-waiting attempts-exhausted submissions-exhausted discussion-full"
-             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept public-task sealed-away"
-             " private-content wrong-ref wrong-id needs-lfs",
+             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept already-locked public-task"
+             " sealed-away private-content wrong-ref wrong-id needs-lfs",
         410: "link-expired erased",
         412: "precondition-failed",
         413: "file-too-large task-too-large too-large actor-quota",
@@ -151,6 +152,12 @@ def hardened(headers: Iterable[tuple[str, str]], scheme: str) -> Headers:
     if scheme == "https" and _HSTS[0].lower() not in present:
         missing.append(_HSTS)
     return [*kept, ("X-Content-Type-Options", "nosniff"), *missing]
+
+
+def address(environ: "WSGIEnvironment", base_url: str | None = None) -> str:
+    """The exchange's address: as its operator gave it, else as this client knows it."""
+    here = f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', 'localhost')}"
+    return str(base_url or environ.get("taskrepo.base_url") or here).rstrip("/")
 
 
 # middlewares

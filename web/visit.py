@@ -36,7 +36,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.model import Actor, Policy
 from taskrepo.view import View
 from taskrepo.web import assets, markdown
-from taskrepo.web.edge import status_of
+from taskrepo.web.edge import address, status_of
 from taskrepo.web.glimpses import glimpses
 from taskrepo.worklist import waiting_for
 
@@ -160,9 +160,7 @@ class Visit:
     @property
     def base(self) -> str:
         """The exchange's address: as its operator gave it, else as this browser knows it."""
-        environ = self.request.environ
-        here = f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', 'localhost')}"
-        return str(environ.get("taskrepo.base_url") or here).rstrip("/")
+        return address(self.request.environ)
 
 
 def arrive(exchange: Exchange, request: LocalRequest) -> Visit:

@@ -26,7 +26,7 @@ IO_GROUPS: Final = (
     frozenset({"store", "packs"}),
     frozenset({"index", "listing", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
-    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences"}),
+    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks"}),
     frozenset({"heartbeats"}),
     frozenset({"vault", "masters"}),
     frozenset({"config"}),
@@ -38,7 +38,7 @@ IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
-     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor",
+     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "largefiles",
      "notary", "requests", "pushes", "replies", "reception")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
