@@ -23,7 +23,6 @@ from shutil import which
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from taskrepo import workclone
 from taskrepo.client import Client
 from taskrepo.errors import Invalid
 from taskrepo.folders import read_bounded
@@ -71,7 +70,7 @@ def clone(args: Namespace, terminal: Terminal) -> Answer:
 
 
 def _told(told: dict[str, Any], *, made: bool, in_file: bool) -> Iterator[str]:
-    what = "is a clone" if told["new"] else "is the clone it was, set up anew,"
+    what = "is a clone" if told["new"] else "was a clone already, and is set up again: one"
     yield f"{told['folder']} {what} of {told['url']}, where you are {told['actor']}"
     yield f"You sign with {told['signing_key']}{', which is new' if made else ''}: {told['fingerprint']}"
     yield f"  {'It was registered as yours' if told['registered'] else 'It is yours in the ledger already'}"

@@ -1,4 +1,4 @@
-"""`taskrepo do`: a command as a signed commit in a clone, pushed to the exchange; the same as by hand, without the typing.
+"""`taskrepo do`: a command as a signed commit in a clone, pushed to the exchange; as by hand, but for the typing.
 
 * A request is written against what the ledger has now. A decision about what somebody saw (approve, reject, answer,
   revise) is written against what their clone shows, so that nobody decides what they have not seen.
@@ -14,15 +14,16 @@ import os
 import re
 import shlex
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from taskrepo import folders, guard, identity, package, plain, signed_request
-from taskrepo.documents import load_yaml
-from taskrepo.errors import Invalid, Refused
+from taskrepo.documents import MAX_BYTES, load_yaml
+from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.folders import Upload
 from taskrepo.model import Policy, Task
 from taskrepo.signed_request import COMMANDS
@@ -32,22 +33,22 @@ from taskrepo.workclone import TARGET, UPSTREAM, WorkClone
 _DECISIONS: Final = frozenset({"approve", "reject", "answer", "revise"})
 _PACKAGE: Final = frozenset({"create", "revise"})
 _TEXTLESS: Final = frozenset({"claim", "start", "publish", "rework", "archive", "revise"})
+_DOCUMENTS: Final = frozenset({package.MANIFEST, package.SUMMARY})
 _SUBJECT: Final = 72  # characters that git's own lists show of a first line
-_PERCENT: Final = re.compile("(100|[1-9]?[0-9])%?")
+_PERCENT: Final = re.compile("(100|[1-9]?[0-9])%")
 _MEANT: Final = re.compile(rf"has the id ([{identity.ALPHABET}]{{{identity.LENGTH}}})")
 _ADVICE: Final = "git pull brings"  # the exchange's advice to whoever pushes by hand; here it is done
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a request brings: bytes and files of the caller's by path in its folder, and the paths it removes."""
+    """What a request brings: the caller's files by path in its folder, and the paths it removes."""
 
-    texts: Mapping[str, bytes] = field(default_factory=dict)
     files: tuple[Upload, ...] = ()
     drop: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.texts or self.files or self.drop)
+        return bool(self.files or self.drop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def _asked(found: WorkClone, base: str, task: str, wish: Wish, args: Namespace) 
     told |= {"lines": lines}
     if args.dry_run:
         return Answer(told, tuple(lines))
-    found.fetch()
+    with suppress(TaskrepoError):  # the request was taken, whatever happens now
+        found.fetch()
     told |= {"commit": found.merged(request, base)}
     behind = () if found.forward() else ("Your branch was left where it is; to bring it up to date: git pull",)
     return Answer(told, (*lines, *behind))
@@ -110,6 +112,9 @@ def _check_usage(args: Namespace) -> None:
         near = get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
         raise Invalid("usage", "", f"{name!r} is not a command that can be pushed; {hint}")
+    args.percent = ""
+    if name == "progress" and args.words and (percent := _PERCENT.fullmatch(args.words[0])):
+        args.percent, args.words = percent[0], args.words[1:]
     if args.words and args.message is not None:
         raise Invalid("usage", "", "say it once: after the ID, or with -m")
     if args.dry_run and not args.push:
@@ -156,18 +161,14 @@ def _wish(found: WorkClone, base: str, task: str, args: Namespace, content: Cont
         return Wish(message, "", content)
     below = signed_request.folder_for(args.name, _seen(found, base, task) if args.name not in _PACKAGE else None)
     limit = _policy(found, base).large_file_bytes
-    large = tuple(file for file in content.files if file.size >= limit)
+    large = tuple(file for file in content.files if file.size >= limit and file.path not in _DOCUMENTS)
     return Wish(message, f"{identity.task_path(task)}/{below or ''}", content, large)
 
 
 def _message(args: Namespace, task: str, content: Content) -> str:
     """The commit's message: what is short is said in its first line, the rest below."""
-    words = list(args.words)
-    argument = "draft" if args.name == "create" and args.draft else args.fault or ""
-    if args.name == "progress" and words and (percent := _PERCENT.fullmatch(words[0])):
-        argument = f"{percent[1]}%"
-        del words[0]
-    text = "\n".join((args.message if args.message is not None else " ".join(words)).splitlines()).strip()
+    argument = "draft" if args.draft else args.fault or args.percent
+    text = "\n".join((args.message or " ".join(args.words)).splitlines()).strip()
     if args.name == "create" and not text:
         text = _title(content)
     first = f"{args.name} {task}{f' {argument}' if argument else ''}"
@@ -178,7 +179,8 @@ def _message(args: Namespace, task: str, content: Content) -> str:
 
 def _title(content: Content) -> str:
     """What the ledger's own commits say of a new task, if it is short enough to say."""
-    document = load_yaml(content.texts[package.MANIFEST], package.MANIFEST)
+    (manifest,) = (file.source for file in content.files if file.path == package.MANIFEST)
+    document = load_yaml(folders.read_bounded(manifest, MAX_BYTES), str(manifest))
     title = document.get("title") if isinstance(document, dict) else None
     return " ".join(title.split()) if isinstance(title, str) and len(title) < _SUBJECT - 24 else ""
 
@@ -205,12 +207,10 @@ def _policy(found: WorkClone, base: str) -> Policy:
 def _content(args: Namespace) -> Content:
     """What the arguments bring. Raises `Invalid` for what has no place in the request."""
     if args.name == "create":
-        return _package(folders.pack(Path(args.id)), ())
+        return _package(Path(args.id), ())
     if args.name == "revise":
         drop = tuple(guard.check_path(path, "--drop") for path in args.drop or ())
-        if not args.folder:
-            return Content(drop=drop)
-        return _package(folders.pack(Path(args.folder)), drop)
+        return _package(Path(args.folder), drop) if args.folder else Content(drop=drop)
     named = folders.attachments(map(Path, args.file or ()), "artifacts/" if args.name == "submit" else "")
     if args.name != "submit":
         return Content(files=named)
@@ -218,14 +218,20 @@ def _content(args: Namespace) -> Content:
     logs = folders.attachments(map(Path, args.log or ()), "logs/")
     result = (folders.check_result(Path(args.result)),) if args.result else ()
     files = {file.path: file for file in (*parcel.uploads, *named, *logs, *result)}
-    summary = {package.SUMMARY: f"{parcel.summary}\n".encode()} if parcel.summary else {}
-    if not (summary or args.words or args.message):
+    if parcel.summary:
+        files[package.SUMMARY] = _document(Path(args.folder) / package.SUMMARY, package.SUMMARY)
+    elif not (args.words or args.message):
         raise Invalid("no-summary", "summary", "is missing: say what you did after the ID, or in summary.md")
-    return Content(summary, tuple(files.values()))
+    return Content(tuple(files.values()))
 
 
-def _package(packed: folders.Package, drop: tuple[str, ...]) -> Content:
-    return Content({package.MANIFEST: packed.manifest}, packed.uploads, drop)
+def _package(source: Path, drop: tuple[str, ...]) -> Content:
+    manifest = _document(source / package.MANIFEST if source.is_dir() else source, package.MANIFEST)
+    return Content((manifest, *folders.pack(source).uploads), drop)
+
+
+def _document(source: Path, path: str) -> Upload:
+    return replace(folders.single(source), path=path)
 
 
 def _changes(found: WorkClone, base: str, wish: Wish) -> dict[str, str | None]:
@@ -233,7 +239,6 @@ def _changes(found: WorkClone, base: str, wish: Wish) -> dict[str, str | None]:
     small = [file for file in wish.content.files if file not in wish.large]
     ids = found.put_files(file.source for file in small)
     placed: dict[str, str | None] = {file.path: oid for file, oid in zip(small, ids, strict=True)}
-    placed |= {path: found.put(text) for path, text in wish.content.texts.items()}
     placed |= dict.fromkeys(wish.content.drop)
     if wish.large:
         placed |= {file.path: found.put_large(file.source) for file in wish.large}
@@ -250,11 +255,9 @@ def _by_hand(found: WorkClone, wish: Wish, args: Namespace) -> Iterator[str]:
     yield f"cd {shlex.quote(str(found.top))}"
     if args.name not in _DECISIONS:
         yield "git pull --ff-only"
-    places = [wish.folder + path for path in (*wish.content.texts, *(file.path for file in wish.content.files))]
+    places = [wish.folder + file.path for file in wish.content.files]
     if places:
         yield f"mkdir -p {_words(sorted({path.rpartition('/')[0] for path in places}))}"
-    for path, text in wish.content.texts.items():
-        yield f"printf %s {shlex.quote(text.decode())} > {shlex.quote(wish.folder + path)}"
     if wish.large:
         lines = package.attributes(file.path for file in wish.large).decode()
         yield f"printf %s {shlex.quote(lines)} >> {shlex.quote(wish.folder + package.ATTRIBUTES)}"
@@ -264,13 +267,14 @@ def _by_hand(found: WorkClone, wish: Wish, args: Namespace) -> Iterator[str]:
     if wish.content.drop:
         yield f"git rm --quiet -- {_words([wish.folder + path for path in wish.content.drop])}"
     if places:
-        yield f"git add -- {_words(places)}"
+        plain_mode = "--chmod=-x " if any(os.access(file.source, os.X_OK) for file in wish.content.files) else ""
+        yield f"git add {plain_mode}-- {_words(places)}"
     subject, _, body = wish.message.rstrip("\n").partition("\n\n")
     said = f"-m {shlex.quote(subject)}" + (f" -m {shlex.quote(body)}" if body else "")
     yield f"git commit --quiet -S --allow-empty {said}"
     if args.push:
         yield f"git push {'-o dry-run ' if args.dry_run else ''}origin HEAD:{TARGET}"
-        yield "git pull --ff-only" if not args.dry_run else f"git reset --quiet --hard {UPSTREAM.removeprefix('refs/remotes/')}"
+        yield "git reset --quiet --hard HEAD~1" if args.dry_run else "git pull --ff-only"
 
 
 def _words(words: list[str]) -> str:

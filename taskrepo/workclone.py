@@ -1,8 +1,8 @@
 """Somebody's own clone of the ledger, worked on with their own git: what a command reads there, makes and pushes.
 
-* Git itself is run, with the person's configuration: their key, agent or token signs, their credentials are sent.
-* A request is a commit beside the branch, made in an index of its own. Branch, index and working tree are touched only
-  by a fast-forward, which git refuses rather than overwrite what somebody has changed; so a refused push leaves nothing.
+* Git itself is run, with the person's own configuration: their key, agent or token signs.
+* A request is a commit beside the branch, made in an index of its own. Branch, index and working tree are touched by
+  a fast-forward alone, which git never does over what somebody has changed: a refused push leaves all as it was.
 * What the exchange refuses is raised with its own code; no answer is `Unreachable`.
 
 >>> WorkClone.around(Path(".")).push(commit)                                            # doctest: +SKIP
@@ -34,6 +34,9 @@ _STRANGE: Final = re.compile(
     "GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|NAMESPACE|PREFIX|CEILING_.*"
     "|QUARANTINE_PATH|AUTHOR_.*|COMMITTER_.*|EXTERNAL_DIFF|LITERAL_PATHSPECS|SHALLOW_FILE|GRAFT_FILE|PUSH_OPTION_.*)"
 )
+_LOCKED: Final = "cannot lock ref"
+_TRIES: Final = 5
+_IDLE: Final = ("hint:", "To ", "error: failed to push some refs", "warning:", "Everything up-to-date")
 _PLAIN: Final = "100644"
 _NOTHING: Final = "0" * 40
 
@@ -139,7 +142,7 @@ class WorkClone:
         return must(self.run(*words, stdin=listed), "git hash-object").text.split() if listed else []
 
     def put_large(self, file: Path) -> str:
-        """The id of a file's Git LFS pointer; git-lfs keeps the content for the push. Raises `Invalid("no-git-lfs")`."""
+        """The id of a file's Git LFS pointer; git-lfs keeps the content to send it. Raises `Invalid("no-git-lfs")`."""
         if self.run("lfs", "version").code:
             message = "is large, and git-lfs, which sends such files, is not installed; or use: taskrepo submit"
             raise Invalid("no-git-lfs", str(file), message)
@@ -160,11 +163,14 @@ class WorkClone:
             f"{_PLAIN if oid else 0} {oid or _NOTHING}\t{path}\0".encode("utf-8", "surrogateescape")
             for path, oid in changes.items()
         )
+
+        def apart(*words: str, stdin: bytes = b"") -> str:
+            return must(self.run(*words, stdin=stdin, GIT_INDEX_FILE=str(index)), f"git {words[0]}").text
+
         try:
-            apart = {"GIT_INDEX_FILE": str(index)}
-            must(self.run("read-tree", parent, **apart), "git read-tree")
-            must(self.run("update-index", "-z", "--index-info", stdin=b"".join(lines), **apart), "git update-index")
-            tree = must(self.run("write-tree", "--missing-ok", **apart), "git write-tree").text
+            apart("read-tree", parent)
+            apart("update-index", "-z", "--index-info", stdin=b"".join(lines))
+            tree = apart("write-tree", "--missing-ok")
         finally:
             index.unlink(missing_ok=True)
         words = ("-c", "i18n.commitEncoding=UTF-8", "commit-tree", "-S", "-p", parent, "-F", "-", tree)
@@ -178,9 +184,13 @@ class WorkClone:
 
     def fetch(self) -> None:
         """Learn where the ledger stands. Raises what the exchange refuses, or `Unreachable`."""
-        done = self.run("fetch", "--quiet", "origin")
-        if done.code:
-            raise failure(done.err)
+        for _ in range(_TRIES):
+            done = self.run("fetch", "--quiet", "origin")
+            if not done.code:
+                return
+            if _LOCKED not in done.err:  # else another program fetches here just now
+                break
+        raise failure(done.err)
 
     def push(self, commit: str, *, rehearsed: bool = False) -> list[str]:
         """Ask for what `commit` says; returns the exchange's answer. Raises its refusal, or `Unreachable`."""
@@ -218,8 +228,8 @@ def _refusal(code: str, message: str) -> TaskrepoError:
 
 
 def _last_words(text: str) -> str:
-    """What git says went wrong: its first line that says so, else its last one."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """What git, or git-lfs, says went wrong: its first line that says so, else its last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(_IDLE)]
     told = (line for line in lines if line.startswith(("fatal: ", "error: ")))
     line = next(told, lines[-1] if lines else "git failed, and says nothing")
     return line.removeprefix("fatal: ").removeprefix("error: ")

@@ -1,4 +1,4 @@
-"""The ledger's own README, typed line by line by people who have git, ssh-keygen, curl and git-lfs, and nothing else."""
+"""The ledger's own README, typed line by line by people who have git, ssh-keygen, curl and git-lfs alone."""
 
 import re
 import subprocess
