@@ -27,7 +27,8 @@ OWN: Final = "taskrepo"
 """The folder in a clone's git folder that is ours."""
 _SAID: Final = re.compile(r"^remote: taskrepo: (.*?) *$", re.MULTILINE)
 _REFUSED: Final = re.compile(r"refused: ([a-z0-9-]+): (.*)")
-_SPOKEN: Final = re.compile(r"^remote: ([a-z-]+): (.*?) *$", re.MULTILINE)
+# What the exchange says outside its hooks: to git in plain text, to git-lfs behind a status.
+_SPOKEN: Final = re.compile(r"(?:^remote: |\[[45][0-9]{2}\] )([a-z-]+): (.*?) *$", re.MULTILINE)
 _UNKNOWN: Final = ("Authentication failed", "could not read Username", "could not read Password")
 # Variables that would lead git to another repository, or have somebody else write what is asked here.
 _STRANGE: Final = re.compile(
