@@ -26,6 +26,7 @@ from taskrepo.documents import MAX_BYTES, load_yaml
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.folders import Upload
 from taskrepo.model import Policy, Task
+from taskrepo.sending import sha256_of
 from taskrepo.signed_request import COMMANDS
 from taskrepo.terminal import Answer, Terminal
 from taskrepo.workclone import TARGET, UPSTREAM, WorkClone
@@ -85,7 +86,11 @@ def do(args: Namespace, terminal: Terminal) -> Answer:
 
 def _asked(found: WorkClone, base: str, task: str, wish: Wish, args: Namespace) -> Answer:
     """Make the commit, and push it or leave it on the branch."""
-    request = found.make(base, wish.message, _changes(found, base, wish))
+    pointers = {file.path: found.put_large(file.source) for file in wish.large}
+    if pointers and args.push:
+        found.send_large(*(content for _, content in pointers.values()))
+    changes = _changes(found, base, wish, {path: oid for path, (oid, _) in pointers.items()})
+    request = found.make(base, wish.message, changes)
     told = {"task": task, "request": request, "commit": None, "rehearsed": args.dry_run, "lines": []}
     if not args.push:
         if not found.forward(request):
@@ -234,16 +239,15 @@ def _document(source: Path, path: str) -> Upload:
     return replace(folders.single(source), path=path)
 
 
-def _changes(found: WorkClone, base: str, wish: Wish) -> dict[str, str | None]:
+def _changes(found: WorkClone, base: str, wish: Wish, pointers: dict[str, str]) -> dict[str, str | None]:
     """The contents that a wish puts into the tree, stored in the clone: path → id, or `None` for what it removes."""
     small = [file for file in wish.content.files if file not in wish.large]
     ids = found.put_files(file.source for file in small)
     placed: dict[str, str | None] = {file.path: oid for file, oid in zip(small, ids, strict=True)}
     placed |= dict.fromkeys(wish.content.drop)
-    if wish.large:
-        placed |= {file.path: found.put_large(file.source) for file in wish.large}
+    if pointers:
         held = found.read(base, wish.folder + package.ATTRIBUTES) or b""
-        placed[package.ATTRIBUTES] = found.put(held + package.attributes(file.path for file in wish.large))
+        placed |= {**pointers, package.ATTRIBUTES: found.put(held + package.attributes(pointers))}
     return {wish.folder + path: oid for path, oid in placed.items()}
 
 
@@ -272,6 +276,8 @@ def _by_hand(found: WorkClone, wish: Wish, args: Namespace) -> Iterator[str]:
     subject, _, body = wish.message.rstrip("\n").partition("\n\n")
     said = f"-m {shlex.quote(subject)}" + (f" -m {shlex.quote(body)}" if body else "")
     yield f"git commit --quiet -S --allow-empty {said}"
+    if args.push and wish.large:
+        yield f"git lfs push --object-id origin {' '.join(map(sha256_of, wish.large))}"
     if args.push:
         yield f"git push {'-o dry-run ' if args.dry_run else ''}origin HEAD:{TARGET}"
         yield "git reset --quiet --hard HEAD~1" if args.dry_run else "git pull --ff-only"

@@ -20,6 +20,7 @@ from typing import IO, Final, NamedTuple
 
 from taskrepo.desk import Unreachable
 from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
+from taskrepo.package import parse_pointer
 
 UPSTREAM: Final = "refs/remotes/origin/main"
 TARGET: Final = "refs/for/main"
@@ -142,15 +143,21 @@ class WorkClone:
         words = ("hash-object", "-w", "--no-filters", "--stdin-paths")
         return must(self.run(*words, stdin=listed), "git hash-object").text.split() if listed else []
 
-    def put_large(self, file: Path) -> str:
-        """The id of a file's Git LFS pointer; git-lfs keeps the content to send it. Raises `Invalid("no-git-lfs")`."""
+    def put_large(self, file: Path) -> tuple[str, str]:
+        """The id of a file's Git LFS pointer, and the SHA-256 under which git-lfs keeps its content to send it.
+
+        Raises `Invalid("no-git-lfs")`.
+        """
         if self.run("lfs", "version").code:
             message = "is large, and git-lfs, which sends such files, is not installed; or use: taskrepo submit"
             raise Invalid("no-git-lfs", str(file), message)
         if self.setting("filter.lfs.process") is None:
             must(self.run("lfs", "install", "--local", "--skip-smudge"), "git lfs install")
         with file.open("rb") as stream:
-            return self.put(must(self.run("lfs", "clean", stdin=stream), "git lfs clean").out)
+            pointer = must(self.run("lfs", "clean", stdin=stream), "git lfs clean").out
+        known = parse_pointer(pointer)
+        assert known is not None  # the format is fixed
+        return self.put(pointer), known[0]
 
     def make(self, parent: str, message: str, changes: Mapping[str, str | None]) -> str:
         """A signed commit on `parent` that puts contents, named by their ids, at paths, or removes what is there.
@@ -192,6 +199,15 @@ class WorkClone:
             if _LOCKED not in done.err:  # else another program fetches here just now
                 break
         raise failure(done.err)
+
+    def send_large(self, *contents: str) -> None:
+        """Send contents that git-lfs keeps. A push would leave out what the ledger has from somebody else.
+
+        Raises what the exchange refuses, or `Unreachable`.
+        """
+        done = self.run("lfs", "push", "--object-id", "origin", *contents)
+        if done.code:
+            raise failure(done.out.decode("utf-8", "replace") + done.err)
 
     def push(self, commit: str, *, rehearsed: bool = False) -> list[str]:
         """Ask for what `commit` says; returns the exchange's answer. Raises its refusal, or `Unreachable`."""

@@ -186,7 +186,7 @@ def test_what_cannot_be_cloned_is_said(site: Site, tmp_path: Path, monkeypatch: 
 
 
 def test_a_task_lives_by_do_alone(site: Site, people: Callable[[str], Person], tmp_path: Path) -> None:
-    """From a package to an approved submission, with files small and large, and every clone ends where the ledger is."""
+    """From a package to an approved submission, with files small and large, the same large one delivered twice."""
     alice, bob, carol = map(people, ("alice", "bob", "carol"))
     source = package(tmp_path / "count", README_md="Rows.\n", input__a_csv="a\n1\n")
     with (source / "manifest.yaml").open("a") as manifest:
@@ -212,7 +212,7 @@ def test_a_task_lives_by_do_alone(site: Site, people: Callable[[str], Person], t
     carol.git("pull", "--quiet")
     carol.done("reject", task, "three")
     bob.done("rework", task)
-    bob.done("submit", task, "three rows", "--file", str(tmp_path / "a.log"))
+    bob.done("submit", task, "three rows", "--file", str(out / "artifacts" / "big.bin"))
     carol.git("pull", "--quiet")
     carol.done("approve", task, "clean", "work")
 
@@ -225,6 +225,7 @@ def test_a_task_lives_by_do_alone(site: Site, people: Callable[[str], Person], t
     assert [(file.path, file.lfs) for file in first.files] == [
         ("artifacts/big.bin", True), ("logs/a.log", False), ("result.json", False),
     ]  # fmt: skip
+    assert second.files[0].sha256 == first.files[0].sha256
     remarks = [remark.content.text for remark in snapshot.discussion(found)]
     assert remarks == ["parser done", "Do empty rows count?\n\nThere are two.", "They do."]
     assert carol.seen()[:2] == (site.head(), "")
