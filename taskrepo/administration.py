@@ -360,32 +360,6 @@ def _keys_of(count: int) -> str:
 # ── the ledger ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def verify_history(args: Namespace, terminal: Terminal) -> Answer:
-    """Judge the whole history again; the exit code is 1 if anything is wrong."""
-    from taskrepo.verify import verify
-
-    repository = Path(args.repository) if args.repository else config_of(args).repository
-    with terminal.progress("Verifying") as progress:
-        report = verify(repository, progress=progress)
-    problem = report.problem
-    data = {
-        "commits": report.commits,
-        "tasks": report.tasks,
-        "head": report.head,
-        "key_fingerprint": report.key_fingerprint,
-        "problem": problem and {
-            "commit": problem.commit, "position": problem.position, "code": problem.code, "message": problem.message,
-        },
-    }  # fmt: skip
-    if problem:
-        place = f"Commit {problem.commit}, number {problem.position} of the history, is wrong"
-        words = f"{place}: {problem.code}: {problem.message}"
-        return Answer(data, (words,), 1)
-    tasks = "1 task" if report.tasks == 1 else f"{report.tasks:,} tasks"
-    words = f"{report.commits:,} commits and {tasks} are as the rules make them, up to {report.head}."
-    return Answer(data, (words, f"The exchange's founding key is {report.key_fingerprint}."))
-
-
 def reindex(args: Namespace, terminal: Terminal) -> Answer:
     """Build the listing index again from the ledger. The exchange must not be served meanwhile."""
     with _open(args) as exchange, terminal.progress("Indexing") as progress:

@@ -17,14 +17,15 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
-from typing import IO, Any, Final, Self
+from typing import IO, Final, Self
 
-from taskrepo.durable import put, sync_folder
+from taskrepo.audit import audit
+from taskrepo.clones import Clone, place
 from taskrepo.errors import TaskrepoError
-from taskrepo.verify import Problem, Report, verify
+from taskrepo.memory import LIMIT, Memory, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +34,7 @@ FIRST_AFTER: Final = 60
 EVERY: Final = 3600
 WHOLE_EVERY: Final = 86400
 _NICE: Final = 19
-_LONGEST: Final = 16 << 10
 _PATIENCE: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the last finished run found: commits judged sound, up to which head, and the first problem if there is one.
-
-    `at` is when it ended and `whole_at` when the last run from the first commit did, in Unix seconds.
-    """
-
-    head: str
-    commits: int
-    at: int
-    whole_at: int
-    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +52,12 @@ class Auditor:
     def __init__(self, repository: Path, kept: Path) -> None:
         """`kept` is the file for the result, in a folder that is there."""
         self._repository, self._kept = repository, kept
+        self._memory = Memory(kept)
         self._lock = Lock()
-        self._status = Status(_kept(kept))
+        recalled = self._memory.recall()
+        if recalled.why:
+            log.warning("the last result: %s", recalled.why)
+        self._status = Status(recalled.verdict)
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: Thread | None = None
         self._closing = False
@@ -101,10 +91,8 @@ class Auditor:
                 return False
             if self._thread is not None:
                 self._thread.join()  # it has nothing left to do
-            verdict = self._status.verdict
-            since = "" if whole or verdict is None or verdict.problem else verdict.head
-            self._status = Status(verdict, (0, 0))
-            self._thread = Thread(target=self._run, args=(since,), name="auditor", daemon=True)
+            self._status = Status(self._status.verdict, (0, 0))
+            self._thread = Thread(target=self._run, args=(whole,), name="auditor", daemon=True)
             self._thread.start()
             return True
 
@@ -119,72 +107,58 @@ class Auditor:
 
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _run(self, since: str) -> None:
+    def _run(self, whole: bool) -> None:
         verdict = self.status.verdict
+        found = None
         try:
-            report = self._judged(since)
-            if report is not None:
-                now = int(time.time())
-                whole_at = verdict.whole_at if since and verdict else now
-                verdict = Verdict(report.head, report.commits, now, whole_at, report.problem)
-                put(self._kept, json.dumps(asdict(verdict)).encode(), 0o600)
-                sync_folder(self._kept.parent)
+            before = self._memory.recall().verdict
+            found = self._judged(whole)
+            if found is not None:
+                verdict = self._memory.recall().verdict
+                # If somebody has accepted another history meanwhile, this result is of no use.
+                if verdict == before:
+                    verdict = found
+                    self._memory.keep(found)
         except Exception:
             log.exception("the ledger could not be verified; the last result stands")
-            report = None
+            found = None
         with self._lock:
-            self._status = Status(verdict, None, report is None)
+            self._status = Status(verdict, None, found is None)
 
-    def _judged(self, since: str) -> Report | None:
-        """What the process reports; `None` if it was ended before."""
+    def _judged(self, whole: bool) -> Verdict | None:
+        """What the process finds; `None` if it was ended before."""
         with self._lock:
             if self._closing:
                 return None
             # Not from the folder the server was started in (-P).
-            words = [sys.executable, "-P", "-m", "taskrepo.auditor", str(self._repository), since]
+            words = [sys.executable, "-P", "-m", "taskrepo.auditor", *map(str, (self._repository, self._kept))]
+            words += ["whole"] if whole else []
             self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         try:
             with self._process as process:
                 assert process.stdout is not None
-                report = self._heard(process.stdout)
-                return report if process.wait(_PATIENCE) == 0 else None
+                verdict = self._heard(process.stdout)
+                return verdict if process.wait(_PATIENCE) == 0 else None
         finally:
             with self._lock:
                 self._process = None
 
-    def _heard(self, told: IO[bytes]) -> Report | None:
-        report = None
-        while line := told.readline(_LONGEST):
+    def _heard(self, told: IO[bytes]) -> Verdict | None:
+        verdict = None
+        while line := told.readline(LIMIT):
             data = json.loads(line)
             if isinstance(data, list):
                 with self._lock:
                     self._status = Status(self._status.verdict, (int(data[0]), int(data[1])))
             else:
-                report = Report(**{**data, "problem": _problem(data["problem"])})
-        return report
-
-
-def _kept(path: Path) -> Verdict | None:
-    try:
-        data = json.loads(path.read_bytes())
-        verdict = Verdict(**{**data, "problem": _problem(data["problem"])})
-        known = [verdict.commits, verdict.at, verdict.whole_at, len(verdict.head)]
-        return verdict if all(isinstance(number, int) for number in known) else None
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError):
-        log.warning("%s cannot be read and counts as none", path.name)
-        return None
-
-
-def _problem(data: Any) -> Problem | None:
-    return Problem(**data) if data else None
+                verdict = Verdict.of(data)
+        return verdict
 
 
 def main(words: list[str]) -> int:
-    """Verify a repository, from the first commit or after a given one: `REPOSITORY SINCE`; the exit code.
+    """Verify a repository of one's own by what a file remembers of it: `REPOSITORY FILE [whole]`; the exit code.
 
-    Each line of the output is JSON: `[done, of how many]` on the way, the report at the end.
+    Each line of the output is JSON: `[done, of how many]` on the way, the verdict at the end.
     """
     os.nice(_NICE)
 
@@ -192,13 +166,16 @@ def main(words: list[str]) -> int:
         print(json.dumps(data), flush=True)  # when nobody listens any more, this ends the process
 
     try:
-        report = verify(Path(words[0]), progress=lambda *done: say(done), verified=words[1] or None)
+        clone, recalled = Clone(place(Path(words[0])), upstream=False), Memory(Path(words[1])).recall()
+        whole, now = words[2:] == ["whole"], int(time.time())
+        found = audit(clone, recalled, now=now, whole=whole, progress=lambda *done: say(done))
+        if found.verdict is not None:
+            say(found.verdict.plain())
     except TaskrepoError as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
         return 1
-    say(asdict(report))
     return 0
 
 

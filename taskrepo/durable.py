@@ -13,7 +13,9 @@
 b'kept'
 """
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import IO
 
@@ -54,11 +56,25 @@ def put(path: Path, data: bytes, mode: int = 0o666) -> None:
     """
     temporary = path.with_name(f"tmp_{path.name}.{os.getpid()}")
     try:
-        temporary.touch(mode)
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # of a process of this number that was killed
+        # Made anew: what somebody else put there, a link perhaps, is never written through.
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             sync_file(file)
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read(path: Path, limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes, whoever made it. Raises `OSError`, for any other too."""
+    # A pipe must not make the reader wait for somebody to write into it.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "is not a file", str(path))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"has more than {limit:,} bytes", str(path))
+    return data

@@ -316,6 +316,7 @@ class Exchange:
         old = now - self.directory.policy.upload_seconds
         self.uploads.sweep(old)
         remove_abandoned(self.config.staging, old)
+        self.store.sweep_incoming(old)
         self.accounts.sweep(now)
         self.locks.sweep(now)
         for task in self.privacy.unfinished(self.snapshot()):

@@ -35,6 +35,7 @@ from taskrepo.roles import may_read
 from taskrepo.writer import Draft
 
 _ID_TRIES: Final = 64
+_ALIKE: Final = 6
 MAX_IN_GIT: Final = 128 << 20
 """How many bytes one event may put into git itself, where content passes through memory; large files do not count."""
 
@@ -43,7 +44,8 @@ MAX_IN_GIT: Final = 128 << 20
 class Request:
     """Who asks through which door; `id` makes it repeatable, `if_match` (a commit id) conditional.
 
-    `commit` is the signed request, in the draft already, by which the actor asked.
+    `commit` is the signed request, in the draft already, by which the actor asked. What is only `rehearsed` will be
+    rolled back, and leaves nothing beside the ledger either.
     """
 
     actor: str
@@ -51,6 +53,7 @@ class Request:
     id: str | None = None
     if_match: str | None = None
     commit: str | None = None
+    rehearsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class Judge:
         brought: tuple[File, ...] = getattr(event.command, "files", ())
         self._quota.check(draft, author, brought)
         after = lifecycle.evolve(held, event)
-        writes = self._writes(event, held, after, brought)
+        writes = self._writes(event, held, after, () if request.rehearsed else brought)
         if sealing is not None and held is None:
             self._privacy.vault.put(command.task, sealing.key)
         entry = history.entry_of(
@@ -202,6 +205,9 @@ class Judge:
 
         Where there is an `external_id`, it decides the id, so that nobody's task is made twice.
         """
+        alike = [task for task in draft.snapshot.starting(command.task[:_ALIKE]) if task != command.task]
+        if alike:  # or nobody could type the beginning of either
+            raise Refused("wrong-id", f"{command.task} is too much like the id {alike[0]}; choose another")
         external = command.manifest.external_id
         if external and (meant := self._external_id(draft, command.manifest, request)) != command.task:
             message = f"with the external_id {external} your task has the id {meant}: name its folder so"

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from taskrepo import package, roster
 from taskrepo.attestation import Attestation, attest
 from taskrepo.directory import Directory
-from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.errors import Invalid, Refused
 from taskrepo.events import Content
 from taskrepo.feed import Feed
 from taskrepo.history import Commit, Entry, read_commit, read_message
@@ -149,10 +149,16 @@ class Ledger:
         try:
             typed = read_request(request, self.store.read(request, "commit")).words.task
             candidates = self.snapshot().starting(typed_prefix(typed))
-        except TaskrepoError:
-            return None  # it is not here, or no request
-        mark = f"\nRequest: {request}\n".encode()
-        return next((oid for task in candidates for oid in self._marked(self.trail.last(task), mark)), None)
+        except Invalid as error:
+            if error.code in ("missing-object", "bad-commit", "bad-message", "bad-id"):
+                return None  # it is not here, or no request
+            raise
+        found = (self.merged(self.trail.last(task), request) for task in candidates)
+        return next((oid for oid in found if oid is not None), None)
+
+    def merged(self, last: str | None, request: str, objects: Objects | None = None) -> str | None:
+        """The commit that merged the signed request, in the chain that ends in the commit `last`, if one did."""
+        return next(self._marked(last, f"\nRequest: {request}\n".encode(), objects), None)
 
     def _marked(self, last: str | None, mark: bytes, objects: Objects | None = None) -> Iterator[str]:
         """The commits of the chain that ends in `last` whose bytes hold `mark`, newest first."""

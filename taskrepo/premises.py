@@ -14,7 +14,7 @@ Traceback (most recent call last):
 taskrepo.errors.Refused: precondition-failed: 4k7q2m9x has another submission than the one you saw
 """
 
-from taskrepo.commands import Answer, Approve, Command, Reject, Revise
+from taskrepo.commands import Answer, Approve, Archive, Cancel, Claim, Command, Reject, Reopen, Revise
 from taskrepo.errors import Refused
 from taskrepo.model import Task
 
@@ -30,8 +30,30 @@ def check(command: Command, seen: Task | None, task: Task | None) -> None:
         raise _changed(task, "has another submission than the one you saw")
     if isinstance(command, Answer) and task.waiting and seen.waiting != task.waiting:
         raise _changed(task, "waits for the answer to another question than the one you saw")
+    if isinstance(command, Reopen | Cancel | Archive) and _standing(seen) != _standing(task):
+        raise _changed(task, f"is {task.state} by now, another state or attempt than the one you saw")
+    if isinstance(command, Claim) and seen.version != task.version:
+        raise _changed(task, f"has version {task.version} of its package by now, not the one you saw")
     if isinstance(command, Revise):
         _check_package(command, seen, task)
+
+
+def check_between(command: Command, seen: Task | None, task: Task | None) -> None:
+    """The same of a request that was merged on the way: between what it was written against and what it met.
+
+    Whoever goes on from a request of their own, without looking, has not seen what others did before it was merged.
+    """
+    check(command, seen, task)
+    if seen is not None and task is not None and hasattr(command, "execution") and _number(seen) != _number(task):
+        raise Refused("stale-execution", f"{task.id} has another execution by now than the one you saw")
+
+
+def _standing(task: Task) -> tuple[str, int]:
+    return task.state, _number(task)
+
+
+def _number(task: Task) -> int:
+    return task.execution.number if task.execution else 0
 
 
 def _check_package(command: Revise, seen: Task, task: Task) -> None:

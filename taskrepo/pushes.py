@@ -12,9 +12,10 @@
 """
 
 import io
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,9 @@ from taskrepo.commands import Create
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.files import Staging
 from taskrepo.judge import MAX_IN_GIT, Judge, Outcome, Prospect, Request
-from taskrepo.ledger import Ledger, Snapshot
-from taskrepo.model import File, Policy
-from taskrepo.notary import Asked
+from taskrepo.ledger import Ledger
+from taskrepo.model import File, Manifest, Task
+from taskrepo.notary import Content, Standing
 from taskrepo.policy import RESULT
 from taskrepo.privacy import Privacy
 from taskrepo.quota import Quota
@@ -34,9 +35,11 @@ from taskrepo.store import Incoming
 from taskrepo.uploads import Uploads
 from taskrepo.writer import Draft, Writer
 
+log = logging.getLogger(__name__)
+
 TARGET: Final = "refs/for/main"
 DRY_RUN: Final = "dry-run"
-MAX_REQUESTS: Final = 100
+MAX_REQUESTS: Final = 50
 _ZEROS: Final = "0" * 40
 Update = tuple[str, str, str]
 
@@ -69,22 +72,47 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A request with what was prepared before its turn: what it changed, the files by path, and how its result fits."""
+    """A request with what was prepared before its turn.
+
+    `objects` are those it brings, `files` its files by place, `pointers` the places of those that came as pointers, and
+    `fits` says for the schema of each task it may be about why its result does not fit, if it does not.
+    """
 
     request: SignedRequest
-    changes: list[Change]
+    content: Content
     objects: tuple[tuple[str, bytes], ...]
-    files: dict[str, File]
-    uploads: tuple[str, ...]
-    prospect: Prospect
+    files: Mapping[str, File]
+    pointers: frozenset[str]
+    fits: Mapping[str, TaskrepoError | None]
 
 
 @dataclass(slots=True)
 class _Turn:
-    """One attempt at a push in the writer's turn: which request is at hand, and the state after each before it."""
+    """One attempt at a push: which request is at hand, and what each before it led to."""
 
     at: SignedRequest | None = None
-    after: dict[str, Snapshot] = field(default_factory=dict)
+    after: dict[str, Standing] = field(default_factory=dict)
+
+
+class _Scales:
+    """How much a push brings, counted before it is read."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming, self._bytes, self._files = incoming, 0, 0
+
+    def read(self, oid: str, kind: str) -> bytes:
+        """An object that is brought. Raises `Refused("task-too-large")` when that makes too much."""
+        self._bytes += self._incoming.size(oid)
+        if self._bytes > MAX_IN_GIT:
+            message = f"over {MAX_IN_GIT:,} bytes at once: push in parts, and large files by Git LFS"
+            raise Refused("task-too-large", message, limit=MAX_IN_GIT)
+        return self._incoming.read(oid, kind)
+
+    def count(self, changes: list[Change]) -> None:
+        """Raise `Refused("too-many-files")` when these changes make too many."""
+        self._files += len(changes)
+        if self._files > notary.MAX_FILES:
+            raise Refused("too-many-files", f"over {notary.MAX_FILES:,} files at once: push in parts")
 
 
 class Pushes:
@@ -105,24 +133,27 @@ class Pushes:
             rehearsed = _options(push.options)
             tip = _tip(push.updates)
             if push.quarantine is None:
-                raise _nothing_new()
+                raise _nothing_new("")
             incoming = self._ledger.store.incoming(push.quarantine)
             requests = self._requests(incoming, tip)
             with ExitStack() as held:
-                ready = []
-                for turn.at in requests:
-                    self._screen(turn.at, push.pusher)
-                    ready.append(self._prepare(held, incoming, turn.at))
-                _check_weight(ready)
+                ready = self._prepared(held, incoming, requests, push.pusher, turn)
                 self._quota.prepare(self._writer)
                 outcomes = self._writer.submit(lambda draft: self._judged(draft, incoming, ready, turn, rehearsed))
         except TaskrepoError as error:
             return Verdict(error=error, request=turn.at)
         if not rehearsed:
             for each, outcome in zip(ready, outcomes, strict=True):
-                self._uploads.spend(each.request.actor, *each.uploads)
-                self._settle(outcome, each.request.actor)
+                self._follow_up(each, outcome)
         return Verdict(tuple(zip(requests, outcomes, strict=True)), rehearsed=rehearsed)
+
+    def _follow_up(self, ready: _Ready, outcome: Outcome) -> None:
+        """What comes after a durable outcome; whatever fails here, that stands and must be told."""
+        try:
+            self._uploads.spend(ready.request.actor, *(ready.files[place].sha256 for place in ready.pointers))
+            self._settle(outcome, ready.request.actor)
+        except Exception:
+            log.exception("what follows a push failed; the sweep will see to it")
 
     # ── before the turn ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,22 +161,33 @@ class Pushes:
         """The commits that are not part of the history yet, oldest first."""
         line: list[SignedRequest] = []
         oid = tip
-        while self._known(oid) is None:
+        while (known := self._place(oid)) is None:
             if len(line) == MAX_REQUESTS:
                 raise Invalid("too-many-commits", "push", f"has over {MAX_REQUESTS} new commits; push fewer at once")
             line.append(notary.read(incoming, oid))
             oid = line[-1].parent
         if not line:
-            raise _nothing_new()
+            raise _nothing_new("" if known == tip else known)
         return line[::-1]
 
-    def _known(self, oid: str) -> str | None:
+    def _place(self, oid: str) -> str | None:
         """The commit of `main` that this one is, or that merged it; `None` for what is new."""
         try:
             self._ledger.feed.after(oid, 0)
             return oid
         except Refused:
             return self._ledger.notarised(oid)
+
+    def _prepared(
+        self, held: ExitStack, incoming: Incoming, requests: list[SignedRequest], pusher: str | None, turn: _Turn
+    ) -> list[_Ready]:
+        """Every request with what it brings; its files are in staging, held until `held` closes."""
+        scales, ready = _Scales(incoming), list[_Ready]()
+        for turn.at in requests:
+            self._screen(turn.at, pusher)
+            made = [each.content.manifest for each in ready if each.content.manifest]
+            ready.append(self._prepare(held, incoming, scales, turn.at, made))
+        return ready
 
     def _screen(self, request: SignedRequest, pusher: str | None) -> None:
         """Turn away what its actor did not sign, before anything of it is looked at."""
@@ -154,70 +196,69 @@ class Pushes:
         snapshot = self._ledger.snapshot()
         notary.check_signature(request, snapshot.actor(request.actor), snapshot.keys(request.actor))
 
-    def _prepare(self, held: ExitStack, incoming: Incoming, request: SignedRequest) -> _Ready:
-        """Read what the request brought, and put its files into staging."""
+    def _prepare(
+        self, held: ExitStack, incoming: Incoming, scales: _Scales, request: SignedRequest, made: list[Manifest]
+    ) -> _Ready:
+        """`made` are the manifests that come with the push before it."""
         old = history.read_commit(incoming.read(request.parent, "commit"), pushed=True).tree
         changes, trees = notary.changes(incoming, old, request.commit.tree)
-        objects = [("tree", incoming.read(tree, "tree")) for tree in trees]
-        objects.append(("commit", incoming.read(request.id, "commit")))
-        files: dict[str, File] = {}
-        uploads: list[str] = []
-        for change in changes:
-            if change.now is None or change.now[0] != notary.FILE_MODE:
-                continue  # gone, or of a mode that is refused in the turn
-            content = incoming.read(change.now[1], "blob")
-            objects.append(("blob", content))
-            if not change.path.endswith(f"/{package.ATTRIBUTES}"):
-                files[change.path] = self._staged(held, request, change.path, content, uploads)
-        prospect = self._prospect(request, files)
-        return _Ready(request, changes, tuple(objects), files, tuple(uploads), prospect)
+        scales.count(changes)
+        content = notary.content(incoming, request.words, changes)
+        objects = [("tree", scales.read(oid, "tree")) for oid in trees]
+        objects.append(("commit", scales.read(request.id, "commit")))
+        blobs = {change.path: scales.read(change.blob, "blob") for change in changes if change.now is not None}
+        objects += [("blob", blob) for blob in blobs.values()]
+        files = {
+            place: self._staged(held, request, change.path, place, blobs[change.path])
+            for place, change in content.brought.files.items()
+        }
+        brought = content.brought.files.items()
+        pointers = frozenset(place for place, change in brought if package.parse_pointer(blobs[change.path]))
+        return _Ready(request, content, tuple(objects), files, pointers, self._fits(request, files.get(RESULT), made))
 
-    def _staged(
-        self, held: ExitStack, request: SignedRequest, path: str, content: bytes, uploads: list[str]
-    ) -> File:
-        """A file that the request brings, or that its Git LFS pointer stands for, held until `held` closes."""
+    def _staged(self, held: ExitStack, request: SignedRequest, path: str, place: str, blob: bytes) -> File:
+        """A file that the request brings, or that its Git LFS pointer stands for."""
         kind, name = signed_request.kind_of(request.words.command), path.rpartition("/")[2]
         limit = self._ledger.snapshot().policy.max_file_bytes
-        pointed = package.parse_pointer(content)
+        pointed = package.parse_pointer(blob)
         if pointed is None:
-            stream = io.BytesIO(content)
-            file = self._staging.receive(stream, path=path, name=name, kind=kind, limit=limit)
-        else:
-            file = self._adopted(request, pointed, path, name, limit)
-            uploads.append(file.sha256)
-        held.callback(self._staging.release, file.sha256)
-        return file
-
-    def _adopted(self, request: SignedRequest, pointed: tuple[str, int], path: str, name: str, limit: int) -> File:
+            file = self._staging.receive(io.BytesIO(blob), path=place, name=name, kind=kind, limit=limit)
+            held.callback(self._staging.release, file.sha256)
+            return file
         sha256, size = pointed
-        kind = signed_request.kind_of(request.words.command)
         try:
-            file = self._uploads.adopt(request.actor, sha256, path=path, name=name, kind=kind, limit=limit)
+            file = self._uploads.adopt(request.actor, sha256, path=place, name=name, kind=kind, limit=limit)
         except Refused as refused:
             if refused.code != "unknown-file":
                 raise
-            message = f"{path} is a Git LFS pointer, and you have not sent its content: git lfs push"
+            message = f"{path} is a Git LFS pointer, and you have not sent its content: git lfs push origin HEAD"
             raise Refused("unknown-file", message, path=path, sha256=sha256) from None
+        held.callback(self._staging.release, file.sha256)
         if file.size != size:
             raise Invalid("bad-pointer", path, f"says {size:,} bytes; the content has {file.size:,}")
         return file
 
-    def _prospect(self, request: SignedRequest, files: dict[str, File]) -> Prospect:
-        """How a submission's result fits the task as it stands, which takes longer than a turn may."""
+    def _fits(
+        self, request: SignedRequest, result: File | None, made: list[Manifest]
+    ) -> Mapping[str, TaskrepoError | None]:
+        """How a submission's result fits each schema it may have to, which takes longer than a turn may."""
         if request.words.command != "submit":
-            return Prospect()
+            return {}
         snapshot = self._ledger.snapshot()
-        found = snapshot.starting(identity.typed_prefix(request.words.task))
-        task = snapshot.get(found[0]) if len(found) == 1 else None
-        if task is None or task.manifest.private or not task.manifest.result_schema:
-            return Prospect()
-        place = f"{package.submission_folder(len(task.submissions) + 1)}/{RESULT}"
-        told = files.get(f"{identity.task_path(task.id)}/{place}")
+        alike = (snapshot.get(task) for task in snapshot.starting(identity.typed_prefix(request.words.task)))
+        manifests = [*(task.manifest for task in alike if task and not task.manifest.private), *made]
+        fits: dict[str, TaskrepoError | None] = {}
+        for manifest in manifests:
+            if manifest.result_schema and manifest.result_schema not in fits:
+                fits[manifest.result_schema] = self._misfit(manifest, result)
+        return fits
+
+    def _misfit(self, manifest: Manifest, result: File | None) -> TaskrepoError | None:
         try:
-            results.check(task.manifest, self._staging.content(told.sha256, results.MAX_RESULT) if told else None)
+            results.check(manifest, self._staging.content(result.sha256, results.MAX_RESULT) if result else None)
         except TaskrepoError as error:
-            return Prospect(fitting=task.manifest.result_schema, mismatch=error)
-        return Prospect(fitting=task.manifest.result_schema)
+            return error
+        return None
 
     # ── in the turn ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -229,41 +270,48 @@ class Pushes:
         turn.after = {}
         for each in ready:
             turn.at = each.request
-            outcomes.append(self._one(draft, incoming, each, turn))
-            turn.after[each.request.id] = draft.snapshot
+            outcomes.append(self._one(draft, incoming, each, turn, rehearsed))
         if rehearsed:
             roll_back()
         return outcomes
 
-    def _one(self, draft: Draft, incoming: Incoming, ready: _Ready, turn: _Turn) -> Outcome:
-        request, author = ready.request, draft.snapshot.actor(ready.request.actor)
+    def _one(self, draft: Draft, incoming: Incoming, ready: _Ready, turn: _Turn, rehearsed: bool) -> Outcome:
+        request, met = ready.request, draft.snapshot
+        author = met.actor(request.actor)
         notary.check_signature(request, author, author.keys)
         roles.check_active(author)
-        base = self._base(request, turn)
-        at = history.read_commit(draft.batch.read(base.commit, "commit")).committer.at
-        notary.check_dates(request, at, draft.now())
+        standing = notary.standing(self._ledger, request.parent, self._place, turn.after)
+        notary.check_dates(request, incoming, draft.now())
+        asked = notary.asked(request, standing, ready.content, author, ready.files)
+        task = asked.command.task
+        # Another push of the same commit may have had its turn since it was found to be new.
+        if merged := self._ledger.merged(draft.last(task), request.id, draft.batch):
+            raise _nothing_new(merged)
+        told = Request(author.id, "git", commit=request.id, rehearsed=rehearsed)
+        if isinstance(asked.command, Create):
+            self._judge.check_id(draft, asked.command, told)
+        held = met.get(task)
+        notary.check_premises(asked, standing, held)
         for kind, data in ready.objects:
             draft.batch.add(kind, data)
-        asked = notary.asked(request, base, incoming, ready.changes, author, lambda place, change: replace(
-            ready.files[change.path], path=place
-        ))  # fmt: skip
-        _check_small(asked, ready, draft.snapshot.policy)
-        if isinstance(asked.command, Create):
-            self._judge.check_id(draft, asked.command, Request(author.id, "git"))
-        held = draft.snapshot.get(asked.command.task)
-        notary.check_premises(asked, held)
         with self._privacy.sealing(asked.command, held, author) as sealing:
-            told = Request(author.id, "git", commit=request.id)
-            return self._judge.execute(draft, asked.command, told, sealing, ready.prospect)
+            outcome = self._judge.execute(draft, asked.command, told, sealing, _prospect(ready, held))
+        _check_pointers(ready, outcome)
+        turn.after[request.id] = standing.after(met, draft.snapshot)
+        return outcome
 
-    def _base(self, request: SignedRequest, turn: _Turn) -> Snapshot:
-        """The state the request was written against: after the request before it, or of the history."""
-        if request.parent in turn.after:
-            return turn.after[request.parent]
-        known = self._known(request.parent)
-        if known is None:
-            raise Refused("unknown-commit", f"the ledger has no commit {request.parent}")
-        return self._ledger.snapshot(known)
+
+def _prospect(ready: _Ready, held: Task | None) -> Prospect:
+    schema = held.manifest.result_schema if held is not None else ""
+    return Prospect(fitting=schema, mismatch=ready.fits[schema]) if schema in ready.fits else Prospect()
+
+
+def _check_pointers(ready: _Ready, outcome: Outcome) -> None:
+    """Large content must not be in git itself, where every clone would have it."""
+    for file in outcome.brought:
+        if file.lfs and file.path not in ready.pointers:
+            message = f"{file.path} has {file.size:,} bytes, for which the policy asks for Git LFS: git lfs track it"
+            raise Refused("needs-lfs", message, path=file.path, size=file.size)
 
 
 def _options(options: tuple[str, ...]) -> bool:
@@ -286,22 +334,8 @@ def _tip(updates: tuple[Update, ...]) -> str:
     return updates[0][1]
 
 
-def _check_weight(ready: list[_Ready]) -> None:
-    size = sum(len(data) for each in ready for _, data in each.objects)
-    if size > MAX_IN_GIT:
-        message = f"{size:,} bytes at once; {MAX_IN_GIT:,} are allowed: push in parts, and large files by Git LFS"
-        raise Refused("task-too-large", message, limit=MAX_IN_GIT, size=size)
-
-
-def _check_small(asked: Asked, ready: _Ready, policy: Policy) -> None:
-    """Large content must not be in git itself, where every clone would have it."""
-    for change in asked.brought.files.values():
-        file = ready.files[change.path]
-        if file.size >= policy.large_file_bytes and file.sha256 not in ready.uploads:
-            limit = policy.large_file_bytes
-            message = f"{change.path} has {file.size:,} bytes; from {limit:,} on use Git LFS: git lfs track, commit again"
-            raise Refused("needs-lfs", message, path=change.path, limit=limit, size=file.size)
-
-
-def _nothing_new() -> Refused:
+def _nothing_new(merged: str) -> Refused:
+    """`merged` is the commit of the ledger that the newest pushed one came to, if it was pushed before."""
+    if merged:
+        return Refused("nothing-to-change", f"your commit was taken before, as {merged}: git pull", commit=merged)
     return Refused("nothing-to-change", "there is no new commit in the push: git commit one that asks for something")

@@ -20,20 +20,23 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Semaphore, Thread
 from typing import Any, Final, Self
 
 from taskrepo import replies
 from taskrepo.config import Config
-from taskrepo.errors import Invalid
+from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.exchange import Exchange
-from taskrepo.pushes import Push
+from taskrepo.pushes import Push, Verdict
 
 log = logging.getLogger(__name__)
 
 MAX_ASKED: Final = 1 << 20
 """Bytes of a request."""
 PLACES: Final = 8
+LONGEST: Final = 900.0
+"""Seconds that a hook waits for an answer."""
+_PAUSE: Final = 0.2
 PATIENCE: Final = 30.0
 """Seconds that a hook may take to say what it wants."""
 NAME: Final = "push.sock"
@@ -49,6 +52,8 @@ class Reception:
         self._pool = ThreadPoolExecutor(PLACES, "push")
         self._thread = Thread(target=self._run, name="reception", daemon=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._places = Semaphore(PLACES)
+        self._closing = Event()
         self._inode = 0
 
     def __enter__(self) -> Self:
@@ -69,6 +74,8 @@ class Reception:
         with suppress(FileNotFoundError):
             if path.stat().st_ino == self._inode:
                 path.unlink()
+        self._closing.set()
+        self._places.release()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -76,11 +83,14 @@ class Reception:
         self._pool.shutdown()
 
     def _run(self) -> None:
-        while True:
+        while not self._closing.is_set():
+            self._places.acquire()  # whoever comes too many waits in the socket's own queue
             try:
                 link, _ = self._socket.accept()
             except OSError:
-                return
+                self._places.release()
+                self._closing.wait(_PAUSE)  # out of descriptors, perhaps; or closing
+                continue
             self._pool.submit(self._serve, link)
 
     def _serve(self, link: socket.socket) -> None:
@@ -88,19 +98,28 @@ class Reception:
             with link:
                 link.settimeout(PATIENCE)
                 if _is_trusted(link):
-                    asked = _received(link)
-                    link.settimeout(None)  # how long judging takes is bounded by what is judged
-                    answer = answer_to(self._exchange, asked)
-                    link.settimeout(PATIENCE)
-                    link.sendall(json.dumps(answer).encode() + b"\n")
+                    link.sendall(json.dumps(self._answer(link)).encode() + b"\n")
         except Exception:
             log.exception("a push could not be answered")
+        finally:
+            self._places.release()
+
+    def _answer(self, link: socket.socket) -> dict[str, Any]:
+        try:
+            asked = _received(link)
+            return answer_to(self._exchange, asked)
+        except TaskrepoError as error:
+            verdict = Verdict(error=error)
+        except Exception:
+            log.exception("a push failed")
+            verdict = Verdict(error=Refused("internal", "the exchange failed at this push; its operator finds why"))
+        return {"ok": False, "lines": list(replies.told(verdict))}
 
 
 def answer_to(exchange: Exchange, asked: Any) -> dict[str, Any]:
-    """What becomes of a push as a hook tells it: `taken`, whether it was written, and the `lines` to show.
+    """What becomes of a push as a hook tells it: whether it is `ok`, and the `lines` to show.
 
-    `ok` says whether git may go on. Raises `Invalid("bad-hook")` for what no hook of ours says.
+    Raises `Invalid("bad-hook")` for what no hook of ours says.
     """
     push = _push(exchange.config, asked)
     verdict = exchange.pushes.receive(push)
@@ -108,16 +127,22 @@ def answer_to(exchange: Exchange, asked: Any) -> dict[str, Any]:
 
 
 def ask(config: Config, asked: Any) -> dict[str, Any] | None:
-    """Ask the exchange that serves the data folder; `None` if none does."""
+    """Ask the exchange that serves the data folder; `None` if none does.
+
+    Raises `Refused("busy")` if it breaks off: then nobody here knows what became of the push.
+    """
     with _folder(config) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         try:
             link.connect(str(folder / NAME))
         except OSError:
             return None
-        link.sendall(json.dumps(asked).encode() + b"\n")
-        answer = _received(link, None)
-    assert isinstance(answer, dict)
-    return answer
+        link.settimeout(LONGEST)
+        try:
+            link.sendall(json.dumps(asked).encode() + b"\n")
+            return dict(_received(link, None))
+        except (OSError, Invalid):
+            message = "the exchange broke off, and may have taken the push: git pull shows whether it did"
+            raise Refused("busy", message) from None
 
 
 def _push(config: Config, asked: Any) -> Push:

@@ -15,13 +15,13 @@ from taskrepo.errors import TaskrepoError
 from taskrepo.history import clean_line
 from taskrepo.judge import Outcome
 from taskrepo.model import Task, iso
-from taskrepo.pushes import TARGET, Verdict
+from taskrepo.pushes import Verdict
 from taskrepo.signed_request import SignedRequest
 
 _LONGEST: Final = 600  # characters of a line
 _SHORT: Final = 12  # digits of a commit's id, enough for millions
 _REWORD: Final = "git commit --amend -S, and say it like: claim 4k7q2m9x"
-_FRESH: Final = "git reset --hard origin/main && git pull, and ask again"
+_FRESH: Final = "git branch kept; git fetch; git reset --hard origin/main; and ask again"
 _HINTS: Final[Mapping[str, str]] = {
     "bad-commit": "sign plain commits: git config gpg.format ssh, git config commit.gpgsign true",
     "bad-message": _REWORD,
@@ -34,10 +34,9 @@ _HINTS: Final[Mapping[str, str]] = {
     "stale-execution": f"look again: {_FRESH}",
     "wrong-state": f"look again: {_FRESH}",
     "unknown-commit": f"start from this ledger's main: {_FRESH}",
-    "nothing-to-change": f"git commit -S --allow-empty -m 'claim 4k7q2m9x' && git push origin HEAD:{TARGET}",
     "private-content": "use the browser, the API, or the taskrepo command",
     "unknown-file": "git lfs push origin HEAD, then push again",
-    "busy": "nothing is wrong with it: push again in a moment",
+    "too-much": "git fetch first, or git config push.negotiate true, so that only what is new is sent",
 }
 
 

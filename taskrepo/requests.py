@@ -9,30 +9,22 @@
 Claim(task='4k7q2m9x')
 """
 
-import hashlib
+from collections.abc import Mapping
 
 from taskrepo import history, notary, package
 from taskrepo.commands import Command, Create, Revise
 from taskrepo.errors import Invalid
-from taskrepo.history import Commit, Entry
 from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.lineage import Past
 from taskrepo.model import Actor, File, Task
-from taskrepo.signed_request import Change, SignedRequest
+from taskrepo.notary import Content
 
 
 class Requests:
-    """The requests of one history, met oldest first."""
+    """The requests of one history, of which `past` is what has been judged."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger, self._store = ledger, ledger.store
-        self._times: dict[str, int] = {}
-        self._merged: dict[str, str] = {}  # request → the commit that merged it
-
-    def note(self, oid: str, commit: Commit, entry: Entry) -> None:
-        """Take in a commit of `main` that was judged."""
-        self._times[oid] = commit.committer.at
-        if entry.request is not None:
-            self._merged[entry.request] = oid
+    def __init__(self, ledger: Ledger, past: Past) -> None:
+        self._ledger, self._store, self._past = ledger, ledger.store, past
 
     def trees(self, oid: str) -> tuple[str, str]:
         """The trees of a request's parent and of the request."""
@@ -49,39 +41,30 @@ class Requests:
         request = notary.read(self._store, oid)
         if request.actor != actor.id:
             raise Invalid("wrong-author", oid, f"is by {request.actor}, not by {actor.id}")
-        if oid in self._merged:
-            raise Invalid("wrong-request", oid, "was merged before")
         notary.check_signature(request, actor, parent.keys(actor.id))
-        base = self._base(request)
-        notary.check_dates(request, self._times[base.commit], at)
+        standing = notary.standing(self._ledger, request.parent, self._past.place, {})
+        if self._past.merged(oid):  # nothing merges a request before what it was written against
+            raise Invalid("wrong-request", oid, "was merged before")
+        notary.check_dates(request, self._store, at)
         changes, _ = notary.changes(self._store, *self.trees(oid))
-        listed = _listed(here, command)
-        asked = notary.asked(
-            request, base, self._store, changes, actor, lambda place, change: self._file(listed, place, change)
-        )
-        notary.check_premises(asked, before)
+        content = notary.content(self._store, request.words, changes)
+        asked = notary.asked(request, standing, content, actor, self._files(content, here, command))
+        notary.check_premises(asked, standing, before)
         return asked.command
 
-    def _base(self, request: SignedRequest) -> Snapshot:
-        known = request.parent if request.parent in self._times else self._merged.get(request.parent)
-        if known is None:
-            raise Invalid("wrong-parent", request.id, "was written against a commit that is not of this history")
-        return self._ledger.snapshot(known)
+    def _files(self, content: Content, here: Snapshot, command: Command) -> Mapping[str, File]:
+        """The files of the ledger's list that the request put at its places, with the content it brought.
 
-    def _file(self, listed: dict[str, File], place: str, change: Change) -> File:
-        """The file of the ledger's list that the request put at `place`, with the content it brought."""
-        assert change.now is not None  # what is gone is no file
-        data = self._store.read(change.now[1], "blob")
-        file = listed.get(place)
-        pointed = package.parse_pointer(data)
-        found = pointed or (hashlib.sha256(data).hexdigest(), len(data))
-        if file is None or (file.sha256, file.size) != found or (file.lfs and pointed is None):
-            raise Invalid("wrong-file", change.path, "is not what the ledger lists")
-        return file
-
-
-def _listed(here: Snapshot, command: Command) -> dict[str, File]:
-    """The files that the event's list has, by path."""
-    if isinstance(command, Create | Revise):
-        return {file.path: file for file in here.task(command.task).files}
-    return {file.path: file for file in getattr(command, "files", ())}
+        One that the event recorded is a pointer in both if it is large; what was there already stays as it was kept.
+        """
+        recorded = {file.path: file for file in getattr(command, "files", ())}
+        of_package = isinstance(command, Create | Revise)
+        listed = {file.path: file for file in here.task(command.task).files} if of_package else recorded
+        found = {}
+        for place, change in content.brought.files.items():
+            blob, file = self._store.read(change.blob, "blob"), listed.get(place)
+            plain = package.parse_pointer(blob) is None
+            if file is None or not notary.stands_for(blob, file) or (plain and file.lfs and place in recorded):
+                raise Invalid("wrong-file", change.path, "is not what the ledger lists")
+            found[place] = file
+        return found

@@ -13,7 +13,7 @@ Words(command='progress', task='4k7q', argument='60%', text='parser done')
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -41,7 +41,15 @@ _TEXTS: Final[Mapping[str, str]] = {
     "reject": "reason", "release": "reason", "reopen": "reason", "fail": "reason", "cancel": "reason",
     "erase": "reason",
 }  # fmt: skip
+_DIGIT: Final = f"([{identity.ALPHABET}])"
+_TASK: Final = rf"tasks/{_DIGIT}/{_DIGIT}/{_DIGIT}/\1\2\3{_DIGIT}{{5}}/"
+_ROOTS: Final = {
+    "package": re.compile(_TASK), "submit": re.compile(rf"{_TASK}submissions/[1-9][0-9]{{0,8}}/"),
+    "talk": re.compile(rf"{_TASK}discussion/[0-9]{{4,9}}/"),
+}  # fmt: skip
+_SHOWN: Final = dict(zip(_ROOTS.values(), ("", "submissions/NUMBER/", "discussion/NUMBER/"), strict=True))
 _EXECUTABLE: Final = 0o100755
+_NEVER: Final = 1_000_000
 _WRITTEN: Final = "is written by the exchange alone"
 
 
@@ -80,14 +88,21 @@ class Change(NamedTuple):
     was: Entry | None
     now: Entry | None
 
+    @property
+    def blob(self) -> str:
+        """The id of the file it puts there."""
+        assert self.now is not None  # what is gone is no file
+        return self.now[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """The content of a request: the blobs of manifest and summary, and the other changes by path in their folder.
+    """The content of a request: the blobs of manifest and summary, and the other changes by path in the folder `root`.
 
     `drop` are the package's files it removed; `attributes` the blobs of `.gitattributes`, which say what is Git LFS's.
     """
 
+    root: str = ""
     manifest: str = ""
     summary: str = ""
     files: Mapping[str, Change] = field(default_factory=dict)
@@ -146,27 +161,24 @@ def kind_of(command: str) -> FileKind:
     return "submission_artifact" if command == "submit" else "event_file"
 
 
-def folder_for(command: str, seen: Task | None) -> str | None:
+def folder_for(command: str, seen: Task | None) -> str:
     """Where in the task's folder a command brings files, ending in a slash if it is not the folder itself.
 
-    `seen` is the task as it was for the author. `None` if the command brings no files.
+    `seen` is the task as it was for the author.
     """
-    if command in _PACKAGE:
-        return ""
     if command == "submit":
         return f"{package.submission_folder(len(seen.submissions) + 1 if seen else 1)}/"
-    return f"{package.entry_folder(seen.discussion + 1 if seen else 1)}/" if command in _TALK else None
+    return f"{package.entry_folder(seen.discussion + 1 if seen else 1)}/" if command in _TALK else ""
 
 
-def sort(words: Words, task: str, seen: Task | None, changes: Iterable[Change]) -> Brought:
+def sort(words: Words, changes: Sequence[Change]) -> Brought:
     """What the changed files are to the request. Raises `Invalid` naming the first that has no place in it."""
-    folder = folder_for(words.command, seen)
-    root = f"{identity.task_path(task)}/"
+    root = _root(words.command, changes[0].path) if changes else ""
     special: dict[str, str] = {}
     files: dict[str, Change] = {}
     drop: list[str] = []
     for change in changes:
-        place = _place(words.command, change.path, root, folder)
+        place = _place(words.command, change.path, root)
         if change.now is None:
             drop.append(_dropped(words.command, change.path, place))
             continue
@@ -179,19 +191,36 @@ def sort(words: Words, task: str, seen: Task | None, changes: Iterable[Change]) 
     if words.command == "create" and package.MANIFEST not in special:
         raise Invalid("missing-manifest", f"{root}{package.MANIFEST}", "is missing: a new task needs its manifest")
     attributes = tuple(special[name] for name in (package.ATTRIBUTES,) if name in special)
-    return Brought(special.get(package.MANIFEST, ""), special.get(package.SUMMARY, ""), files, dropped, attributes)
+    manifest, summary = special.get(package.MANIFEST, ""), special.get(package.SUMMARY, "")
+    return Brought(root, manifest, summary, files, dropped, attributes)
 
 
-def _place(command: str, path: str, root: str, folder: str | None) -> str:
-    """The path in the folder for the command's files, if it has a place there."""
-    if folder is None:
+def check_place(brought: Brought, words: Words, task: str, seen: Task | None) -> None:
+    """Raise `Invalid("foreign-path")` unless the files are in the folder that the command has on this task."""
+    wanted = f"{identity.task_path(task)}/{folder_for(words.command, seen)}"
+    if brought.root not in ("", wanted):
+        raise Invalid("foreign-path", brought.root, f"is not {wanted}, where this {words.command} puts its files")
+
+
+def _root(command: str, path: str) -> str:
+    """The folder that a command's files are in, as one of its paths has it."""
+    form = _ROOTS["submit" if command == "submit" else "talk" if command in _TALK else "package"]
+    if command != "submit" and command not in _TALK and command not in _PACKAGE:
         raise Invalid("foreign-path", path, f"{command} changes no files")
-    if not path.startswith(root + folder):
-        raise Invalid("foreign-path", path, f"{command} changes files below {root}{folder} only")
-    place = path.removeprefix(root + folder)
-    if place == package.ATTRIBUTES:
-        return place
-    if command in _TALK:
+    found = form.match(path)
+    if found is None:
+        raise Invalid("foreign-path", path, f"{command} changes files below tasks/…/ID/{_SHOWN[form]} only")
+    return found[0]
+
+
+def _place(command: str, path: str, root: str) -> str:
+    """The path in the folder for the command's files, if it has a place there."""
+    if not path.startswith(root):
+        raise Invalid("foreign-path", path, f"{command} changes files below {root} only")
+    place = path.removeprefix(root)
+    if place.endswith(f"/{package.ATTRIBUTES}"):
+        raise Invalid("foreign-path", path, f"has no place here: put its lines into {root}{package.ATTRIBUTES}")
+    if place == package.ATTRIBUTES or command in _TALK:
         return place
     layout = guard.PACKAGE if command in _PACKAGE else guard.SUBMISSION
     if place != _own_document(command) and not layout.holds(place):
@@ -264,5 +293,5 @@ def _fence(command: str, seen: Task | None) -> dict[str, int]:
         return {}
     if seen is not None and seen.execution is not None:
         return {"execution": seen.execution.number}
-    # Whoever must cite one cites the first: there is none, and the rule book says so.
-    return {"execution": 1} if command in ("progress", "release", "submit", "fail") else {}
+    # Whoever must cite one cites one that never is: there was none, and one that came later they have not seen.
+    return {"execution": _NEVER} if command in ("progress", "release", "submit", "fail") else {}

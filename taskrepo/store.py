@@ -17,6 +17,7 @@ True
 import fcntl
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,7 +36,7 @@ from taskrepo.trees import FILE_MODE, TREE_MODE, Entry, Tree, first_parent, form
 
 __all__ = [
     "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Incoming", "Recent", "Store", "Tree", "first_parent",
-    "format_tree",
+    "format_tree", "open_objects",
 ]  # fmt: skip
 
 BRANCH: Final = "refs/heads/main"
@@ -52,6 +53,7 @@ _OID: Final = re.compile("[0-9a-f]{40}")
 _REF: Final = re.compile(rb"([0-9a-f]{40})\n")
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob"}
 _INCOMING: Final = {"commit": 64 << 10, "tree": 4 << 20, "blob": 128 << 20}  # bytes of an object that somebody pushed
+_MOST_INCOMING: Final = 50_000
 V = TypeVar("V")
 
 
@@ -220,6 +222,13 @@ class Store:
         """Merge small packs where there are many of a size. Returns how many are gone. Never blocks a writer."""
         return self._packs.merge_small()
 
+    def sweep_incoming(self, older_than: float) -> int:
+        """Remove what killed pushes left that were begun before `older_than` (Unix time); how many."""
+        left = [path for path in (self.path / "objects").glob("*incoming-*") if path.stat().st_mtime < older_than]
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(left)
+
     def incoming(self, folder: Path) -> "Incoming":
         """The objects that a push brought into the quarantine `folder`, over those of the store."""
         return Incoming(self, folder)
@@ -307,24 +316,43 @@ class Incoming:
     """Objects that a push brought and nobody has judged, in a folder of their own, over those of a store."""
 
     def __init__(self, store: Store, folder: Path) -> None:
-        self._store, self._odb = store, pygit2.Odb(str(folder))
+        """Raises `Invalid("too-much" | "missing-object")`: everything is looked at before anything is unpacked."""
+        self._store = store
         self._trees: Recent[Tree] = Recent(_CACHED_ENTRIES)
+        self._sizes: dict[str, int] = {}
+        try:
+            self._odb = pygit2.Odb(str(folder))
+            for number, oid in enumerate(self._odb):
+                if number == _MOST_INCOMING:
+                    raise Invalid("too-much", "push", f"brings over {_MOST_INCOMING:,} objects: git fetch first")
+                self._measure(str(oid))
+        except pygit2.GitError as error:
+            raise Invalid("missing-object", "push", f"cannot be read: {error}") from None
+
+    def _measure(self, oid: str) -> None:
+        # By its header alone: a small pack may hold a very large object, or a small one made from it.
+        kind, size = self._odb.read_header(oid)
+        if size > (limit := _INCOMING.get(_KINDS.get(int(kind), ""), 0)):
+            raise Invalid("too-long", oid, f"has {size:,} bytes; {limit:,} are allowed: large files go by Git LFS")
+        self._sizes[oid] = size
 
     def brings(self, oid: str) -> bool:
         """Whether the object is among those that were brought."""
-        return bool(_OID.fullmatch(oid)) and oid in self._odb
+        return oid in self._sizes
+
+    def size(self, oid: str) -> int:
+        """The bytes of an object that was brought; none of any other."""
+        return self._sizes.get(oid, 0)
 
     def read(self, oid: str, kind: str) -> bytes:
         """The content of an object that was brought, or of the store. Raises `Invalid("missing-object")`."""
         if not self.brings(oid):
             return self._store.read(oid, kind)
         try:
-            found, size = self._odb.read_header(oid)
+            found, data = self._odb.read(oid)
             if _KINDS.get(int(found)) != kind:
                 raise Invalid("missing-object", oid, f"is not a {kind}")
-            if size > _INCOMING[kind]:  # before it is unpacked: a small pack may hold a very large object
-                raise Invalid("too-long", oid, f"is a {kind} of {size:,} bytes; {_INCOMING[kind]:,} are allowed")
-            return bytes(self._odb.read(oid)[1])
+            return bytes(data)
         except (KeyError, ValueError, OSError, pygit2.GitError) as error:
             raise Invalid("missing-object", oid, f"cannot be read: {error}") from None
 
@@ -339,6 +367,17 @@ class Incoming:
     def find(self, root: str, path: str) -> Entry | None:
         """The entry at `path` below the tree `root`."""
         return trees.find(self.tree, root, path)
+
+
+def open_objects(folder: Path) -> Any:
+    """The objects in a repository's folder `objects` and its alternates, whatever any configuration says of them.
+
+    Raises `Invalid("no-repository")`.
+    """
+    try:
+        return pygit2.Odb(str(folder))
+    except pygit2.GitError:
+        raise Invalid("no-repository", str(folder), "cannot be opened") from None
 
 
 class Batch:

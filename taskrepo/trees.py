@@ -80,4 +80,4 @@ def _sort_key(name: str, mode: int) -> bytes:
 def first_parent(raw: bytes) -> str | None:
     """The first parent a raw commit names."""
     start = raw.find(b"\nparent ", 0, 64)
-    return raw[start + 8 : start + 48].decode() if start >= 0 else None
+    return raw[start + 8 : start + 48].decode("ascii", "replace") if start >= 0 else None

@@ -9,7 +9,7 @@
 """
 
 from argparse import BooleanOptionalAction
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
 Kind = Literal["task", "exchange", "plain"]
@@ -75,6 +75,7 @@ _PUBLISH: Final = "Publish work"
 _WORK: Final = "Do work"
 _JUDGE: Final = "Judge and close"
 _GIT: Final = "Work in a clone, with git"
+_AUDIT: Final = "Audit (in any clone)"
 _RUN: Final = "Run an exchange (on its own machine)"
 
 _TASK_VERBS: Final = (
@@ -258,7 +259,37 @@ _PROFILE: Final = (
 )
 _NAME: Final = _arg("--name", metavar="TEXT", help="the name people see")
 
+_REPOSITORY: Final = _arg(
+    "repository", nargs="?", metavar="REPOSITORY", help="a clone, bare or not (default: the one you are in)"
+)
+
 _EXCHANGE_VERBS: Final = (
+    Verb("verify", _AUDIT, "judge the history by the rules, and notice if it was rewritten", "taskrepo verify",
+         "proof:verify", (
+        _REPOSITORY,
+        _arg("--all", action="store_true", help="from the first commit, not just what is new"),
+        _arg("--key", dest="founding_key", metavar="FINGERPRINT",
+             help="the key the exchange was founded with, as you know it from elsewhere: SHA256:…"),
+        _arg("--accept", action="store_true", help="remember this history in place of the one it replaced"),
+    ), notes="""\
+It decides every step again by the rules and checks every signature, without any server, and tells
+who signed what. What it found is remembered in the repository's git folder, so the next time only
+what is new is judged. If what it remembers is no longer part of the history, that is a failure of
+its own, rewritten-history, and stays one until you --accept the new history.
+In a clone the history is origin/main, as last fetched. Without a clone around it and with an
+exchange's data folder (--data, TASKREPO_DATA) it is the exchange's own."""),
+    Verb("export", _AUDIT, "write the whole history as a table, one record for each commit",
+         "taskrepo export --format csv -o history.csv", "export:export", (
+        _REPOSITORY,
+        _arg("--format", choices=("jsonl", "csv"), help="JSON lines (the default) or CSV"),
+        _arg("-o", "--output", metavar="FILE", help="where to (default: standard output)"),
+        _arg("--since", metavar="COMMIT", help="only what came after this commit"),
+        _FORCE,
+        _arg("--check", metavar="FILE", help="instead: compare a file that was exported with this history"),
+    ), notes="""\
+A record has what the commit says and what its signatures are worth: good, or why they do not count.
+It is the same in every clone, so whoever has the file and a clone can --check it. In CSV a ' stands
+before what a spreadsheet would take for a formula."""),
     Verb("init", _RUN, "make a new exchange", "taskrepo init --data /srv/exchange", "administration:init", (
         _arg("--admin", default="admin", metavar="ID", help="the first admin's id (default: admin)"),
         _arg("--admin-name", default="Admin", metavar="TEXT", help="and name (default: Admin)"),
@@ -317,8 +348,6 @@ _EXCHANGE_VERBS: Final = (
 The tasks' own keys stay, and nothing in the ledger changes: a new master key takes the place of the
 one that wraps them, which is removed. It may be done while the exchange is being served; a rotation
 that was cut short is finished by the next. A backup made before it opens with its own master only."""),
-    Verb("verify", _RUN, "judge the whole history again", "taskrepo verify clone/", "administration:verify_history",
-         (_arg("repository", nargs="?", metavar="REPOSITORY", help="a clone (default: the exchange's own)"),)),
     Verb("doctor", _RUN, "check an exchange's folder", "taskrepo doctor", "doctor:doctor",
          (_arg("--repair", action="store_true", help="first give the repository the settings and hooks it needs"),),
          notes="""\
@@ -331,7 +360,6 @@ their number."""),
 
 VERBS: Final = {
     verb.name: verb
-    for verb in (*_TASK_VERBS, *(Verb(v.name, v.group, v.help, v.example, v.handler, v.arguments, "exchange")
-                                 for v in _EXCHANGE_VERBS))
-}  # fmt: skip
+    for verb in (*_TASK_VERBS, *(replace(each, kind="exchange") for each in _EXCHANGE_VERBS))
+}
 """All commands by name, in the order of the help."""

@@ -14,6 +14,7 @@ For each commit on `main`, from the first:
 * Whatever cannot be read counts as a failure.
 * A run can go on from a commit that an earlier run has reached: its id stands for every byte of its history. What was
   damaged on the disk since then is found by a run from the first commit only.
+* Going on costs what is new, and for an older task the way back to its latest commit.
 
 >>> verify(Path("clone")).problem is None                                               # doctest: +SKIP
 True
@@ -21,26 +22,31 @@ True
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from taskrepo import directory as rolls
 from taskrepo import history, lifecycle, package, roster
-from taskrepo.attestation import signing_key
-from taskrepo.commands import Command, Found
+from taskrepo.attestation import Attestation, attest
+from taskrepo.clones import Clone, lacks, place
+from taskrepo.commands import Found
 from taskrepo.directory import EXCHANGE_ACTOR
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.events import Event
 from taskrepo.history import Commit, Entry
 from taskrepo.identity import task_path
 from taskrepo.ledger import Ledger, Snapshot
-from taskrepo.model import EXCHANGE, Actor, File, Task
+from taskrepo.lineage import Line, Past
+from taskrepo.model import Actor, File, Task
 from taskrepo.requests import Requests
 from taskrepo.signing import parse_public_key
 from taskrepo.store import FILE_MODE, TREE_MODE, Batch, Store
 
 Progress = Callable[[int, int], None]
+Heard = Callable[[int, str, Commit, Entry, Attestation], None]
+"""Hears each commit found good: its position, its id, itself, what it says, and who signed it."""
 PROGRESS_EVERY: Final = 200
 _README_LIMIT: Final = 64 * 1024
 
@@ -56,101 +62,128 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """A history found sound: up to which commit, how many they are, of how many tasks, and the founding key."""
+
+    commit: str
+    commits: int
+    tasks: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What was verified: how many commits and tasks, up to which head, and by which founding key."""
+    """What was verified: how many commits and tasks, of which history, and by which founding key.
+
+    `commits` counts what earlier runs have judged too, `judged` of them were in this one; `sound` is the newest.
+    """
 
     commits: int
     tasks: int
     head: str
     key_fingerprint: str
     problem: Problem | None = None
+    judged: int = 0
+    sound: Sound | None = None
 
 
-def verify(repository: Path, *, progress: Progress | None = None, verified: str | None = None) -> Report:
+def verify(
+    repository: Path | Clone,
+    *,
+    progress: Progress = lambda done, total: None,
+    since: Sound | None = None,
+    heard: Heard = lambda *_: None,
+) -> Report:
     """Verify the ledger in `repository`, a bare repository or any full clone.
 
-    `progress` hears (commits done, commits in all). `verified` is a commit up to which an earlier run, by the same
-    rules, found no problem; if it is part of the history, only what follows it is judged. Raises `Invalid` if there is
-    no repository or no `main`.
+    `progress` hears (commits done, commits in all). `since` is what an earlier run, by the same rules, found; if it is
+    part of the history, only what follows it is judged. Raises `Invalid` if there is no repository or no `main`, and
+    `Invalid("incomplete-clone")`, with what to type, where a shallow or partial clone lacks what is to be judged.
     """
-    store = Store(repository)
+    found = place(repository) if isinstance(repository, Path) else repository.found
+    store = Clone(found) if isinstance(repository, Path) else repository
     head = store.head()
     if head is None:
-        raise Invalid("no-ledger", str(repository), "has no branch main")
-    return _History(store, head).verify(progress or (lambda done, total: None), verified)
+        raise Invalid("no-ledger", str(found.top), "has no branch main")
+    report = _History(store, head, heard).verify(progress, since)
+    if report.problem is not None and report.problem.code == "missing-object" and (why := lacks(found)):
+        raise Invalid("incomplete-clone", str(found.top), why)
+    return report
 
 
 class _History:
     """One run over one history."""
 
-    def __init__(self, store: Store, head: str) -> None:
-        self._store, self._head = store, head
+    def __init__(self, store: Store, head: str, heard: Heard) -> None:
+        self._store, self._head, self._heard = store, head, heard
         self._ledger = Ledger(store, strict=True)
-        self._last: dict[str, str] = {}
+        self._past = Past(store)
+        self._requests = Requests(self._ledger, self._past)
+        self._tasks = 0
         self._key = ""
-        self._requests = Requests(self._ledger)
 
-    def verify(self, progress: Progress, verified: str | None) -> Report:
-        """All commits after `verified`, oldest first, up to the first bad one."""
-        commits, problem = self._line()
-        parent: Snapshot | None = None
-        clock = done = 0
-        if verified in commits:
+    def verify(self, progress: Progress, since: Sound | None) -> Report:
+        """All commits after `since`, oldest first, up to the first bad one."""
+        line, start, problem = self._line(since)
+        parent, clock = start or (None, 0)
+        before = done = since.commits if since and start else 0
+        last = since.commit if since and start else ""
+        for done, oid in enumerate(line, before + 1):
             try:
-                parent, clock = self._known(commits[: commits.index(verified) + 1])
-                done = commits.index(verified) + 1
-            except TaskrepoError:  # it can no longer be read, and the whole run will say where
-                self._last, self._key = {}, ""
-        for position, oid in enumerate(commits[done:], done + 1):
-            try:
-                parent, clock = self._commit(oid, parent, clock)
+                parent, clock = self._commit(done, oid, parent, clock)
             except TaskrepoError as error:
-                problem = Problem(oid, position, error.code, error.message)
-                break
+                problem = Problem(oid, done, error.code, error.message)
             except Exception as error:  # hostile records may break a reader in ways nobody listed
-                problem = Problem(oid, position, "unreadable", f"cannot be read: {type(error).__name__}: {error}")
+                problem = Problem(oid, done, "unreadable", f"cannot be read: {type(error).__name__}: {error}")
+            if problem is not None:
+                done -= 1
                 break
-            done = position
-            if position % PROGRESS_EVERY == 0 or position == len(commits):
-                progress(position, len(commits))
-        return Report(done, len(self._last), self._head, self._key, problem)
+            last = oid
+            if done % PROGRESS_EVERY == 0 or done == before + len(line):
+                progress(done, before + len(line))
+        sound = Sound(last, done, self._tasks, self._key) if last else None
+        return Report(done, self._tasks, self._head, self._key, problem, done - before, sound)
 
-    def _line(self) -> tuple[list[str], Problem | None]:
-        """The commits oldest first; if the line breaks off, the commit whose parent is missing counts as bad."""
-        line: list[str] = []
+    def _line(self, since: Sound | None) -> tuple[Line, tuple[Snapshot, int] | None, Problem | None]:
+        """The commits to judge, where to go on if not from the first, and what is wrong with the line itself.
+
+        If it breaks off, the commit whose parent is missing counts as bad. If what was judged before can no longer be
+        read, all is judged, and the run says where.
+        """
         try:
-            for oid, _ in self._store.history(self._head):
-                line.append(oid)
+            line, met = Line.back(self._store, self._head, since.commit if since else None)
+            if since is None or not met:
+                return line, None, None
+            with suppress(Exception):
+                return line, self._resume(since), None
+            return Line.back(self._store, self._head)[0], None, None
         except TaskrepoError as error:
             missing = error.where if isinstance(error, Invalid) else self._head
-            return [], Problem(missing, 1, "missing-object", f"the history breaks off: {error.message}")
-        return line[::-1], None
+            return Line(), None, Problem(missing, 1, "missing-object", f"the history breaks off: {error.message}")
 
-    def _known(self, commits: list[str]) -> tuple[Snapshot, int]:
-        """Take in what was judged before: each task's last commit, the founding key, and where to go on."""
-        first, last = (history.read_commit(self._intact(oid, "commit")) for oid in (commits[0], commits[-1]))
-        self._check_signature(first, Snapshot(self._ledger, self._store, commits[0], first.tree))
-        for oid in commits:
-            commit = history.read_commit(self._store.read(oid, "commit"))
-            entry = history.read_message(commit.message)
-            self._requests.note(oid, commit, entry)
-            if entry.task is not None:
-                self._last[entry.task] = oid
-        return Snapshot(self._ledger, self._store, commits[-1], last.tree), last.committer.at
+    def _resume(self, since: Sound) -> tuple[Snapshot, int]:
+        """Take in what was judged before."""
+        commit = history.read_commit(self._intact(since.commit, "commit"))
+        here = Snapshot(self._ledger, self._store, since.commit, commit.tree)
+        here.directory  # noqa: B018 -- raises if it cannot be read
+        self._past.begin(since.commit)
+        self._tasks, self._key = since.tasks, since.key
+        return here, commit.committer.at
 
-    def _commit(self, oid: str, parent: Snapshot | None, clock: int) -> tuple[Snapshot, int]:
+    def _commit(self, position: int, oid: str, parent: Snapshot | None, clock: int) -> tuple[Snapshot, int]:
         raw = self._intact(oid, "commit")
         commit = history.read_commit(raw)
         entry = history.read_message(commit.message)
         self._check_line(commit, entry, parent, clock)
         here = Snapshot(self._ledger, self._store, oid, commit.tree)
         self._check_objects(parent.root if parent else None, commit.tree)
-        self._check_signature(commit, parent or here)
+        attestation = self._check_signatures(commit, entry, parent or here)
         if entry.task is not None:
             self._task_event(oid, commit, entry, parent, here)
         else:
             self._directory_event(commit, entry, parent, here)
-        self._requests.note(oid, commit, entry)
+        self._past.note(oid, commit.committer.at, entry.task, entry.request)
+        self._heard(position, oid, commit, entry, attestation)
         return here, commit.committer.at
 
     # ── the commit itself ───────────────────────────────────────────────────────────────────────────────────────────
@@ -175,9 +208,13 @@ class _History:
         if commit.committer != history.person(EXCHANGE_ACTOR, commit.committer.at):
             raise Invalid("wrong-committer", "committer", f"is {commit.committer.id}, not the exchange")
 
-    def _check_signature(self, commit: Commit, keys_at: Snapshot) -> None:
-        key = signing_key(commit.payload, commit.signature, "the exchange", keys_at.keys(EXCHANGE))
-        self._key = self._key or key.fingerprint
+    def _check_signatures(self, commit: Commit, entry: Entry, keys_at: Snapshot) -> Attestation:
+        attestation = attest(commit, entry, keys_at.keys, self._store.read)
+        for signature in (attestation.exchange, *attestation.signatures):
+            if not signature.good:
+                raise Invalid(signature.code, "", signature.message)
+        self._key = self._key or attestation.exchange.fingerprint
+        return attestation
 
     def _check_objects(self, old: str | None, new: str) -> None:
         """Every object the commit brought is intact, and of a mode the ledger has."""
@@ -211,9 +248,11 @@ class _History:
         folder = task_path(after.id)
         writes = {f"{folder}/{path}": content for path, content in package.render(event, before, after).items()}
         self._check_tree(parent.root, here.root, writes)
-        self._last[after.id] = oid
+        self._tasks += before is None
 
     def _directory_event(self, commit: Commit, entry: Entry, parent: Snapshot | None, here: Snapshot) -> None:
+        if entry.request is not None:  # nobody would have read it
+            raise Invalid("wrong-message", "message", "names a request, and no change of the directory is pushed")
         before, after = parent.directory if parent else None, here.directory
         command = rolls.infer(before, after, entry.subject)
         actor = parent.actor(entry.actor) if parent else EXCHANGE_ACTOR
@@ -245,7 +284,7 @@ class _History:
     ) -> None:
         if commit.author != history.person(actor, commit.author.at):
             raise Invalid("wrong-author", "author", f"is not {actor.id} as the ledger names them")
-        previous = self._last.get(event.subject) if isinstance(event.command, Command) else None
+        previous = self._past.last(event.subject) if before is not None else None
         expected = history.entry_of(
             event, before, after, via=entry.via, previous=previous, request_id=entry.request_id, request=entry.request
         )

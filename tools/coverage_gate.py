@@ -42,9 +42,11 @@ PURE: Final = (
     "taskrepo/patterns.py",
     "taskrepo/plain.py",
     "taskrepo/policy.py",
+    "taskrepo/premises.py",
     "taskrepo/query.py",
     "taskrepo/results.py",
     "taskrepo/roster.py",
+    "taskrepo/signed_request.py",
     "taskrepo/structure.py",
     "schema/__init__.py",
 )

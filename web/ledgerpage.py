@@ -20,10 +20,10 @@ from urllib.parse import urlencode
 from bottle import HTTPResponse
 
 from taskrepo import chronicle, commands, plain
-from taskrepo.auditor import Verdict
 from taskrepo.chronicle import Stretch, Wanted
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.ledger import Happening
+from taskrepo.memory import Verdict
 from taskrepo.model import Door, iso
 from taskrepo.view import View
 from taskrepo.web import present, timeline

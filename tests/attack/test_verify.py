@@ -279,12 +279,27 @@ def test_replacement_refs_have_no_say(scene: Scene) -> None:
 
 
 def test_a_shallow_clone_is_not_taken_for_whole(scene: Scene, tmp_path: Path) -> None:
-    """A history that breaks off cannot be vouched for."""
+    """A history that breaks off cannot be vouched for; what to type is said, and helps."""
     config, _, _, _ = scene
     git(tmp_path, "clone", "--quiet", "--depth", "3", f"file://{config.repository}", "shallow")
-    report = verify(tmp_path / "shallow")
-    assert report.problem is not None
-    assert report.problem.code == "missing-object"
+    with pytest.raises(Invalid, match=r"shallow clone.*git -C .* fetch --unshallow") as refused:
+        verify(tmp_path / "shallow")
+    assert refused.value.code == "incomplete-clone"
+    git(tmp_path, "-C", "shallow", "fetch", "--quiet", "--unshallow")
+    assert verify(tmp_path / "shallow").problem is None
+
+
+def test_a_partial_clone_is_not_taken_for_whole(scene: Scene, tmp_path: Path) -> None:
+    """A clone without its files cannot be vouched for; what to type is said, and helps."""
+    config, _, _, _ = scene
+    git(config.repository, "config", "uploadpack.allowFilter", "true")
+    for kind in ("blob:none", "tree:0"):
+        git(tmp_path, "clone", "--quiet", "--no-checkout", f"--filter={kind}", f"file://{config.repository}", kind)
+        with pytest.raises(Invalid, match=r"partial clone.*git -C .* fetch --refetch --no-filter") as refused:
+            verify(tmp_path / kind)
+        assert refused.value.code == "incomplete-clone"
+        git(tmp_path / kind, "fetch", "--quiet", "--refetch", "--no-filter")
+        assert verify(tmp_path / kind).problem is None
 
 
 def test_a_folder_that_is_no_ledger_is_said_to_be_none(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 from taskrepo import parse
 from tests.support.browser import PHONE, WIDE, check, chromium, visitor
 from tests.support.http import Site, running
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_long_work_is_followed(browser: Browser, site: Site, monkeypatch: pytest
     def slow(now: int) -> None:
         for done, gate in enumerate(step, 1):
             upkeep._heard(done, 9)
-            gate.wait(30)
+            gate.wait(PATIENCE)
 
     monkeypatch.setattr(upkeep, "_sweep", slow)
     try:
@@ -108,7 +109,7 @@ def test_long_work_is_followed(browser: Browser, site: Site, monkeypatch: pytest
     finally:
         for gate in step:
             gate.set()
-        upkeep.wait(30)
+        upkeep.wait(PATIENCE)
 
 
 def test_all_of_it_works_without_scripts(browser: Browser, site: Site) -> None:
@@ -117,7 +118,7 @@ def test_all_of_it_works_without_scripts(browser: Browser, site: Site) -> None:
         page = admin.open("/admin/maintenance")
         page.get_by_text("Make the checks …").click()
         page.get_by_role("button", name="Make the checks now").click()
-        assert site.exchange.upkeep.wait(60)
+        assert site.exchange.upkeep.wait(PATIENCE)
         page.goto(f"{site.url}/admin/maintenance")
         page.get_by_text("What was looked at").click()
         assert page.get_by_text("stock git finds nothing wrong").is_visible()

@@ -2,17 +2,18 @@
 
 import io
 import re
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, check, chromium, sign_in, visitor
+from taskrepo.commands import Ask, Claim
+from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, before_scripts, check, chromium, sign_in, visitor
 from tests.support.http import Site, running
+from tests.support.waiting import until
 
 LONG: str = "A title of some length, as people write them when they want to be understood by everybody " * 2
 DROP = """([selector, files]) => {
@@ -71,15 +72,6 @@ def drop_from_disk(page: Page, selector: str, *paths: Path) -> None:
     line = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
         line.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
-
-
-def until(done: Callable[[], bool]) -> None:
-    """Wait for what the page does by itself."""
-    for _ in range(100):
-        if done():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 def slowly(page: Page, rate: int) -> None:
@@ -303,6 +295,53 @@ def test_a_comment_takes_dropped_files_too(browser: Browser, site: Site) -> None
         remark = site.exchange.view(site.exchange.directory.actors["carol"])
         assert [file.name for file in remark.remark(remark.task(task), 1).content.files] == ["notes.txt"]
         assert page.evaluate("Object.keys(localStorage).filter(key => key.includes(':draft:'))") == []
+
+
+def test_what_was_chosen_before_the_scripts_came_is_sent(browser: Browser, site: Site, tmp_path: Path) -> None:
+    """Files, words and ticks of somebody who was faster than the network are listed, kept and sent like any other."""
+    (tmp_path / "early.csv").write_text("1")
+    (tmp_path / "late.csv").write_text("2")
+    with visitor(browser, site, "alice") as alice:
+        page = alice.context.new_page()
+        with before_scripts(page, f"{site.url}/tasks/new"):
+            page.get_by_label("Input files").set_input_files(tmp_path / "early.csv")
+            fill(page, "Typed early")
+            page.get_by_label("Only its people").check()
+        expect(page.locator(".chosen li")).to_have_text([re.compile("early.csv")])
+        page.close()  # what was typed is kept, although nothing was typed since
+        page = alice.open("/tasks/new")
+        page.locator(".kept").get_by_role("button", name="Discard").click()
+        with before_scripts(page, f"{site.url}/tasks/new"):
+            page.get_by_label("Input files").set_input_files(tmp_path / "early.csv")
+        page.get_by_label("Input files").set_input_files(tmp_path / "late.csv")
+        fill(page)
+        publish(page)
+        assert [file.path for file in made(site, page).files] == ["input/early.csv", "input/late.csv"]
+
+
+def test_a_package_chosen_before_the_scripts_came_is_looked_into(
+    browser: Browser, site: Site, tmp_path: Path
+) -> None:
+    """The one file of the form for packages is not lost either."""
+    (tmp_path / "p.zip").write_bytes(package())
+    with visitor(browser, site, "alice") as alice:
+        page = alice.context.new_page()
+        with before_scripts(page, f"{site.url}/tasks/new/package"):
+            page.get_by_label("Package").set_input_files(tmp_path / "p.zip")
+        page.get_by_role("button", name="Look inside").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Packed rows")
+
+
+def test_dropped_files_stay_listed_when_the_page_follows_the_ledger(browser: Browser, site: Site) -> None:
+    """An event does not take the form away in which files lie; it says that there is a newer one."""
+    task = site.task("carol")
+    site.exchange.execute(Claim(task), "alice", via="api")
+    with visitor(browser, site, "alice") as alice:
+        page = alice.open(f"/tasks/{task}")
+        drop(page, "#do-submit form", notes__txt="n")
+        site.exchange.execute(Ask(task, "Is this enough?"), "alice", via="api")
+        expect(page.locator("#live-actions > .outdated")).to_contain_text("This part has changed.")
+        expect(page.locator("#do-submit .chosen li")).to_contain_text("notes.txt")
 
 
 # ── packages ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -74,7 +74,7 @@ def test_the_dashboard_follows_the_ledger(browser: Browser, site: Site) -> None:
         counts = page.locator("#counts")
         before = int(re.findall(r"(\d+) published", " ".join(counts.inner_text().split()))[0])
         task_of(site.exchange, Manifest("Just published", "d"))
-        expect(counts).to_contain_text(re.compile(rf"{before + 1}\s+published"), timeout=15_000)
+        expect(counts).to_contain_text(re.compile(rf"{before + 1}\s+published"))
 
 
 def test_commands_are_copied(browser: Browser, site: Site) -> None:

@@ -26,6 +26,7 @@ from taskrepo.model import File
 from taskrepo.web.app import make_app
 from taskrepo.web.server import serve
 from tests.contract.cells import ACTORS, Body, path_to
+from tests.support.waiting import PATIENCE, over
 
 
 class Door(Protocol):
@@ -198,8 +199,8 @@ def serving(exchange: Exchange) -> Iterator[str]:
     )
     thread.start()
     try:
-        assert up.wait(20)
+        assert up.wait(PATIENCE)
         yield ready[0]
     finally:
         stop.set()
-        thread.join(20)
+        over(thread)

@@ -4,19 +4,18 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from taskrepo.web.framing import Limits
 from taskrepo.web.server import serve
-from tests.support.http import Site
+from tests.support.http import LIMITS, Site
 from tests.support.person import Person
+from tests.support.waiting import PATIENCE, over
 
-QUICK = Limits(
-    head_seconds=1.0, idle_seconds=1.0, body_seconds=1.0, write_seconds=3.0, drain_seconds=0.5, stop_seconds=3.0
-)
+QUICK = replace(LIMITS, head_seconds=1.0, idle_seconds=1.0, body_seconds=1.0)
+"""For tests of what happens to clients that are too slow."""
 
 
 @dataclass
@@ -29,7 +28,7 @@ class Running:
 
     def connect(self) -> socket.socket:
         """A connection that gives up after ten seconds."""
-        return socket.create_connection(("127.0.0.1", self.port), 10)
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
 
     def talk(self, data: bytes) -> bytes:
         """All that comes back for `data` until the server closes."""
@@ -59,12 +58,12 @@ def serving() -> Iterator[Callable[..., Running]]:
             urls.append(url)
             ready.set()
 
-        options = {"limits": QUICK} | options
+        options = {"limits": LIMITS} | options
         thread = threading.Thread(
             target=serve, args=(app, "127.0.0.1", 0), kwargs={"on_ready": on_ready, "stop": stop, **options}
         )
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE)
         running.append(Running(int(urls[0].rpartition(":")[2]), stop, thread))
         return running[-1]
 
@@ -72,8 +71,7 @@ def serving() -> Iterator[Callable[..., Running]]:
     for each in running:
         each.stop.set()
     for each in running:
-        each.thread.join(15)
-        assert not each.thread.is_alive()
+        over(each.thread)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from taskrepo.model import Policy
 from taskrepo.upkeep import WORKS
 from taskrepo.web import adminpages
 from tests.support.http import Site, running
-from tests.support.ledgers import until
 from tests.support.person import Page, Person
+from tests.support.waiting import PATIENCE, until
 
 PLACES = ("/admin", "/admin/policy", "/admin/keys", "/admin/maintenance")
 
@@ -85,7 +85,7 @@ def test_the_overview_tells_how_it_is_doing(site: Site, admin: Person) -> None:
 def test_the_overview_before_anything_is_weighed(admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page does not wait for the folders to be weighed."""
     gate = threading.Event()
-    monkeypatch.setattr("taskrepo.gauge.weighed", lambda folder, going: gate.wait(30) and None)
+    monkeypatch.setattr("taskrepo.gauge.weighed", lambda folder, going: gate.wait(PATIENCE) and None)
     try:
         assert "The folders are being weighed." in admin.get("/admin").text
     finally:
@@ -268,7 +268,7 @@ def test_work_is_begun_and_told(site: Site, admin: Person, work: str) -> None:
     """Each button begins its work; when it has ended, the page says so, who asked for it, and what came of it."""
     page = admin.submit(admin.get("/admin/maintenance"), f"/admin/maintenance/{work}")
     assert "The work has begun." in page.text
-    assert site.exchange.upkeep.wait(60)
+    assert site.exchange.upkeep.wait(PATIENCE)
     told = one_line(admin.get("/admin/maintenance"))
     assert "Done a moment ago, asked for by admin" in told
     assert ("stock git finds nothing wrong" in told) == (work == "checks")
@@ -285,7 +285,7 @@ def test_work_under_way_is_shown_and_alone(site: Site, admin: Person, monkeypatc
 
     def slow(now: int) -> None:
         site.exchange.upkeep._heard(3, 9)
-        gate.wait(30)
+        gate.wait(PATIENCE)
 
     monkeypatch.setattr(site.exchange.upkeep, "_sweep", slow)
     try:
@@ -299,7 +299,7 @@ def test_work_under_way_is_shown_and_alone(site: Site, admin: Person, monkeypatc
         assert (refused.status, "sweep is going on" in refused.text) == (503, True)
     finally:
         gate.set()
-    assert site.exchange.upkeep.wait(30)
+    assert site.exchange.upkeep.wait(PATIENCE)
 
 
 def test_work_nobody_knows_is_not_found(admin: Person) -> None:
@@ -316,7 +316,7 @@ def test_work_that_failed_is_told_in_words(site: Site, admin: Person, monkeypatc
 
     monkeypatch.setattr(site.exchange.upkeep, "_sweep", broken)
     admin.submit(admin.get("/admin/maintenance"), "/admin/maintenance/sweep")
-    assert site.exchange.upkeep.wait(30)
+    assert site.exchange.upkeep.wait(PATIENCE)
     page = admin.get("/admin/maintenance")
     assert "It failed: OSError." in page.text and "/secret/place" not in page.html
 

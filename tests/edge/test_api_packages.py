@@ -14,7 +14,7 @@ import pytest
 import urllib3
 
 from tests.support.http import API, Answer, Site, running
-from tests.support.ledgers import until
+from tests.support.waiting import PATIENCE, until
 
 LARGE = os.urandom(1_500_000)
 KINDS = {"zip": "application/zip", "tar.gz": "application/gzip"}
@@ -267,7 +267,7 @@ def test_who_goes_away_leaves_nothing_open(site: Site) -> None:
     task = packed(site, **{f"input/{n}.bin": LARGE for n in range(4)})
     before = _open_files()
     for _ in range(3):
-        with socket.create_connection(("127.0.0.1", site.port), 10) as sock:
+        with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as sock:
             head = f"GET {API}/tasks/{task}/archive.zip HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.keys['bob']}"
             sock.sendall(f"{head}\r\n\r\n".encode())
             assert sock.recv(1000)

@@ -29,6 +29,7 @@ from taskrepo.folders import Package, Upload
 from taskrepo.sending import AHEAD
 from tests.support.http import API, Answer, Site, running, served
 from tests.support.shell import Shell
+from tests.support.waiting import PATIENCE, over, until
 
 DATA = random.Random(14).randbytes(3_000_000)
 NAME = hashlib.sha256(DATA).hexdigest()
@@ -84,16 +85,8 @@ def head(key: str, length: int, *more: str, address: str = WHOLE) -> bytes:
 def cut(port: int, key: str, start: int, end: int) -> None:
     """Announce all of the content from `start` on, send it up to `end`, and hang up."""
     field = f"Content-Range: bytes {start}-{len(DATA) - 1}/{len(DATA)}"
-    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
         sock.sendall(head(key, len(DATA) - start, field) + DATA[start:end])
-
-
-def until(check: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def stands(site: Site, actor: str = "bob") -> int:
@@ -205,7 +198,7 @@ def _busy(site: Site) -> bool:
 
 def test_two_writers(site: Site) -> None:
     """While one request writes an upload the second hears busy; the first one is not disturbed."""
-    with socket.create_connection(("127.0.0.1", site.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as sock:
         sock.sendall(head(site.keys["bob"], len(DATA), "Connection: close") + DATA[:1000])
         until(lambda: stands(site) == 1000)
         second = put(site, "bob", DATA, 1000, 2000)
@@ -560,7 +553,7 @@ class Cutter:
         """Stop."""
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(5)
+        over(self._thread)
 
     def _run(self) -> None:
         while True:
@@ -568,7 +561,7 @@ class Cutter:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection, socket.create_connection(("127.0.0.1", self._port), 10) as server:
+            with connection, socket.create_connection(("127.0.0.1", self._port), PATIENCE) as server:
                 self._pass(connection, server)
 
     def _pass(self, client: socket.socket, server: socket.socket) -> None:

@@ -19,6 +19,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.signing import Signer
 from taskrepo.verbs import VERBS
 from tests.support.shell import SCRIPT, Shell, package
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -285,7 +286,7 @@ def test_serve_answers_expires_leases_and_stops_in_order(shell: Shell) -> None:
         assert urllib3.request("GET", json.loads(url)["url"] + "/api/v1/me", retries=False).status == 401
     finally:
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (0, b""), err
 
 

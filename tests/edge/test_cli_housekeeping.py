@@ -12,6 +12,7 @@ from taskrepo.config import Config
 from taskrepo.exchange import Exchange, found
 from taskrepo.housekeeping import Housekeeping
 from taskrepo.model import Manifest
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -24,25 +25,19 @@ def exchange(tmp_path: Path) -> Iterator[Exchange]:
         yield opened
 
 
-def until(true: object, seconds: float = 20.0) -> None:
-    """Wait for something to become so."""
-    deadline = time.monotonic() + seconds
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_lease_that_ran_out_ends_but_not_before_its_length_after_a_start(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An old lease gets its full length again after the start, and then its execution ends."""
     task = exchange.create(Manifest("t", "d", lease_seconds=10), (), "admin", via="api").task.id
+    rounds, expire, now = [], exchange.expire_due, [time.time()]
+    monkeypatch.setattr(exchange, "expire_due", lambda floor: (rounds.append(floor), expire(floor))[1])
+    monkeypatch.setattr("time.time", lambda: now[0])
     exchange.execute(Claim(task), "bob", via="api")
     with Housekeeping(exchange, expire_every=0.05):
-        time.sleep(0.5)
+        until(lambda: len(rounds) > 3)
         assert exchange.snapshot().task(task).state == "claimed"
-        later = time.time() + 60
-        monkeypatch.setattr("time.time", lambda: later)
+        now[0] += 60
         until(lambda: exchange.snapshot().task(task).state == "published")
     assert exchange.snapshot().task(task).executions[0].outcome == "expired"
 
@@ -62,8 +57,8 @@ def test_a_round_that_fails_does_not_end_it(
     monkeypatch.setattr(exchange, "expire_due", expire)
     monkeypatch.setattr(exchange, "sweep", sweeps.append)
     with caplog.at_level(logging.ERROR), Housekeeping(exchange, expire_every=0.01, sweep_every=0.05):
-        until(lambda: len(sweeps) >= 2)
-    assert len(rounds) > 2 and "a round of housekeeping failed" in caplog.text
+        until(lambda: len(sweeps) >= 2 and len(rounds) > 2)
+    assert "a round of housekeeping failed" in caplog.text
     done = len(rounds)
     time.sleep(0.1)
     assert len(rounds) == done

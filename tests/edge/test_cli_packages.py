@@ -16,6 +16,7 @@ from taskrepo import folders, packing
 from taskrepo.errors import Invalid
 from tests.support.http import Site, running
 from tests.support.shell import Shell, package
+from tests.support.waiting import PATIENCE
 
 LARGE = os.urandom(1_300_000)
 NAMES = {
@@ -275,7 +276,7 @@ def test_an_archive_on_standard_output(alice: Person, bob: Person, tmp_path: Pat
     """`--archive -` writes a tar.gz and nothing else, for a pipe."""
     task = three_versions(alice, tmp_path)
     with bob.shell.started("download", task, "--archive", "-", *bob._words) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, b"")
     with tarfile.open(fileobj=io.BytesIO(out), mode="r:gz") as tar:
         assert "manifest.yaml" in tar.getnames()

@@ -13,6 +13,7 @@ from taskrepo.errors import Refused
 from taskrepo.offline import open_desk
 from tests.support.http import Site, running
 from tests.support.shell import Said, Shell, package
+from tests.support.waiting import PATIENCE
 
 As = Callable[[str], Shell]
 
@@ -395,6 +396,6 @@ def test_a_closed_pipe_is_no_fault(site: Site) -> None:
     process = shell.started("list", "--json")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
-    assert process.wait(30) in (0, 1)
+    assert process.wait(PATIENCE) in (0, 1)
     assert process.stderr.read() == b""
     process.stderr.close()

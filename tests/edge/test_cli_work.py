@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from taskrepo.errors import Refused
 from taskrepo.terminal import Terminal
 from tests.support.http import Site, running
 from tests.support.shell import Said, Shell
+from tests.support.waiting import PATIENCE, over, until
 
 DONE = """
 import json, os, pathlib
@@ -63,14 +63,6 @@ def results(said: Said) -> list[dict[str, Any]]:
 def shown(site: Site, task: str) -> Any:
     """The task as its publisher sees it."""
     return site.get("alice", f"/tasks/{task}").json
-
-
-def until(true: Any, seconds: float = 20.0) -> None:
-    """Wait for something to become so."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_program_does_a_task_from_its_package(site: Site, bob: Shell, tmp_path: Path) -> None:
@@ -193,7 +185,7 @@ open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}} '); child.wait()"
     process = bob.started("work", "--json", *program(code))
     until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert [r["outcome"] for r in json.loads(out)["results"]] == ["released"]
     told = shown(site, task)
@@ -211,20 +203,24 @@ def alive(pid: int) -> bool:
 def test_an_idle_worker_waits_and_stops(site: Site, bob: Shell) -> None:
     """Without work it looks again every so often, does what comes, and ends at once when told to."""
     process = bob.started("work", "--poll", "0.2", "--json", *program(DONE))
-    time.sleep(0.5)
+    until(lambda: any(key.last_used_at for key in site.exchange.accounts.keys("bob")))
     task = site.task()
     until(lambda: shown(site, task)["state"] == "submitted")
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0 and len(json.loads(out)["results"]) == 1, err
 
 
-def test_the_lease_is_kept_alive(site: Site, bob: Shell) -> None:
+def test_the_lease_is_kept_alive(site: Site, bob: Shell, tmp_path: Path) -> None:
     """A program that takes longer than a third of its lease is heard of meanwhile."""
     site.exchange.amend_policy(lambda policy: replace(policy, lease_seconds=10), "admin", via="cli")
     task = site.task(lease_seconds=10)
-    process = bob.started("work", "--once", *program("import time; time.sleep(5);" + DONE))
-    assert process.wait(40) == 0
+    heard = tmp_path / "heard"
+    code = f"import pathlib, time\nwhile not pathlib.Path({str(heard)!r}).exists():\n    time.sleep(0.05)\n"
+    process = bob.started("work", "--once", *program(code + DONE))
+    until(lambda: any(each["heartbeat_at"] for each in shown(site, task)["executions"]))
+    heard.touch()
+    assert process.wait(PATIENCE) == 0
     with process:
         pass
     assert shown(site, task)["state"] == "submitted"
@@ -238,7 +234,7 @@ def test_a_lost_lease_stops_the_program_and_sends_nothing(site: Site, bob: Shell
     process = bob.started("work", "--once", "--json", *program(SLEEPS))
     until(lambda: shown(site, task)["state"] == "running")
     site.exchange.execute(Cancel(task, "not needed"), "alice", via="api")
-    out, err = process.communicate(timeout=40)
+    out, err = process.communicate(timeout=PATIENCE)
     (result,) = json.loads(out)["results"]
     assert result["outcome"] == "lost" and process.returncode == 0, err
     assert shown(site, task)["state"] == "cancelled"
@@ -319,7 +315,7 @@ def test_a_server_that_is_away_is_waited_for(capsys: pytest.CaptureFixture[str])
         thread.start()
         until(lambda: capsys.readouterr().err.count("taskrepo: unreachable:") >= 1)
         waiting.stop.set()
-        thread.join(20)
+        over(thread)
         assert not thread.is_alive() and waiting.once() is None
 
 

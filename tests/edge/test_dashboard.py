@@ -16,8 +16,9 @@ from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Progre
 from taskrepo.model import Capabilities, Manifest
 from taskrepo.signing import Signer
 from tests.support.http import Site, running
-from tests.support.ledgers import task_of, until
+from tests.support.ledgers import task_of
 from tests.support.person import Page, Person
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -295,7 +296,7 @@ def test_the_commands_to_connect_work(site: Site, sign_in: Callable[[str], Perso
     program.chmod(0o755)
     script = script.replace("taskrepo work --", "taskrepo work --once --")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
-    ran = subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    ran = subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=environment, capture_output=True, timeout=PATIENCE)
     assert ran.returncode == 0, (ran.stdout, ran.stderr)
     states = {task: site.exchange.snapshot().task(task).state for task in (one, two, three)}
     assert sorted(states.values()) == ["claimed", "claimed", "submitted"]

@@ -9,6 +9,8 @@ import pytest
 from taskrepo.errors import Invalid, Refused
 from taskrepo.web.edge import last_resort
 from taskrepo.web.framing import Limits, parse_head
+from tests.edge.conftest import QUICK
+from tests.support.waiting import PATIENCE
 
 
 def deny(environ, start_response):
@@ -40,7 +42,7 @@ def test_a_body_nobody_read_is_not_a_request(serving):
     hidden = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     request = b"POST /deny HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(hidden), hidden)
     last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    assert serving(deny).talk(request).count(b"HTTP/1.1 403") == 1
+    assert serving(deny, limits=QUICK).talk(request).count(b"HTTP/1.1 403") == 1
     assert serving(deny).talk(request + last).count(b"HTTP/1.1 403") == 2
 
 
@@ -79,7 +81,7 @@ def test_chunked_body_is_decoded_as_a_stream(serving):
     release = threading.Event()
     with serving(app).connect() as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n")
-        assert release.wait(5)
+        assert release.wait(PATIENCE)
         sock.sendall(b"6\r\n world\r\n0\r\nX-T: 1\r\n\r\n")
         answer = http.client.HTTPResponse(sock)
         answer.begin()
@@ -103,7 +105,7 @@ def test_chunked_body_is_decoded_as_a_stream(serving):
 )
 def test_bad_chunks_are_invalid(serving, body, code):
     """A chunked body that breaks the grammar, or breaks off, is a 400 problem, never a short body."""
-    with serving(echo).connect() as sock:
+    with serving(echo, limits=QUICK).connect() as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
         answer = http.client.HTTPResponse(sock)
         answer.begin()
@@ -234,7 +236,7 @@ def test_a_request_that_came_with_the_body_before_it_is_answered(serving):
 def test_connections_are_reused_and_pipelines_kept_in_order(serving):
     """One connection carries many requests, also all at once; blank lines between them are passed over."""
     running = serving(echo)
-    client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
     used = set()
     for word in (b"one", b"two"):
         client.request("POST", "/", word)
@@ -260,7 +262,7 @@ def answering(status="200 OK", headers=(), parts=()):
 def test_an_answer_without_length_is_chunked(serving):
     """To HTTP/1.1 a streamed answer is chunked and the connection stays; empty parts do not end it."""
     running = serving(answering(parts=[b"ab", b"", b"c" * 100_000]))
-    client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
     for _ in range(2):
         client.request("GET", "/")
         answer = client.getresponse()
@@ -377,7 +379,7 @@ def test_result_is_closed(serving):
         return Result()
 
     serving(app).talk(b"GET / HTTP/1.0\r\n\r\n")
-    assert closed.wait(5)
+    assert closed.wait(PATIENCE)
 
 
 def test_any_bytes_are_a_head_or_invalid():

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from taskrepo import chronicle
-from taskrepo.auditor import Status, Verdict
+from taskrepo.auditor import Status
 from taskrepo.commands import Approve, Claim, Comment, Submit
+from taskrepo.memory import Verdict
 from taskrepo.model import Manifest, iso
 from taskrepo.pastboard import Board
 from taskrepo.verify import Problem
@@ -17,6 +18,7 @@ from taskrepo.web import ledgerpage
 from tests.support.http import Site, running
 from tests.support.ledgers import line, upload
 from tests.support.person import Page, Person
+from tests.support.waiting import until
 
 SECRET = Manifest("Xanthippe", "d", visibility="private", readers=("bob",))
 
@@ -267,16 +269,12 @@ def test_an_admin_has_the_ledger_verified(site: Site, sign_in: Callable[[str], P
     admin = sign_in("admin")
     page = admin.submit(admin.get("/ledger"), "/ledger/verify", {"whole": "1"})
     assert "The ledger is being verified." in page.text
-    deadline = time.monotonic() + 60
-    while site.exchange.auditor.status.running is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: site.exchange.auditor.status.running is None)
     page, commits = admin.get("/ledger"), len(line(site.exchange.config.repository))
     assert f"{commits} commits, no problem" in wall(page) and f"/ledger/{site.head()}" in links(page)
     again = admin.submit(page, "/ledger/verify", {"whole": "0"}, follow=False)
     assert again.status == 303
-    while site.exchange.auditor.status.running is not None:
-        time.sleep(0.05)
+    until(lambda: site.exchange.auditor.status.running is None)
 
 
 def test_only_an_admin_may(site: Site, sign_in: Callable[[str], Person]) -> None:

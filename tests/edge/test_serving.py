@@ -8,15 +8,18 @@ import socket
 import threading
 import time
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
 from taskrepo.errors import Invalid
 from taskrepo.web import servers
 from taskrepo.web.connection import base_url
-from taskrepo.web.framing import Limits
 from taskrepo.web.server import serve
 from taskrepo.web.servers import SERVERS
+from tests.edge.conftest import QUICK
+from tests.support.http import LIMITS
+from tests.support.waiting import PATIENCE, over, until
 
 
 def hello(environ, start_response):
@@ -39,7 +42,7 @@ class Gate:
 
     def __call__(self, environ, start_response):
         self.entered.release()
-        assert self.open.wait(20)
+        assert self.open.wait(PATIENCE)
         return hello(environ, start_response)
 
 
@@ -49,7 +52,7 @@ CLOSE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 def test_slow_clients_do_not_block_others(serving):
     """With one worker, ten unfinished heads and ten idle clients keep nobody waiting; they get a 408."""
-    running = serving(hello, workers=1)
+    running = serving(hello, workers=1, limits=QUICK)
     slow = [running.connect() for _ in range(20)]
     for each in slow[:10]:
         each.sendall(b"GET / HTTP/1.1\r\nHo")
@@ -63,7 +66,7 @@ def test_slow_clients_do_not_block_others(serving):
 
 def test_a_dripping_head_has_a_total_deadline(serving):
     """A byte now and then does not buy more time."""
-    running = serving(hello)
+    running = serving(hello, limits=QUICK)
     with running.connect() as sock:
         sock.settimeout(0.1)
         answer = b""
@@ -79,7 +82,7 @@ def test_a_dripping_head_has_a_total_deadline(serving):
 
 def test_a_stalled_body_is_given_up(serving):
     """A client that stops sending its body loses its worker, with a problem that says so."""
-    with serving(echo).connect() as sock:
+    with serving(echo, limits=QUICK).connect() as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
         answer = http.client.HTTPResponse(sock)
         answer.begin()
@@ -88,7 +91,7 @@ def test_a_stalled_body_is_given_up(serving):
 
 def test_a_dripping_body_runs_out_of_patience(serving):
     """Bytes earn time only at the slowest rate allowed."""
-    running = serving(echo, limits=Limits(body_seconds=0.3, slowest_rate=1000))
+    running = serving(echo, limits=replace(LIMITS, body_seconds=0.3, slowest_rate=1000))
     with running.connect() as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n")
         sock.settimeout(0.05)
@@ -117,11 +120,11 @@ def test_idle_keep_alives_cost_no_worker(serving):
 def test_over_the_cap_comes_a_quick_503(serving):
     """When all workers are taken, a request waits a moment and is told when to retry; the others are answered."""
     gate = Gate()
-    running = serving(gate, workers=2, limits=Limits(queue_seconds=0.2))
+    running = serving(gate, workers=2, limits=replace(LIMITS, queue_seconds=0.2))
     busy = [running.connect() for _ in range(2)]
     for each in busy:
         each.sendall(CLOSE)
-        assert gate.entered.acquire(timeout=5)
+        assert gate.entered.acquire(timeout=PATIENCE)
     refused = running.talk(GET)
     assert refused.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 1\r\n" in refused and b'"code": "busy"' in refused
     gate.open.set()
@@ -138,7 +141,7 @@ def test_sixty_four_requests_run_at_once(serving):
     for each in clients:
         each.sendall(CLOSE)
     for _ in clients:
-        assert gate.entered.acquire(timeout=10)
+        assert gate.entered.acquire(timeout=PATIENCE)
     gate.open.set()
     for each in clients:
         assert each.recv(65536).endswith(b"hello")
@@ -148,14 +151,13 @@ def test_sixty_four_requests_run_at_once(serving):
 def test_connections_are_bounded(serving):
     """A new connection displaces an idle one; when none is idle it is refused."""
     gate = Gate()
-    running = serving(gate, limits=Limits(connections=2))
+    running = serving(gate, limits=replace(LIMITS, connections=2))
     first, second = running.connect(), running.connect()
-    time.sleep(0.1)
     third = running.connect()
     assert first.recv(10) == b""
     for each in (second, third):
         each.sendall(CLOSE)
-        assert gate.entered.acquire(timeout=5)
+        assert gate.entered.acquire(timeout=PATIENCE)
     fourth = running.connect()
     assert fourth.recv(65536).startswith(b"HTTP/1.1 503 ")
     gate.open.set()
@@ -174,9 +176,9 @@ def test_stop_answers_what_was_accepted(serving):
     idle.sendall(GET)
     assert idle.recv(65536).endswith(b"hello")
     gate.open.clear()
-    assert gate.entered.acquire(timeout=5)
+    assert gate.entered.acquire(timeout=PATIENCE)
     flight.sendall(GET + GET)
-    assert gate.entered.acquire(timeout=5)
+    assert gate.entered.acquire(timeout=PATIENCE)
     running.stop.set()
     assert idle.recv(10) == b""
     with pytest.raises(OSError):
@@ -186,21 +188,19 @@ def test_stop_answers_what_was_accepted(serving):
     assert answer.endswith(b"hello") and b"Connection: close" in answer
     for each in (idle, flight):
         each.close()
-    running.thread.join(10)
-    assert not running.thread.is_alive()
+    over(running.thread)
 
 
 def test_stop_is_bounded(serving):
     """A request that never ends does not keep the server from stopping."""
     gate = Gate()
-    running = serving(gate, limits=Limits(stop_seconds=0.3))
+    running = serving(gate, limits=replace(LIMITS, stop_seconds=0.3))
     with running.connect() as sock:
         sock.sendall(GET)
-        assert gate.entered.acquire(timeout=5)
+        assert gate.entered.acquire(timeout=PATIENCE)
         running.stop.set()
         assert sock.recv(10) == b""
-        running.thread.join(10)
-        assert not running.thread.is_alive()
+        over(running.thread)
     gate.open.set()
 
 
@@ -216,9 +216,9 @@ def test_a_stalled_reader_is_given_up(serving):
         finally:
             ended.set()
 
-    with serving(app, limits=Limits(write_seconds=0.3)).connect() as sock:
+    with serving(app, limits=replace(LIMITS, write_seconds=0.3)).connect() as sock:
         sock.sendall(GET)
-        assert ended.wait(15)
+        assert ended.wait(PATIENCE)
 
 
 def test_a_worker_survives_anything(serving):
@@ -253,7 +253,7 @@ def test_an_endless_upload_after_a_refusal_is_cut(serving):
         start_response("413 Too Large", [("Content-Length", "0")])
         return []
 
-    with serving(deny, limits=Limits(drain_bytes=1000)).connect() as sock:
+    with serving(deny, limits=replace(LIMITS, drain_bytes=1000)).connect() as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
         with pytest.raises(OSError):
             for _ in range(1000):
@@ -267,7 +267,7 @@ def test_signals_stop_gracefully(number):
     got = []
 
     def client(url):
-        got.append(urllib.request.urlopen(url, timeout=10).read())
+        got.append(urllib.request.urlopen(url, timeout=PATIENCE).read())
 
     def app(environ, start_response):
         os.kill(os.getpid(), number)
@@ -281,7 +281,7 @@ def test_signals_stop_gracefully(number):
         clients[0].start()
 
     serve(app, "127.0.0.1", 0, on_ready=on_ready)
-    clients[0].join(10)
+    over(clients[0])
     assert got == [b"hello"] and signal.getsignal(number) is before
 
 
@@ -322,7 +322,7 @@ def test_other_servers_serve_and_stop(name):
     stop, got = threading.Event(), []
 
     def on_ready(url):
-        got.append(urllib.request.urlopen(url, timeout=10).read())
+        got.append(urllib.request.urlopen(url, timeout=PATIENCE).read())
         stop.set()
 
     serve(hello, "127.0.0.1", 0, server=name, on_ready=on_ready, stop=stop)
@@ -346,11 +346,11 @@ def test_another_server_ends_on_a_signal():
     got = []
 
     def end():
-        got.append(urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=10).read())
-        time.sleep(0.5)
+        until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+        got.append(urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=PATIENCE).read())
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Timer(0.5, end).start()
+    threading.Thread(target=end).start()
     serve(hello, "127.0.0.1", port, server="wsgiref")
     assert got == [b"hello"]
 
@@ -366,7 +366,7 @@ def test_a_server_that_could_not_be_stopped_is_refused():
 
     thread = threading.Thread(target=attempt)
     thread.start()
-    thread.join(10)
+    over(thread)
     assert caught == ["cannot-stop"]
 
 

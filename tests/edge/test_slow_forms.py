@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +12,10 @@ from urllib.parse import urlencode
 import pytest
 
 from taskrepo.commands import ChangeActor
+from taskrepo.web.connection import Connection
 from tests.support.http import Site, running
 from tests.support.person import Person
+from tests.support.waiting import PATIENCE, asleep, until
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -44,14 +47,15 @@ def begun(site: Site, path: str, headers: dict[str, str], body: bytes) -> Iterat
     lines = {"Host": host, "Connection": "close", "Content-Length": str(len(body)), **headers}
     head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
 
-    with socket.create_connection(("127.0.0.1", site.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as sock:
 
         def ended() -> bytes:
             sock.sendall(body[-1:])
             return b"".join(iter(lambda: sock.recv(65536), b""))
 
         sock.sendall(head.encode() + body[:-1])
-        time.sleep(0.3)  # the server has read the head, and knows who asks
+        # The server has read the head, and knows who asks: a worker waits for the body.
+        until(lambda: any(asleep(thread, Connection._receive) for thread in threading.enumerate()))
         yield ended
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 TASKREPO = Path(sys.executable).with_name("taskrepo")
 STORY = [
@@ -58,7 +60,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
         yield data, folder / "clone", told
     finally:
         server.terminate()
-        assert server.wait(30) == 0
+        assert server.wait(PATIENCE) == 0
 
 
 def test_every_commit_passes_stock_git_with_the_repositorys_own_signers(played: tuple[Path, Path, str]) -> None:

@@ -191,7 +191,9 @@ def test_pushing_again_changes_nothing(exchange: Exchange, clone: Callable[[str]
     bob, task = clone("bob"), task_of(exchange)
     assert bob.pull().ask(f"claim {task}").push().verdict == "ok"
     head = exchange.store.head()
-    assert bob.push().verdict == "nothing-to-change"
+    said = bob.push()
+    assert said.verdict == "nothing-to-change"
+    assert f"was taken before, as {head}: git pull" in said.text
     assert bob.pull().push().verdict == "nothing-to-change"
     assert exchange.store.head() == head
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 TASKREPO = Path(sys.executable).with_name("taskrepo")
 ADDRESS = "http://127.0.0.1:8753"
@@ -32,7 +34,7 @@ def checkout(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         yield tmp_path, found[0]
     finally:
         server.terminate()
-        assert server.wait(30) == 0
+        assert server.wait(PATIENCE) == 0
 
 
 def test_the_tour_can_be_pasted(checkout: tuple[Path, str]) -> None:

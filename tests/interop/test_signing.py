@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from taskrepo.errors import Invalid
 from taskrepo.signing import Signer, parse_public_key, verify
+from tests.support.waiting import PATIENCE
 
 needs_ssh_keygen = pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is the oracle")
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is the oracle")
@@ -27,7 +28,7 @@ CREATED = [
 
 
 def ssh_keygen(*arguments: str | Path, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["ssh-keygen", *map(str, arguments)], input=stdin, capture_output=True, timeout=60)
+    return subprocess.run(["ssh-keygen", *map(str, arguments)], input=stdin, capture_output=True, timeout=PATIENCE)
 
 
 def create(folder: Path, kind: str, bits: str = "") -> Path:
@@ -211,7 +212,7 @@ def test_git_verify_commit_accepts_a_commit_signed_here(tmp_path: Path) -> None:
     def git(*arguments: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
         flags = ["-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={tmp_path / 'allowed'}"]
         return subprocess.run(["git", "-C", str(tmp_path / "r"), *flags, *arguments], input=stdin, env=environment,
-                              capture_output=True, timeout=60)
+                              capture_output=True, timeout=PATIENCE)
 
     (tmp_path / "r").mkdir()
     git("init", "-q", "--bare").check_returncode()

@@ -18,6 +18,7 @@ from taskrepo import credentials, credentials_db
 from taskrepo.accounts import DEFAULT_COST, Accounts, Cost
 from taskrepo.credentials import SignIns
 from taskrepo.errors import Invalid, Refused
+from tests.support.waiting import PATIENCE
 
 NOW = 1_700_000_000
 DAY = 86400
@@ -47,7 +48,8 @@ def elsewhere(folder: Path, script: str) -> str:
         f"from taskrepo.errors import Refused\nNOW = {NOW}\n"
         "with Accounts(Path(sys.argv[1]), Cost(n=2, r=8, p=1)) as accounts:\n"
     ) + "".join(f"    {line}\n" for line in script.splitlines())
-    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, timeout=60)
+    words = [sys.executable, "-c", program, str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -122,7 +124,8 @@ def test_a_killed_process_loses_nothing_acknowledged(folder: Path) -> None:
         f"accounts = Accounts(Path(sys.argv[1]))\nprint(accounts.add_key('alice', 'laptop', {NOW})[1], flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, timeout=60)
+    words = [sys.executable, "-c", program, str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == -9
     with Accounts(folder, CHEAP) as accounts:
         assert accounts.authenticate(done.stdout.strip(), NOW)

@@ -5,19 +5,22 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from taskrepo import auditor as auditing
-from taskrepo.auditor import Auditor, Verdict
+from taskrepo.auditor import Auditor
+from taskrepo.commands import Claim, Comment, Release
 from taskrepo.config import Config
 from taskrepo.history import add_signature, read_commit, write_payload
+from taskrepo.memory import Verdict
 from taskrepo.signing import Signer
 from taskrepo.store import Store
-from taskrepo.verify import verify
+from taskrepo.verify import Sound, verify
 from tests.support.ledgers import line, made, opened, task_of
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +43,6 @@ def config(model: Path, tmp_path: Path) -> Config:
 def auditor_of(config: Config) -> Auditor:
     """An auditor as the exchange has it."""
     return Auditor(config.repository, config.private / "verified.json")
-
-
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for something to become so."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def done(auditor: Auditor, *, whole: bool) -> Verdict:
@@ -200,32 +195,46 @@ def test_runs_come_by_themselves(config: Config, monkeypatch: pytest.MonkeyPatch
 # ── going on from what was verified ─────────────────────────────────────────────────────────────────────────────────
 
 
+def sound_at(config: Config, commit: str, commits: int, tasks: int = 0) -> Sound:
+    """That the history was found sound up to a commit."""
+    return Sound(commit, commits, tasks, Signer.load(config.signing_key).fingerprint)
+
+
 def test_going_on_finds_what_a_whole_run_finds(config: Config) -> None:
     """From every commit on, the report is that of a run from the first one."""
-    whole = verify(config.repository)
-    for commit in [*line(config.repository), "0" * 40]:
-        assert verify(config.repository, verified=commit) == whole
+    with opened(config) as exchange:
+        first, second = task_of(exchange), task_of(exchange)
+        steps = Claim(first), Comment(second, "?"), Comment(first, "Half."), Release(first, 1, "tired"), Claim(second)
+        for command in steps:
+            exchange.execute(command, "bob", via="api")
+    made: list[int] = []
+    whole = verify(config.repository, heard=lambda *told: made.append(told[3].command == "create"))
+    assert (whole.judged, whole.tasks) == (len(made), 5)
+    for number, commit in enumerate([*line(config.repository), "0" * 40], 1):
+        report = verify(config.repository, since=sound_at(config, commit, number, sum(made[:number])))
+        judged = whole.commits - number if number <= whole.commits else whole.commits
+        assert report == replace(whole, judged=judged)
 
 
 def test_going_on_finds_a_bad_commit_after_it_and_trusts_one_before(config: Config) -> None:
     """What follows the commit is judged in full; what comes before it was judged, and its id stands for it."""
     bad = damage(config, 7)
     commits = line(config.repository)
-    for verified in commits[:6]:
-        problem = verify(config.repository, verified=verified).problem
+    for number, commit in enumerate(commits[:6], 1):
+        problem = verify(config.repository, since=sound_at(config, commit, number)).problem
         assert problem is not None and (problem.commit, problem.position) == (bad, 7)
-    assert verify(config.repository, verified=commits[6]).commits >= 7
+    assert verify(config.repository, since=sound_at(config, commits[6], 7)).commits >= 7
 
 
 def test_going_on_over_what_cannot_be_read_is_a_whole_run(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the part that was verified is damaged since, all is judged again, and the damage is named at its place."""
-    second, real = line(config.repository)[1], Store.read
+    commits, real = line(config.repository), Store.read
     monkeypatch.setattr(
         Store, "read", lambda store, oid, kind: b"tree x" + real(store, oid, kind)[6:].replace(b"author", b"autor")
-        if oid == second else real(store, oid, kind)
+        if oid == commits[3] else real(store, oid, kind)
     )  # fmt: skip
-    problem = verify(config.repository, verified=line(config.repository)[3]).problem
-    assert problem is not None and (problem.commit, problem.position) == (second, 2)
+    problem = verify(config.repository, since=sound_at(config, commits[3], 4)).problem
+    assert problem is not None and (problem.commit, problem.position) == (commits[3], 4)
 
 
 def test_the_process_says_how_far_it_is(
@@ -233,14 +242,15 @@ def test_the_process_says_how_far_it_is(
 ) -> None:
     """Each line it prints is JSON: numbers on the way, the report at the end; what cannot be verified is an error."""
     monkeypatch.setattr("os.nice", lambda by: by)
-    assert auditing.main([str(config.repository), ""]) == 0
-    *way, report = map(json.loads, capsys.readouterr().out.splitlines())
-    assert way == [[report["commits"], report["commits"]]] and report["problem"] is None
-    assert auditing.main([str(config.data / "nowhere"), ""]) == 1
+    kept = str(config.private / "verified.json")
+    assert auditing.main([str(config.repository), kept]) == 0
+    *way, verdict = map(json.loads, capsys.readouterr().out.splitlines())
+    assert way == [[verdict["commits"], verdict["commits"]]] and verdict["problem"] is None
+    assert auditing.main([str(config.data / "nowhere"), kept]) == 1
     assert "no-repository" in capsys.readouterr().err
 
     def closed(*_: object, **__: object) -> None:
         raise BrokenPipeError
 
     monkeypatch.setattr("builtins.print", closed)
-    assert auditing.main([str(config.repository), ""]) == 1
+    assert auditing.main([str(config.repository), kept]) == 1

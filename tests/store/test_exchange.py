@@ -62,6 +62,7 @@ from tests.support.ledgers import (
     upload,
     view_of,
 )
+from tests.support.waiting import PATIENCE, over, until
 
 ROOT = Path(__file__).parents[2]
 LEASE = 7200
@@ -104,7 +105,7 @@ def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
     gate, outcomes = threading.Barrier(count), [None] * count
 
     def run(number: int) -> None:
-        gate.wait(20)
+        gate.wait(PATIENCE)
         try:
             outcomes[number] = call(number)
         except Exception as error:
@@ -255,7 +256,7 @@ def test_a_derived_id_that_somebody_else_took_is_passed_over(exchange: Exchange)
 def test_killed_between_the_write_and_the_answer(config: Config) -> None:
     """A process killed when the commit stands but nobody has heard: the retry finds that commit and adds none."""
     process = started(cut_off, config, "only-once")
-    process.join(60)
+    over(process)
     assert process.exitcode == -9
     commits = line(config.repository)
     assert len(commits) == 4 + 1
@@ -875,9 +876,7 @@ def test_old_commits_are_read_ahead(config: Config) -> None:
     with opened(config) as exchange:
         exchange.follower.start()
         exchange.follower.catch_up()
-        deadline = time.monotonic() + 20
-        while exchange.ledger.trail.read_back(1) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: not exchange.ledger.trail.read_back(1))
         assert exchange.ledger.trail.last(task) == exchange.snapshot().last(task)
         assert not exchange.ledger.trail.read_back(1)
 

@@ -1,10 +1,10 @@
 """`taskrepo.gauge` on real folders: weights, their bounds, and a reading that nobody waits for."""
 
 import threading
-import time
 from pathlib import Path
 
 from taskrepo.gauge import Gauge, Weight, room, weighed
+from tests.support.waiting import until
 
 
 def filled(folder: Path, count: int) -> Path:
@@ -51,9 +51,7 @@ def test_a_reading_is_kept_and_renewed(tmp_path: Path) -> None:
     with Gauge({"a": folder}, fresh=0) as gauge:
         gauge.reading(10)
         (folder / "yet more").write_bytes(b"x")
-        until = time.monotonic() + 10
-        while (latest := gauge.reading()) is not None and latest.weights["a"].files != 4:
-            assert time.monotonic() < until
+        until(lambda: (latest := gauge.reading()) is None or latest.weights["a"].files == 4)
     assert not [thread for thread in threading.enumerate() if thread.name == "gauge"]
 
 

@@ -1,9 +1,10 @@
 """Waiting for the ledger to move: woken at once by this process, soon by another, and let go at the end."""
 
 import threading
-import time
+from threading import Condition
 
 from taskrepo.news import News
+from tests.support.waiting import asleep, over, until
 
 
 def waiting(news: News, known: str, seconds: float, **more: object) -> tuple[threading.Thread, list[object]]:
@@ -11,6 +12,7 @@ def waiting(news: News, known: str, seconds: float, **more: object) -> tuple[thr
     found: list[object] = []
     thread = threading.Thread(target=lambda: found.append(news.wait(known, seconds, **more)))  # type: ignore[arg-type]
     thread.start()
+    until(lambda: asleep(thread, Condition.wait))
     return thread, found
 
 
@@ -24,11 +26,10 @@ def test_a_write_wakes_everybody() -> None:
     heads = ["a"]
     news = News(lambda: heads[-1])
     threads = [waiting(news, "a", 60.0) for _ in range(3)]
-    time.sleep(0.05)
     heads.append("b")
     news.published("b")
     for thread, found in threads:
-        thread.join(10)
+        over(thread)
         assert found == ["b"]
 
 
@@ -36,9 +37,8 @@ def test_a_write_of_another_process_is_seen() -> None:
     """A head that moves without a word from this process ends the wait too."""
     heads = ["a"]
     thread, found = waiting(News(lambda: heads[-1]), "a", 60.0)
-    time.sleep(0.05)
     heads.append("b")
-    thread.join(10)
+    over(thread)
     assert found == ["b"]
 
 
@@ -49,8 +49,8 @@ def test_nobody_waits_for_ever() -> None:
     stopping = threading.Event()
     by_server, found = waiting(news, "a", 60.0, ended=stopping.is_set)
     stopping.set()
-    by_server.join(10)
+    over(by_server)
     by_close, closed = waiting(news, "a", 60.0)
     news.close()
-    by_close.join(10)
+    over(by_close)
     assert (found, closed, news.wait("a", 60.0)) == (["a"], ["a"], "a")

@@ -1,6 +1,5 @@
 """The board as of any commit, against the same counted from the records one by one."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from taskrepo.pastboard import Board, Boards
 from taskrepo.roles import may_read
 from taskrepo.view import View
 from tests.support.ledgers import line, made, opened, task_of
+from tests.support.waiting import until
 
 SECRET = Manifest("Secret", "d", visibility="private", readers=("bob",))
 
@@ -129,11 +129,9 @@ def test_reading_ahead_leaves_nothing_to_read(exchange: Exchange) -> None:
 
 def test_a_serving_exchange_reads_ahead_by_itself(exchange: Exchange) -> None:
     """A while after the start the newest board is known without anybody having asked for it."""
-    commit, deadline = exchange.snapshot().commit, time.monotonic() + 30
+    commit = exchange.snapshot().commit
     with Housekeeping(exchange, expire_every=0.02):
-        while not exchange.boards.board(view(exchange, "admin"), commit, 0).columns:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: exchange.boards.board(view(exchange, "admin"), commit, 0).columns)
 
 
 def test_reading_ahead_ends_where_it_cannot(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:

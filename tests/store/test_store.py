@@ -22,7 +22,8 @@ from taskrepo.errors import Invalid
 from taskrepo.packs import Pack, PackFolder
 from taskrepo.store import Batch, Recent, Store
 from taskrepo.trees import FILE_MODE, TREE_MODE, format_tree, parse_tree
-from tests.support.ledgers import git, heard, keeper, packs, refusal, sound, started, until
+from tests.support.ledgers import git, heard, keeper, packs, refusal, sound, started
+from tests.support.waiting import PATIENCE, until
 
 LOCK = "refs/heads/main.lock"
 GIT_AND_OURS = (("gc", "--prune=now", "-q"), ("repack", "-adq"), ("pack-refs", "--all"))
@@ -271,9 +272,10 @@ def test_another_programs_lock_is_stale_when_it_is_old(store: Store, impatient: 
     assert lock.exists() is not stale
 
 
-def test_a_lock_that_is_given_back_in_time_is_waited_for(store: Store) -> None:
+def test_a_lock_that_is_given_back_in_time_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer waits for a git command that keeps main for a moment."""
     (store.path / LOCK).touch()
+    monkeypatch.setattr("taskrepo.store._LOCK_PATIENCE", PATIENCE)
     timer = threading.Timer(0.1, (store.path / LOCK).unlink)
     timer.start()
     assert grow(store) == store.head()

@@ -22,6 +22,7 @@ from taskrepo.model import File, Manifest, Policy
 from taskrepo.writer import Draft
 from tests.support.content import LARGE, assert_whole, kept, referenced, swept, waiting
 from tests.support.ledgers import made, opened, proven, refusal, task_of, upload
+from tests.support.waiting import asleep, until
 
 ONE, TWO = "4k7q2m9x", "5m8r3n0y"
 LATER = 1 << 40
@@ -98,8 +99,7 @@ def test_settling_waits_for_a_claim_that_is_being_made(store: LfsStore, staging:
         fcntl.flock(folder, fcntl.LOCK_EX)
         settling = threading.Thread(target=store.settle, args=(digest,))
         settling.start()
-        settling.join(0.1)
-        assert settling.is_alive()
+        until(lambda: asleep(settling, LfsStore.settle))
         assert waiting_names(store)
     finally:
         os.close(folder)

@@ -15,7 +15,8 @@ from taskrepo.measures import WEEK
 from taskrepo.model import Manifest
 from taskrepo.store import Store
 from taskrepo.trends import WEEKS, Trend, Trends
-from tests.support.ledgers import made, opened, task_of, until, view_of
+from tests.support.ledgers import made, opened, task_of, view_of
+from tests.support.waiting import until
 
 PRIVATE = Manifest("Secret", "d", visibility="private", readers=("bob",))
 

@@ -14,7 +14,8 @@ from taskrepo.exchange import Exchange
 from taskrepo.housekeeping import Housekeeping
 from taskrepo.model import Manifest
 from taskrepo.upkeep import WORKS, Work, versions
-from tests.support.ledgers import made, opened, task_of, until
+from tests.support.ledgers import made, opened, task_of
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def exchange(config: Config) -> Iterator[Exchange]:
 def ended(exchange: Exchange, name: str) -> Work:
     """What came of a piece of work that is begun here."""
     exchange.upkeep.begin(name, "admin")
-    assert exchange.upkeep.wait(60)
+    assert exchange.upkeep.wait(PATIENCE)
     return exchange.upkeep.status().ended[name]
 
 
@@ -71,7 +72,7 @@ def test_a_changed_master_key_opens_what_there_was(exchange: Exchange) -> None:
 def blocked(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """A sweep that goes on until what is returned is called."""
     gate = threading.Event()
-    monkeypatch.setattr(exchange.upkeep, "_sweep", lambda now: gate.wait(30))
+    monkeypatch.setattr(exchange.upkeep, "_sweep", lambda now: gate.wait(PATIENCE))
     return gate.set
 
 
@@ -86,7 +87,7 @@ def test_one_thing_at_a_time(exchange: Exchange, monkeypatch: pytest.MonkeyPatch
     assert (refused.value.code, "sweep is going on" in refused.value.message) == ("busy", True)
     assert not exchange.upkeep.wait(0)
     go_on()
-    assert exchange.upkeep.wait(30)
+    assert exchange.upkeep.wait(PATIENCE)
     assert ended(exchange, "checks").failed is False
 
 
@@ -132,13 +133,13 @@ def test_the_end_of_the_program_ends_the_work(config: Config, monkeypatch: pytes
     """Closing ends what goes on at its next step, and the program that it waits for; nothing begins afterwards."""
     script = config.data / "bin" / "git"
     script.parent.mkdir()
-    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.write_text('#!/bin/sh\n: >"$0.runs"\nexec sleep 600\n')
     script.chmod(0o755)
     with opened(config) as exchange:
         task_of(exchange)
         monkeypatch.setenv("PATH", str(script.parent), prepend=":")
         exchange.upkeep.begin("checks", "admin")
-        time.sleep(0.5)
+        until(script.with_name("git.runs").exists)
     work = exchange.upkeep.status().ended["checks"]
     assert (work.failed, work.said) == (True, "It was cut short by the end of the program.")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("upkeep", "gauge"))]
@@ -151,14 +152,12 @@ def test_an_index_under_way_does_not_hold_up_the_end(config: Config, monkeypatch
     with opened(config) as exchange:
         task_of(exchange)
         exchange.follower.catch_up()
-        hold = threading.Event()
         monkeypatch.setattr("taskrepo.index.PROGRESS_EVERY", 1)
-        exchange.follower.progress = lambda done: hold.wait(2) and None
+        exchange.follower.progress = lambda done: until(lambda: exchange.upkeep._closing)
         exchange.upkeep.begin("index", "admin")
         until(lambda: exchange.follower.standing().built is not None)
         exchange.upkeep.close()
         assert exchange.upkeep.status().ended["index"].said == "It was cut short by the end of the program."
-        hold.set()
 
 
 def test_a_program_that_does_not_end_is_ended(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.model import Manifest, Policy
 from taskrepo.usage import Usage
 from tests.support.ledgers import line, made, opened, proven, refusal, task_of, upload
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 QUOTA = 10_000
@@ -103,7 +104,7 @@ def test_many_threads_and_processes_count(usage: Usage, tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(PATIENCE) for process in processes] == [0, 0]
     assert usage.total("alice") == 500
 
 

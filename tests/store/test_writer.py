@@ -22,7 +22,8 @@ from taskrepo.ledger import Ledger
 from taskrepo.signing import Signer
 from taskrepo.store import Store
 from taskrepo.writer import Draft, Writer
-from tests.support.ledgers import git, line, made, opened, packs, refusal, sound, until
+from tests.support.ledgers import git, line, made, opened, packs, refusal, sound
+from tests.support.waiting import PATIENCE, until
 
 Judge = Callable[[Draft], Any]
 
@@ -67,7 +68,7 @@ def together(writer: Writer, judges: list[Judge]) -> list[Any]:
 
     def hold(draft: Draft) -> None:
         running.set()
-        gate.wait(20)
+        gate.wait(PATIENCE)
 
     def outcome(judge: Judge) -> Any:
         try:
@@ -77,13 +78,13 @@ def together(writer: Writer, judges: list[Judge]) -> list[Any]:
 
     with ThreadPoolExecutor(len(judges) + 1) as pool:
         pool.submit(outcome, hold)
-        assert running.wait(20)
+        assert running.wait(PATIENCE)
         futures = []
         for judge in judges:
             futures.append(pool.submit(outcome, judge))
             until(lambda: writer._queue.qsize() == len(futures))
         gate.set()
-        return [future.result(20) for future in futures]
+        return [future.result(PATIENCE) for future in futures]
 
 
 def test_waiting_requests_share_one_publication(config: Config, writer: Writer) -> None:
@@ -255,7 +256,7 @@ def test_another_process_at_its_turn_makes_this_one_wait_then_busy(
             waiting = pool.submit(patient.submit, put("a"))
             assert refusal(lambda: hasty.submit(put("b"))).code == "busy"
             assert not waiting.done()
-        assert waiting.result(20) == line(config.repository)[-1]
+        assert waiting.result(PATIENCE) == line(config.repository)[-1]
 
 
 def test_closing_answers_everything_accepted(config: Config, ledger: Ledger) -> None:
@@ -265,18 +266,18 @@ def test_closing_answers_everything_accepted(config: Config, ledger: Ledger) -> 
 
     def hold(draft: Draft) -> None:
         running.set()
-        gate.wait(20)
+        gate.wait(PATIENCE)
 
     with ThreadPoolExecutor(210) as pool:
         pool.submit(writer.submit, hold)
-        assert running.wait(20)
+        assert running.wait(PATIENCE)
         accepted = [pool.submit(writer.submit, put(f"f{number}")) for number in range(200)]
         until(lambda: writer._queue.qsize() == 200)
         closing = pool.submit(writer.close)
         until(lambda: writer._closed)
         gate.set()
-        commits = {future.result(20) for future in accepted}
-        closing.result(20)
+        commits = {future.result(PATIENCE) for future in accepted}
+        closing.result(PATIENCE)
     assert set(line(config.repository)[-200:]) == commits
     assert refusal(lambda: writer.submit(put("late"))).code == "busy"
     writer.close()
@@ -297,16 +298,16 @@ def test_the_queue_is_bounded(config: Config, ledger: Ledger, monkeypatch: pytes
 
         def hold(draft: Draft) -> None:
             running.set()
-            gate.wait(20)
+            gate.wait(PATIENCE)
 
         with ThreadPoolExecutor(8) as pool:
             pool.submit(writer.submit, hold)
-            assert running.wait(20)
+            assert running.wait(PATIENCE)
             waiting = [pool.submit(writer.submit, put(f"f{number}")) for number in range(3)]
             until(writer._queue.full)
             assert refusal(lambda: writer.submit(put("one too many"))).code == "busy"
             gate.set()
-            commits = [future.result(20) for future in waiting]
+            commits = [future.result(PATIENCE) for future in waiting]
     assert sorted(line(config.repository)[-3:]) == sorted(commits)
 
 

@@ -19,13 +19,15 @@ from typing import Any
 from urllib.parse import urljoin
 
 import axe_playwright_python
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from tests.support.http import Site
+from tests.support.waiting import PATIENCE
 
 PROGRAM = "/usr/bin/chromium"
 WIDE, MIDDLE, PHONE = (1440, 900), (768, 1024), (390, 844)
 THEMES = ("light", "dark")
+expect.set_options(timeout=1000 * PATIENCE)  # five seconds are too few where four programs share two processors
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _BROKEN = "net::ERR_CONNECTION"  # what the browser itself says when a test takes the server away
 
@@ -75,6 +77,7 @@ def visitor(
         viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if theme == "dark" else "light",
         java_script_enabled=scripts, reduced_motion="reduce", locale="en-GB", timezone_id="UTC", has_touch=touch,
     )  # fmt: skip
+    context.set_default_timeout(1000 * PATIENCE)
     try:
         if actor:
             sign_in(context, site, actor)
@@ -91,6 +94,19 @@ def sign_in(context: BrowserContext, site: Site, actor: str) -> None:
     """Be signed in as the actor, without the form."""
     token = site.exchange.accounts.open_session(actor, int(time.time()))[0]
     context.add_cookies([{"name": "session", "value": token, "url": site.url, "httpOnly": True, "sameSite": "Lax"}])
+
+
+@contextmanager
+def before_scripts(page: Page, url: str) -> Iterator[None]:
+    """Open the page; inside the block it stands, and its scripts are still on their way. Afterwards they have run."""
+    held: list[Route] = []
+    page.route("**/static/*.js*", lambda route: held.append(route))
+    page.goto(url, wait_until="commit")
+    yield
+    for route in held:
+        route.continue_()
+    page.wait_for_load_state()
+    page.unroute("**/static/*.js*")
 
 
 def check(page: Page) -> None:

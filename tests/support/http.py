@@ -30,10 +30,14 @@ from taskrepo.reception import Reception
 from taskrepo.web import openapi
 from taskrepo.web.app import make_app
 from taskrepo.web.server import Limits, serve
+from tests.support.waiting import PATIENCE, over
 
 API = "/api/v1"
 ACTORS = (("alice", "human"), ("bob", "agent"), ("carol", "human"))
-LIMITS = Limits(body_seconds=2.0, idle_seconds=20.0, drain_seconds=0.5, stop_seconds=3.0)
+LIMITS = Limits(  # the server's own patience is tried where a test is about it
+    head_seconds=PATIENCE, idle_seconds=PATIENCE, body_seconds=PATIENCE, write_seconds=PATIENCE,
+    queue_seconds=PATIENCE, stop_seconds=PATIENCE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Site:
     def __init__(self, exchange: Exchange, url: str, keys: dict[str, str]) -> None:
         self.exchange, self.url, self.keys = exchange, url, keys
         self.port = int(url.rpartition(":")[2])
-        self._pool = urllib3.PoolManager(retries=False, timeout=30, maxsize=16)
+        self._pool = urllib3.PoolManager(retries=False, timeout=PATIENCE, maxsize=16)
 
     def head(self) -> str | None:
         """The commit `main` stands at."""
@@ -104,7 +108,7 @@ class Site:
 
     def raw(self, data: bytes) -> bytes:
         """What comes back for these bytes on a new connection whose sending side then closes."""
-        with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock:
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)
             parts = []
@@ -152,12 +156,11 @@ def served(exchange: Exchange, **options: Any) -> Iterator[str]:
     with Reception(exchange):
         thread.start()
         try:
-            assert ready.wait(10)
+            assert ready.wait(PATIENCE)
             yield urls[0]
         finally:
             stop.set()
-            thread.join(15)
-            assert not thread.is_alive()
+            over(thread)
 
 
 # ── answers against the description ─────────────────────────────────────────────────────────────────────────────────

@@ -32,6 +32,7 @@ from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.store import Store
 from taskrepo.verify import verify
 from taskrepo.view import View
+from tests.support.waiting import over, until
 
 ACTORS: Final = (("alice", "human"), ("bob", "agent"), ("carol", "human"))
 QUERIES: Final = (Query(), Query("torture"), Query(states=("claimed",)), Query(assignee="bob"), Query(sort="created"))
@@ -143,14 +144,6 @@ def listed_anew(exchange: Exchange) -> list[object]:
         return listed(index)
 
 
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.005)
-
-
 # ── processes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # They start from a process that has loaded everything and holds neither threads nor locks.
@@ -168,7 +161,7 @@ def started(target: Callable[..., None], *words: object) -> BaseProcess:
 def ended(*processes: BaseProcess) -> None:
     """All of them came to a good end."""
     for process in processes:
-        process.join(60)
+        over(process)
         assert process.exitcode == 0, process.exitcode
 
 
@@ -190,7 +183,7 @@ def claimant(config: Config, task: str, gate: Path, answers: Path, number: int) 
     """Open the exchange, wait for the gate, claim, and say what came of it."""
     with opened(config) as exchange:
         _say(answers.with_suffix(".ready"), number)
-        until(gate.exists, 60)
+        until(gate.exists)
         try:
             outcome = exchange.execute(Claim(task), "bob", via="api", request_id=f"claimant-{number}")
             _say(answers, ["won", outcome.commit])

@@ -14,6 +14,8 @@ from urllib.parse import urlencode, urljoin
 
 import urllib3
 
+from tests.support.waiting import PATIENCE
+
 Attributes = dict[str, str]
 _LEAVES = frozenset(["input", "meta", "link", "br", "hr", "img"])
 
@@ -111,7 +113,7 @@ class Person:
     def __init__(self, url: str) -> None:
         self.url = url
         self.cookies: dict[str, str] = {}
-        self._pool = urllib3.PoolManager(retries=False, timeout=30)
+        self._pool = urllib3.PoolManager(retries=False, timeout=PATIENCE)
 
     def close(self) -> None:
         """Let all connections go."""

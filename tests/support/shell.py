@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from taskrepo.cli import main
+from tests.support.waiting import PATIENCE
 
 SCRIPT = Path(sys.executable).parent / "taskrepo"
 
@@ -43,11 +44,12 @@ class Shell:
 
     def __call__(self, *words: str, stdin: bytes = b"") -> Said:
         """Run a command within this process."""
-        out, err = io.StringIO(), io.StringIO()
+        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", newline=""), io.StringIO()
         redirected = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
         with self._environment(), _standard_input(stdin), redirected[0], redirected[1]:
             code = main(words)
-        return Said(code, out.getvalue(), err.getvalue())
+        out.seek(0)
+        return Said(code, out.read(), err.getvalue())
 
     def json(self, *words: str, stdin: bytes = b"") -> Any:
         """The JSON answer of a command that must succeed."""
@@ -64,7 +66,7 @@ class Shell:
     def script(self, *words: str, stdin: bytes = b"", **more: str) -> Said:
         """Run the installed script in a process of its own."""
         environment = self.environment(**more)
-        done = subprocess.run([SCRIPT, *words], input=stdin, capture_output=True, env=environment, timeout=60)
+        done = subprocess.run([SCRIPT, *words], input=stdin, capture_output=True, env=environment, timeout=PATIENCE)
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def started(self, *words: str, **more: str) -> "subprocess.Popen[bytes]":

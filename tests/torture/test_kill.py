@@ -31,8 +31,8 @@ from tests.support.ledgers import (
     started,
     task_of,
     tireless,
-    until,
 )
+from tests.support.waiting import until
 
 DEEP = os.environ.get("TASKREPO_TEST_TORTURE") == "deep"
 ROUNDS = 300 if DEEP else 20

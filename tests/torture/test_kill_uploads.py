@@ -11,7 +11,8 @@ from pathlib import Path
 
 from taskrepo.config import Config
 from tests.support.content import assert_whole, deliverer, dying, swept
-from tests.support.ledgers import heard, made, opened, proven, sound, started, task_of, until
+from tests.support.ledgers import heard, made, opened, proven, sound, started, task_of
+from tests.support.waiting import over, until
 
 DEEP = os.environ.get("TASKREPO_TEST_TORTURE") == "deep"
 ROUNDS = 100 if DEEP else 8
@@ -55,7 +56,7 @@ def test_killed_before_each_step(tmp_path: Path) -> None:
     step = 1
     while not heard(answers):
         process = started(dying, config, step, answers)
-        process.join(60)
+        over(process)
         process.kill()
         process.join()
         assert process.exitcode in (0, -9)

@@ -17,8 +17,8 @@ from tests.support.ledgers import (
     sound,
     started,
     task_of,
-    until,
 )
+from tests.support.waiting import until
 
 
 @pytest.fixture

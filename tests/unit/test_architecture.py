@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+from tests.support.cases import each
+
 ROOT: Final = Path(__file__).parents[2]
 FOLDERS: Final = {"taskrepo": "taskrepo", "web": "taskrepo.web", "hooks": "taskrepo.hooks", "schema": "taskrepo.schema"}
 
@@ -20,10 +22,10 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request")
+     "signed_request", "tally")
 )
 IO_GROUPS: Final = (
-    frozenset({"store", "packs"}),
+    frozenset({"store", "packs", "clones"}),
     frozenset({"index", "listing", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
     frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks"}),
@@ -39,7 +41,7 @@ CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "largefiles",
-     "notary", "requests", "pushes", "replies", "reception")
+     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
@@ -133,11 +135,14 @@ def test_the_layers_name_what_exists() -> None:
     assert set(NAMES) >= PURE | BYTES | CORE | IO
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_imports_run_downwards(name: str) -> None:
+def test_imports_run_downwards() -> None:
     """No module imports from a layer above its own; `signing` keeps its key file by `durable`."""
-    above = {other for other in _own_imports(name) if _layer(other) > _layer(name)}
-    assert above <= ({"durable"} if name == "signing" else set()), f"{name} is {LAYERS[_layer(name)]}"
+
+    def holds(name: str) -> None:
+        above = {other for other in _own_imports(name) if _layer(other) > _layer(name)}
+        assert above <= ({"durable"} if name == "signing" else set()), f"{name} is {LAYERS[_layer(name)]}"
+
+    each(NAMES, holds)
 
 
 def test_imports_form_no_circle() -> None:
@@ -149,45 +154,56 @@ def test_imports_form_no_circle() -> None:
         waiting = {name: needs for name, needs in waiting.items() if name not in free}
 
 
-@pytest.mark.parametrize("name", sorted(IO))
-def test_input_and_output_stay_apart(name: str) -> None:
+def test_input_and_output_stay_apart() -> None:
     """Modules of input and output do not import each other, but for their own kind and `durable`."""
-    own = next(group for group in IO_GROUPS if name in group)
-    assert _own_imports(name) & IO <= own | {"durable"}
+
+    def holds(name: str) -> None:
+        own = next(group for group in IO_GROUPS if name in group)
+        assert _own_imports(name) & IO <= own | {"durable"}
+
+    each(sorted(IO), holds)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("web.", "hooks"))])
-def test_the_web_reaches_in_by_few_doors(name: str) -> None:
+def test_the_web_reaches_in_by_few_doors() -> None:
     """The web sees the pure modules, the exchange and what it answers with, not the store or the index."""
-    inner = {"store", "packs", "index", "listing", "segments", "writer", "follower", "heartbeats", "accounts"}
-    assert {(name, other) for other in _own_imports(name) & inner} <= REACHES
+
+    def holds(name: str) -> None:
+        inner = {"store", "packs", "index", "listing", "segments", "writer", "follower", "heartbeats", "accounts"}
+        assert {(name, other) for other in _own_imports(name) & inner} <= REACHES
+
+    each([n for n in NAMES if n.startswith(("web.", "hooks"))], holds)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in NAMES if n.startswith("web.") or n in ("offline", "worklist", "statistics")]
-)
-def test_doors_read_through_a_view(name: str) -> None:
+def test_doors_read_through_a_view() -> None:
     """No door names what lies beneath a view, which alone knows who may read what."""
-    tree = _modules()[name]
-    reached = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert reached & {"snapshot", "ledger", "store", "feed"} == set()
-    assert {"taskrepo.ledger.Snapshot", "taskrepo.ledger.Ledger"} & set(_imports(tree, name.partition(".")[0])) == set()
+
+    def holds(name: str) -> None:
+        tree = _modules()[name]
+        reached = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert reached & {"snapshot", "ledger", "store", "feed"} == set()
+        imported = set(_imports(tree, name.partition(".")[0]))
+        assert imported & {"taskrepo.ledger.Snapshot", "taskrepo.ledger.Ledger"} == set()
+
+    each([n for n in NAMES if n.startswith("web.") or n in ("offline", "worklist", "statistics")], holds)
 
 
 # ── who may name what ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", sorted(PURE | BYTES))
-def test_pure_modules_touch_nothing(name: str) -> None:
+def test_pure_modules_touch_nothing() -> None:
     """Rules, and the reading and writing of bytes, know no clock, disk, network, randomness or log."""
-    touched = {i for i in _imports(_modules()[name]) if i.split(".")[0] in WORLD}
-    allowed = {i for n, i in MAY_TOUCH if n == name}
-    assert {i for i in touched - allowed if not (name == "signing" and i.startswith("cryptography."))} == set()
-    for node in ast.walk(_modules()[name]):
-        if isinstance(node, ast.Call):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            assert called not in {"now", "today", "utcnow", "input", "print", "exec", "eval", "__import__"}
-            assert not (isinstance(node.func, ast.Name) and called == "open")
+
+    def holds(name: str) -> None:
+        touched = {i for i in _imports(_modules()[name]) if i.split(".")[0] in WORLD}
+        allowed = {i for n, i in MAY_TOUCH if n == name}
+        assert {i for i in touched - allowed if not (name == "signing" and i.startswith("cryptography."))} == set()
+        for node in ast.walk(_modules()[name]):
+            if isinstance(node, ast.Call):
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                assert called not in {"now", "today", "utcnow", "input", "print", "exec", "eval", "__import__"}
+                assert not (isinstance(node.func, ast.Name) and called == "open")
+
+    each(sorted(PURE | BYTES), holds)
 
 
 @pytest.mark.parametrize("library", sorted(ALONE))
@@ -209,44 +225,59 @@ def test_only_the_judges_decide() -> None:
     assert deciders <= {"exchange", "judge", "verify"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_names_say_something(name: str) -> None:
+def test_names_say_something() -> None:
     """No module is called after nothing in particular."""
-    assert not VAGUE & set(name.replace("_", ".").split("."))
+
+    def holds(name: str) -> None:
+        assert not VAGUE & set(name.replace("_", ".").split("."))
+
+    each(NAMES, holds)
 
 
 # ── how it is written ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_modules_are_small(name: str) -> None:
+def test_modules_are_small() -> None:
     """A module is at most 450 lines, or is on the list that only shrinks."""
-    tree = _modules()[name]
-    last = max((node.end_lineno or 0 for node in tree.body), default=0)
-    assert last <= LONG.get(name, MAX_MODULE)
+
+    def holds(name: str) -> None:
+        tree = _modules()[name]
+        last = max((node.end_lineno or 0 for node in tree.body), default=0)
+        assert last <= LONG.get(name, MAX_MODULE)
+
+    each(NAMES, holds)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_functions_are_small(name: str) -> None:
+def test_functions_are_small() -> None:
     """A function is at most 45 lines."""
-    for node in ast.walk(_modules()[name]):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION, f"{name}.{node.name}"
+
+    def holds(name: str) -> None:
+        for node in ast.walk(_modules()[name]):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION, f"{name}.{node.name}"
+
+    each(NAMES, holds)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_modules_state_their_invariants(name: str) -> None:
+def test_modules_state_their_invariants() -> None:
     """A module says what always holds, as a list, and shows one example."""
-    told = ast.get_docstring(_modules()[name]) or ""
-    assert "\n* " in told
-    assert ">>> " in told
+
+    def holds(name: str) -> None:
+        told = ast.get_docstring(_modules()[name]) or ""
+        assert "\n* " in told
+        assert ">>> " in told
+
+    each(WRITTEN, holds)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_public_names_are_explained(name: str) -> None:
+def test_public_names_are_explained() -> None:
     """Every public function, class and method has a docstring."""
-    silent = [f"{name}.{node.name}" for node in _public(_modules()[name]) if not ast.get_docstring(node)]
-    assert silent == []
+
+    def holds(name: str) -> None:
+        silent = [f"{name}.{node.name}" for node in _public(_modules()[name]) if not ast.get_docstring(node)]
+        assert silent == []
+
+    each(NAMES, holds)
 
 
 def _public(node: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.ClassDef]:

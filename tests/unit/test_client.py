@@ -17,6 +17,7 @@ from taskrepo.desk import Unreachable
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.folders import Package, Upload
 from taskrepo.sending import Form
+from tests.support.waiting import over
 
 Script = list[bytes | None]
 KEY = "tr_4k7q2m9x_secret"
@@ -37,7 +38,7 @@ class Server:
         """Stop."""
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(5)
+        over(self._thread)
 
     def _run(self) -> None:
         while True:

@@ -35,6 +35,7 @@ from taskrepo.model import EXCHANGE, STATES, Actor, Deliverable, File, Lease, Ma
 from taskrepo.roles import may_read, people
 from tests.contract import cells
 from tests.contract.cells import ACTORS, CELLS, CREATE_CELLS, NONE, WAITING_CELLS, Cell, path_to
+from tests.support.cases import each
 
 ID = "4k7q2m9x"
 START = 1_800_000_000
@@ -120,11 +121,11 @@ def test_the_way_into_a_state_leads_there(state: str) -> None:
     assert _given(state).state == ("claimed" if state == cells.WAITING else state)
 
 
-@pytest.mark.parametrize(
-    "cell", [*CELLS, *WAITING_CELLS, *CREATE_CELLS], ids=lambda c: f"{c.state}-{c.command}-{c.role}"
-)
-def test_cell(cell: Cell) -> None:
-    """The rule book gives the verdict of the table, and an `ok` leads to the state of the table."""
+def _name(cell: Cell) -> str:
+    return f"{cell.state} × {cell.command} × {cell.role}"
+
+
+def _gets_its_verdict(cell: Cell) -> None:
     task, command, actor = TASKS[cell.state], _command(cell.command, cell.body), WHO[cell.role]
     if cell.verdict != "ok":
         refused = _refusal(task, command, actor, START + 100)
@@ -136,13 +137,21 @@ def test_cell(cell: Cell) -> None:
     assert after.updated == Stamp(TASK_COMMANDS[cell.command].event, actor.id, START + 100)
 
 
-@pytest.mark.parametrize(
-    "cell", [c for c in (*CELLS, *WAITING_CELLS) if c.state != NONE], ids=lambda c: f"{c.state}-{c.command}-{c.role}"
-)
-def test_allowed_agrees_with_the_table(cell: Cell) -> None:
-    """What `allowed` offers an actor is exactly what the table says yes to."""
+@pytest.mark.parametrize("name", TASK_COMMANDS)
+def test_cells(name: str) -> None:
+    """The rule book gives the verdict of the table, and an `ok` leads to the state of the table."""
+    each((c for c in (*CELLS, *WAITING_CELLS, *CREATE_CELLS) if c.command == name), _gets_its_verdict, _name)
+
+
+def _is_offered_if_allowed(cell: Cell) -> None:
     offered = lifecycle.allowed(_given(cell.state), WHO[cell.role], START + 100, POLICY)
     assert (cell.command in offered) == (cell.verdict == "ok")
+
+
+@pytest.mark.parametrize("name", cells.COMMANDS)
+def test_allowed_agrees_with_the_table(name: str) -> None:
+    """What `allowed` offers an actor is exactly what the table says yes to."""
+    each((c for c in (*CELLS, *WAITING_CELLS) if c.state != NONE and c.command == name), _is_offered_if_allowed, _name)
 
 
 # ── private tasks ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,9 +179,7 @@ def _private_verdict(cell: Cell) -> str:
 PRIVATE_CELLS = [c for c in (*CELLS, *WAITING_CELLS) if c.state != NONE]
 
 
-@pytest.mark.parametrize("cell", PRIVATE_CELLS, ids=lambda c: f"{c.state}-{c.command}-{c.role}")
-def test_private_cell(cell: Cell) -> None:
-    """To its readers a private task follows the same table; to others it is not there, whatever its state."""
+def _gets_its_private_verdict(cell: Cell) -> None:
     actor, now = WHO[cell.role], START + 100
     task = _private(cell.state, READERS)
     command = _for_private(_command(cell.command, cell.body), task)
@@ -187,14 +194,24 @@ def test_private_cell(cell: Cell) -> None:
         assert lifecycle.allowed(narrow, actor, now, POLICY) == ()
 
 
-@pytest.mark.parametrize("cell", PRIVATE_CELLS, ids=lambda c: f"{c.state}-{c.command}-{c.role}")
-def test_nothing_can_be_done_with_an_erased_task(cell: Cell) -> None:
-    """Whoever may know of it hears when it was erased."""
+@pytest.mark.parametrize("name", cells.COMMANDS)
+def test_private_cells(name: str) -> None:
+    """To its readers a private task follows the same table; to others it is not there, whatever its state."""
+    each((c for c in PRIVATE_CELLS if c.command == name), _gets_its_private_verdict, _name)
+
+
+def _is_erased(cell: Cell) -> None:
     erased = _run(_private(cell.state, READERS), Erase(ID, "why"), ALICE, START + 50)
     assert (erased.state, erased.erased_at, erased.lease, erased.holder) == ("archived", START + 50, None, None)
     refused = _refusal(erased, _command(cell.command, cell.body), WHO[cell.role], START + 100)
     assert refused.code == ("actor-suspended" if cell.role == "suspended" else "erased")
     assert lifecycle.allowed(erased, WHO[cell.role], START + 100, POLICY) == ()
+
+
+@pytest.mark.parametrize("name", cells.COMMANDS)
+def test_nothing_can_be_done_with_an_erased_task(name: str) -> None:
+    """Whoever may know of it hears when it was erased."""
+    each((c for c in PRIVATE_CELLS if c.command == name), _is_erased, _name)
 
 
 def test_who_may_know_of_a_private_task() -> None:

@@ -246,10 +246,16 @@ def ids(listed: worklist.Listed) -> list[str]:
     return [task.id for task in listed.tasks]
 
 
+def later_by(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """Let the clock be so much further from now on."""
+    real = time.time
+    monkeypatch.setattr("time.time", lambda: real() + seconds)
+
+
 def test_reviews_are_in_the_order_in_which_they_came(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest waiting comes first, whatever was said of it since; of two at once, the more urgent."""
     first = submitted(exchange)
-    time.sleep(1.1)
+    later_by(monkeypatch, 2)
     later, urgent = submitted(exchange), submitted(exchange, priority=1)
     exchange.execute(Comment(first, "x"), "carol", via="api")
     exchange.follower.catch_up()
@@ -344,10 +350,10 @@ def test_the_search_for_an_offer_is_bounded(exchange: Exchange) -> None:
     assert (enough.looked, enough.ready.total, len(enough.ready.tasks), enough.total) == (5, 5, 1, 8)
 
 
-def test_fast_work_is_offered_by_the_actors_pace(exchange: Exchange) -> None:
+def test_fast_work_is_offered_by_the_actors_pace(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was never measured is offered fast work last; who is known to deliver at once, in its turn."""
     fast = made(exchange, speed_priority="fast")
-    time.sleep(1.1)  # ages are whole seconds
+    later_by(monkeypatch, 2)
     balanced = made(exchange)
     exchange.follower.catch_up()
     bob = actor(exchange, "bob")

@@ -5,7 +5,8 @@
 //                    file input, or a data-zone around several. FIELD takes what is dropped beside the boxes.
 // data-drop-package  on such a form as well: an archive dropped beside the boxes of any form is sent by this one.
 //
-// A form that was sent and taken fires `taskrepo:sent`. What is typed is the matter of writing.js.
+// A form that was sent and taken fires `taskrepo:sent`. What is typed is the matter of writing.js. What somebody chose
+// before this file had come is taken over when it comes.
 "use strict";
 
 (() => {
@@ -58,6 +59,7 @@
     for (const item of chosen(form)) if (!single || item.name !== name) known.set(`${item.name}/${item.path}`, item);
     for (const item of found) known.set(`${name}/${item.path}`, { ...item, name });
     all.set(address(form), [...known.values()].slice(0, MOST));
+    form.dataset.typed = "1"; // to page.js, which then leaves the form where it is
     dress(form);
     say(`${count(found.length)} added, ${chosen(form).length} in all.`);
     if (known.size > MOST) tell(form, `Only ${MOST} files were taken; send the rest as one archive.`);
@@ -98,12 +100,13 @@
     }
   }
 
-  document.addEventListener("change", ({ target }) => {
+  const take = (target) => {
     if (target.type !== "file" || !target.form?.matches("[data-drop]") || !target.files.length) return;
     const found = [...target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
     add(target.form, target.name, found);
     target.value = "";
-  });
+  };
+  document.addEventListener("change", ({ target }) => take(target));
 
   // Dropping.
   const aim = (target) => {
@@ -254,5 +257,8 @@
     if (form.ariaBusy !== "true") send(form, event.submitter);
   }, true);
 
-  forms().forEach(dress);
+  for (const form of forms()) {
+    dress(form);
+    inputs(form).forEach(take);
+  }
 })();

@@ -58,6 +58,13 @@
     if (event.target.form) event.target.form.dataset.typed = "1";
   });
 
+  // Somebody may have typed before this file had come.
+  const changed = (field) => {
+    if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+    return field.matches("textarea, input:not([type=hidden])") && field.value !== field.defaultValue;
+  };
+  for (const form of document.forms) if ([...form.elements].some(changed)) form.dataset.typed = "1";
+
   // ── what happens on the exchange ──────────────────────────────────────────────────────────────────────────────
 
   const announce = (text) => {

@@ -144,10 +144,13 @@
   const boxes = [...checks.querySelectorAll("input[type=checkbox]")];
   const key = `taskrepo.review.ticks/${who}/${checks.dataset.checks}`;
   const ticked = (stored("sessionStorage", key) || "").split(" ");
-  for (const box of boxes) box.checked = ticked.includes(box.id);
-  checks.addEventListener("change", () => {
+  const keepTicks = () => {
     remember("sessionStorage", key, boxes.filter((box) => box.checked).map((box) => box.id).join(" "));
-  });
+  };
+  const early = boxes.some((box) => box.checked); // before this file had come
+  for (const box of boxes) box.checked ||= ticked.includes(box.id);
+  if (early) keepTicks();
+  checks.addEventListener("change", keepTicks);
   if (reason && missing) {
     missing.hidden = false;
     missing.addEventListener("click", () => {

@@ -23,6 +23,13 @@
   const ticks = (each) => each.type === "radio" || each.type === "checkbox";
   const values = (form) => Object.fromEntries(
     fields(form).filter((each) => !ticks(each) || each.checked).map((each) => [each.name, each.value]));
+  // As the page came: somebody may have typed before this file had come, too.
+  const initial = (each) => {
+    if (!each.options) return each.defaultValue;
+    return ([...each.options].find((option) => option.defaultSelected) ?? each.options[0])?.value ?? "";
+  };
+  const asSent = (form) => Object.fromEntries(fields(form).filter((each) => !ticks(each) || each.defaultChecked)
+    .map((each) => [each.name, ticks(each) ? each.value : initial(each)]));
   const original = new WeakMap();
 
   const forget = (form) => store((all) => all.removeItem(placeOf(form)));
@@ -73,11 +80,13 @@
   };
 
   const begin = (form) => {
-    original.set(form, JSON.stringify(values(form)));
+    original.set(form, JSON.stringify(asSent(form)));
     const draft = read(placeOf(form));
     const done = draft?.sent && document.querySelector("main > .note.good");
-    if (!draft?.values || done || Date.now() - draft.at > KEPT) forget(form);
-    else if (JSON.stringify(draft.values) !== original.get(form)) offer(form, draft);
+    const over = !draft?.values || done || Date.now() - draft.at > KEPT;
+    if (over) forget(form);
+    else if (JSON.stringify(draft.values) !== JSON.stringify(values(form))) return offer(form, draft);
+    return keep(form);
   };
 
   function follow(each) {
