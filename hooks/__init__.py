@@ -13,6 +13,7 @@ from typing import Final
 from taskrepo.durable import put, sync_folder
 
 NAMES: Final = ("pre-receive",)
+_SAMPLE: Final = "README.sample"  # which libgit2 puts into a new repository
 
 
 def script(name: str) -> bytes:
@@ -35,8 +36,8 @@ def install(folder: Path) -> None:
 def faults(folder: Path) -> list[str]:
     """What is wrong with the hooks in a folder, in words; nothing if they are as `install` leaves them."""
     found = [f"the hook {name} is missing or another one" for name in NAMES if not _is_ours(folder / name)]
-    strange = sorted(path.name for path in folder.iterdir() if path.name not in NAMES) if folder.is_dir() else []
-    return found + [f"the hook {name} is not the exchange's" for name in strange]
+    others = {path.name for path in folder.iterdir()} - {*NAMES, _SAMPLE} if folder.is_dir() else set()
+    return found + [f"the hook {name} is not the exchange's" for name in sorted(others)]
 
 
 def _is_ours(path: Path) -> bool:

@@ -22,7 +22,7 @@ BYTES: Final = frozenset(
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation")
 )
 IO_GROUPS: Final = (
-    frozenset({"store", "packs"}),
+    frozenset({"store", "packs", "settings"}),
     frozenset({"index", "listing", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
     frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences"}),
