@@ -15,7 +15,9 @@
 
 import base64
 import binascii
+import logging
 import re
+import signal
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,12 +29,12 @@ from urllib.parse import parse_qsl
 
 from bottle import HTTPResponse
 
-from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
+from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.exchange import Exchange
 from taskrepo.judge import MAX_IN_GIT
 from taskrepo.web.api_request import content_type, key_holder
 from taskrepo.web.edge import status_of
-from taskrepo.web.gitprocess import BLOCK, PLACES, Bounds, Child, Failed, environment
+from taskrepo.web.gitprocess import BLOCK, PLACES, RETRY_AFTER, Bounds, Child, Failed, environment
 
 ROOT: Final = "/git/exchange.git"
 MAX_ASKED: Final = 16 << 20
@@ -40,10 +42,15 @@ MAX_ASKED: Final = 16 << 20
 MAX_PUSHED: Final = 4 * MAX_IN_GIT + (64 << 20)
 """The most bytes of a push that are read. Git itself refuses a pack over `settings.MAX_PACK` in words, which its client
 hears only when all it sends is taken; what is far beyond is cut off."""
+_LOGGED: Final = "git failed here; an operator finds why in the log"
 _QUERY: Final = 200
+# How a program ends that took too much, or had no time left; by any other signal git itself gives up on what it reads.
+_ENDED: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGXCPU})
 _PROTOCOL: Final = re.compile(r"[a-z0-9.-]{1,30}(?:=[A-Za-z0-9.-]{1,30})?")
 _ENTRIES: Final = 8
 _VERSIONS: Final = {"version=0": 0, "version=1": 1, "version=2": 2}
+
+_log: Final = logging.getLogger("taskrepo.git")
 
 Handler = Callable[..., HTTPResponse]
 
@@ -151,8 +158,8 @@ def advertise(exchange: Exchange, request: Any) -> HTTPResponse:
     child = _started(exchange, request, service, actor, "--advertise-refs")
     try:
         return _answer(child, kind, before)
-    except Failed:
-        return plain(500, f"internal: {REFUSALS['internal']}")
+    except Failed as failed:
+        raise Refused("internal", _LOGGED) from failed
 
 
 @_spoken
@@ -168,8 +175,8 @@ def serve(exchange: Exchange, request: Any) -> HTTPResponse:
     try:
         return _answer(child, f"application/x-{service.name}-result")
     except Failed as failed:
-        if failed.code < 0:
-            return plain(503, f"busy: {failed}", **{"Retry-After": "5"})
+        if -failed.code in _ENDED:
+            raise Refused("busy", "it was ended before it had an answer", retry_after=RETRY_AFTER) from failed
         raise Invalid("malformed-body", "body", "git cannot read it") from failed
 
 
@@ -191,7 +198,7 @@ def refuse(exchange: Exchange, request: Any, **_: str) -> HTTPResponse:
 def _started(
     exchange: Exchange, request: Any, service: Service, actor: str, *options: str, told: Iterator[bytes] | None = None
 ) -> Child:
-    """The service's program at work for the actor. Raises `Refused("busy")`."""
+    """The service's program at work for the actor. Raises `Refused("busy" | "internal")`."""
     environ, children = request.environ, request.environ["taskrepo.children"]
     repository = exchange.config.repository.resolve()
     more = {"GIT_PROTOCOL": f"version={version(environ.get('HTTP_GIT_PROTOCOL', ''))}"}
@@ -201,9 +208,13 @@ def _started(
     command = ("git", service.name.removeprefix("git-"), *strict, "--stateless-rpc", *options, str(repository))
     # However few workers there are, half of them answer what is not git.
     places = int(environ.get("taskrepo.workers", 2 * PLACES)) // 2
-    started: Child = children.start(
-        actor, command, environment(repository, **more), service.bounds, most=places, told=told
-    )
+    try:
+        started: Child = children.start(
+            actor, command, environment(repository, **more), service.bounds, most=places, told=told
+        )
+    except OSError:
+        _log.exception("%s cannot be started", service.name)
+        raise Refused("internal", _LOGGED) from None
     return started
 
 

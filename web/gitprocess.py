@@ -312,6 +312,7 @@ def tells_failure(data: bytes) -> bool:
 
 def _limit(pid: int, bounds: Bounds) -> None:
     """Bound each of its processes; none has been told anything yet."""
-    for kind, most in ((resource.RLIMIT_CPU, bounds.cpu_seconds), (resource.RLIMIT_DATA, bounds.memory_bytes)):
+    cpu, memory = (resource.RLIMIT_CPU, bounds.cpu_seconds), (resource.RLIMIT_DATA, bounds.memory_bytes)
+    for kind, most in (cpu, memory, (resource.RLIMIT_CORE, 0)):
         with suppress(OSError, ValueError):  # one that has ended, or a stricter limit of the machine
             resource.prlimit(pid, kind, (most, most))
