@@ -9,6 +9,7 @@
 """
 
 import getpass
+import re
 import sys
 import time
 from argparse import Namespace
@@ -30,6 +31,7 @@ from taskrepo.web import present
 
 LINK_SECONDS: Final = 900
 LINK_PATH: Final = "/login/link/"
+_BASE_URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _PROFILE: Final = ("reasoning_tier", "browser", "compute")
 
 
@@ -88,11 +90,15 @@ def serve(args: Namespace, terminal: Terminal) -> Answer:
 
     host = args.host or DEFAULT_HOST
     port = DEFAULT_PORT if args.port is None else args.port
+    base = args.base_url
+    if base is not None and not _BASE_URL.fullmatch(base):
+        raise Invalid("usage", "--base-url", f"{base[:60]!r} is not an address like https://tasks.example.org")
     with _open(args) as exchange:
         _put_right(exchange, terminal)
         exchange.follower.start()
         with Housekeeping(exchange), Reception(exchange):
-            serve_app(make_app(exchange), host, port, server=args.server, workers=args.workers, on_ready=ready)
+            app = make_app(exchange, base_url=base)
+            serve_app(app, host, port, server=args.server, workers=args.workers, on_ready=ready)
     return Answer(None)
 
 

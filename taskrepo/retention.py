@@ -66,12 +66,11 @@ class Retention:
         """Whether the content is here and a durable commit refers to it. What is only claimed may yet go."""
         if not self._lfs.has(sha256):  # before the claims: content is there no sooner than its claim
             return False
-        claims, snapshot = self._lfs.claims(sha256), self._ledger.snapshot()
-        return not claims or any(
-            self._refers(claim, snapshot.last(claim.task), self._ledger.store)
-            for claim in claims
-            if snapshot.folder(claim.task) is not None
-        )
+        if not (claims := self._lfs.claims(sha256)):
+            return True
+        snapshot = self._ledger.snapshot()
+        there = (claim for claim in claims if snapshot.folder(claim.task) is not None)
+        return any(self._refers(claim, snapshot.last(claim.task), self._ledger.store) for claim in there)
 
     def sweep(self, writer: Writer, older_than: float) -> int:
         """Judge the claims made before `older_than` (Unix time); how many contents nothing referred to are gone."""

@@ -299,6 +299,7 @@ before what a spreadsheet would take for a formula."""),
         _arg("--port", type=int, metavar="PORT", help="(default: 8753; 0 takes any free one)"),
         _arg("--server", default="paste", metavar="NAME", help="the WSGI server (default: paste)"),
         _arg("--workers", type=int, default=64, metavar="N", help="threads that answer (default: 64)"),
+        _arg("--base-url", metavar="URL", help="where clients reach it, if through a proxy: https://tasks.example.org"),
     )),
     Verb("actor add", _RUN, "add an actor", "taskrepo actor add bob --type agent", "administration:add_actor", (
         _ACTOR,

@@ -65,11 +65,11 @@ def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
     scheme, _, secret = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Refused("unauthenticated", "send your key as `Authorization: Bearer <key>`")
-    key, actor = key_holder(exchange, secret.strip())
+    key, actor = key_owner(exchange, secret.strip())
     return Caller(actor, key.id, key.name, exchange.view(actor), _query(request, parameters))
 
 
-def key_holder(exchange: Exchange, secret: str) -> tuple[KeyInfo, Actor]:
+def key_owner(exchange: Exchange, secret: str) -> tuple[KeyInfo, Actor]:
     """The key with this secret, and whose it is. Raises `Refused("unauthenticated" | "actor-suspended")`."""
     key = exchange.accounts.authenticate(secret, int(time.time()))
     actor = exchange.directory.actors.get(key.actor) if key else None

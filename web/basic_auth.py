@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.model import Actor
-from taskrepo.web.api_request import key_holder
+from taskrepo.web.api_request import key_owner
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
@@ -29,7 +29,7 @@ def basic_caller(exchange: Exchange, environ: "WSGIEnvironment") -> Actor:
     secret = rest.strip() if scheme.lower() == "bearer" else basic_password(field)
     if not secret:
         raise Refused("unauthenticated", "give an API key as the password; the user name may be anything")
-    return key_holder(exchange, secret)[1]
+    return key_owner(exchange, secret)[1]
 
 
 def basic_password(field: str) -> str:

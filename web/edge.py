@@ -51,9 +51,9 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
         405: "method-not-allowed",
         406: "not-acceptable",
         409: "ambiguous-id duplicate-id duplicate-external-id duplicate-key wrong-state already-claimed stale-execution"
-             " wrong-offset"
+             " wrong-offset already-locked"
              " lease-running already-waiting not-waiting attempts-exhausted submissions-exhausted discussion-full"
-             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept already-locked public-task"
+             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept public-task"
              " sealed-away private-content wrong-ref wrong-id needs-lfs",
         410: "link-expired erased",
         412: "precondition-failed",

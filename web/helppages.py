@@ -37,7 +37,7 @@ def _topic(name: str) -> Handler:
         data: dict[str, Any] = {"policy": visit.policy, "base": visit.base}
         if name == "api":
             data["body"] = _reference()
-        if name == "files":
+        if name in ("files", "git"):
             data["exact"] = policyform.values(visit.policy)
         if name == "errors":
             data["refusals"] = _refusals()

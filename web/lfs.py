@@ -46,12 +46,11 @@ def batch(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     if "basic" not in (field(body, "transfers", list, []) or ["basic"]):
         raise Invalid("invalid-field", "transfers", "this server knows basic, and the client does not offer it")
     entries = _entries(body)
-    if field(body, "hash_algo", str, "sha256") != "sha256":
-        judge = _judge_foreign
-    elif operation == "download":
-        judge = _downloading(exchange, request, actor)
-    else:
+    judge = _downloading(exchange, request, actor)
+    if operation == "upload":
         judge = _uploading(exchange, request, actor, entries)
+    if field(body, "hash_algo", str, "sha256") != "sha256":
+        judge = _refusing
     objects = [_answer(entry, judge) for entry in entries]
     return respond({"transfer": "basic", "objects": objects, "hash_algo": "sha256"})
 
@@ -113,7 +112,7 @@ def _uploading(exchange: Exchange, request: Any, actor: str, entries: list[Json]
     return judge
 
 
-def _judge_foreign(entry: Json) -> Json:
+def _refusing(entry: Json) -> Json:
     raise Invalid("unknown-hash", "hash_algo", "is to be sha256: objects have no other name here")
 
 

@@ -5,10 +5,11 @@
 * Whatever is refused below `LFS`, and wherever, is answered as `{message, documentation_url, request_id, code}`:
   git-lfs reads no other kind, and shows the message, so that holds the code and the reason.
 * A 401 names Basic in `LFS-Authenticate` alone: in `WWW-Authenticate`, a browser that meets such an address in an image
-  would ask its user for a password.
+  would ask its user for a password. A key that came and does not count is a 403: at a 401 git-lfs asks its credential
+  helper again, without end if that gives what the environment holds.
 * The request id is in the log, whoever asked.
 
->>> http_status("hash-mismatch", 400)
+>>> http_status("size-mismatch", 400)
 422
 """
 
@@ -39,8 +40,8 @@ MAX_BODY: Final = 1 << 20
 _TAKEN: Final = frozenset({MEDIA_TYPE, "application/*", "*/*"})
 _STANDARD: Final = ("type", "title", "status", "detail")
 _STATUS: Final[Mapping[str, int]] = MappingProxyType({
-    # The specification calls 422 what is well-formed and yet not to be had; git-lfs sends anything else again.
-    "hash-mismatch": 422,
+    # The specification calls 422 what is well-formed and yet not to be had. Content that is not what it was said to be
+    # stays 400: at a 422 to an upload, git-lfs blames its Content-Type, and ends as if all were well.
     "size-mismatch": 422,
     "invalid-field": 422,
     "bad-hash": 422,
@@ -157,11 +158,15 @@ class _Answer:
             problem = json.loads(body)
             told = refusal(problem, self._base)
             code = http_status(told["code"], problem["status"])
-            line = f"{code} {HTTPStatus(code).phrase}"
+            if code == HTTPStatus.UNAUTHORIZED and self._environ.get("HTTP_AUTHORIZATION"):
+                code = HTTPStatus.FORBIDDEN
+            line = f"{int(code)} {HTTPStatus(code).phrase}"
             asked = f"{self._environ.get('REQUEST_METHOD')} {self._environ.get('PATH_INFO')}"
             _log.info("request %s: %r: %s %s", told["request_id"], asked, code, told["code"])
             body = json.dumps(told, ensure_ascii=False).encode() + b"\n"
-        if line.startswith("401"):
+        if not line.startswith("401"):
+            kept = [pair for pair in kept if pair[0] != "WWW-Authenticate"]
+        else:
             kept.append(("LFS-Authenticate", 'Basic realm="taskrepo"'))
         self._start(line, [*kept, ("Content-Length", str(len(body)))])
         return body

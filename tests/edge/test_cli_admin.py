@@ -275,7 +275,8 @@ def test_serve_answers_expires_leases_and_stops_in_order(shell: Shell) -> None:
     """`serve` prints its address, answers there, does the housekeeping and ends with 0 on SIGTERM."""
     key = shell.json("actor", "add", "bob", "--type", "agent")["key"]
     shell.json("policy", "set", "lease_seconds=10")
-    process = shell.started("serve", "--port", "0", "--json", "--workers", "4")
+    base = "https://tasks.example.org/x"
+    process = shell.started("serve", "--port", "0", "--json", "--workers", "4", "--base-url", base)
     try:
         assert process.stdout is not None
         url = ""
@@ -284,6 +285,8 @@ def test_serve_answers_expires_leases_and_stops_in_order(shell: Shell) -> None:
         remote = Shell({"TASKREPO_URL": json.loads(url)["url"], "TASKREPO_KEY": key})
         assert remote.json("me")["actor"]["id"] == "bob"
         assert urllib3.request("GET", json.loads(url)["url"] + "/api/v1/me", retries=False).status == 401
+        described = urllib3.request("GET", json.loads(url)["url"] + "/api/v1/openapi.json", retries=False)
+        assert described.json()["servers"] == [{"url": base}]
     finally:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=PATIENCE)
@@ -291,10 +294,12 @@ def test_serve_answers_expires_leases_and_stops_in_order(shell: Shell) -> None:
 
 
 def test_serve_refuses_what_it_cannot_do(shell: Shell) -> None:
-    """A port it cannot have, an unknown server and no workers are refused in a sentence."""
+    """A port it cannot have, an unknown server, no workers and an address that is none are refused in a sentence."""
     assert shell.problem("serve", "--port", "99999") == (2, "cannot-listen")
     assert shell.problem("serve", "--server", "apache") == (2, "unknown-server")
     assert shell.problem("serve", "--port", "0", "--workers", "0") == (2, "too-few-workers")
+    for base in ("tasks.example.org", "ftp://x", "https://", "https://me:secret@x", "https://x?y"):
+        assert shell.problem("serve", "--port", "0", "--base-url", base) == (2, "usage")
 
 
 def test_help_names_every_command_with_an_example(shell: Shell) -> None:

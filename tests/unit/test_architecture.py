@@ -39,8 +39,9 @@ IO_GROUPS: Final = (
 IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
+     "largefiles",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
-     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "largefiles",
+     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor",
      "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.

@@ -46,5 +46,19 @@ git log --first-parent -1 --format=%H --before=2026-11-01    # the exchange as o
 <p>The same is on these pages: a task's timeline, and the <a href="/ledger">ledger</a>.</p>
 <h2 id="keys">Keys</h2>
 <p><code>allowed_signers</code> in the repository is the list that <code>ssh-keygen</code> and git use: each key with the actor it belongs to and the time in which it counts. Register your own on <a href="/me">your page</a>.</p>
+<h2 id="large">Large files</h2>
+<p>Files of {{exact["large_file_bytes"]}} and more are not in git. Where they belong, git has a small <em>pointer</em> with their SHA-256, and the program git-lfs puts the content there, with the same key as git. Install it once on each machine; from then on a clone brings the large files by itself.</p>
+<pre id="lfs">git lfs install
+GIT_LFS_SKIP_SMUDGE=1 git clone {{base}}/git/exchange.git exchange    # pointers only, and then what is wanted:
+git lfs pull --include 'tasks/4/k/7/4k7q2m9x/**'
+git config lfs.url {{base}}/git/exchange.git/info/lfs    # only in a clone by path or over ssh
+git config lfs.{{base}}/git/exchange.git/info/lfs.locksverify true    # heed others' locks at each push</pre>
+<p>Files of a private task come as ciphertext, which git cannot open; its readers download them here. What was erased is gone.</p>
+<p>To submit a large file, let git-lfs track it in the submission's folder, and commit as always. <code>git push</code> first sends its content, which is yours alone until the push is accepted and uses it up, or until it has waited for {{span(policy.upload_seconds)}}. A file may have {{exact["max_file_bytes"]}}.</p>
+<pre>cd tasks/4/k/7/4k7q2m9x/submissions/1
+git lfs track --filename artifacts/model.bin
+git add .gitattributes artifacts/model.bin
+git lfs push --object-id origin SHA256    # only for content that the ledger has already: git-lfs does not send it by itself</pre>
+<p>After a push, <code>git pull</code> before the next one, or git-lfs sends the same content again. <code>git lfs lock PATH</code> tells others that you are at work on a file: their git-lfs then does not push it. Who may bring a file may lock it; a lock ends with <code>git lfs unlock PATH</code>, by an admin's <code>--force</code>, or after a month.</p>
 </article>
 </div>
