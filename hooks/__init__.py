@@ -1,8 +1,9 @@
-"""Git hooks of the ledger, installed when the exchange is founded and repaired by `taskrepo doctor`.
+"""Git hooks of the ledger, installed when the exchange is founded, and again by `taskrepo doctor --repair`.
 
 * A hook is a few lines of shell that call `python -m taskrepo.hooks NAME`, which hands the push to the one judge.
 * `pre-receive` has every push judged while its objects are in quarantine, and written by the exchange if it is taken.
   `proc-receive` tells git that the update has been dealt with.
+* A hook is put in place as a whole: no push ever runs half of one.
 
 >>> install(Path("exchange.git/hooks"))                                                 # doctest: +SKIP
 """
@@ -13,6 +14,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from taskrepo.durable import put, sync_folder
+
 NAMES: Final = ("pre-receive", "proc-receive")
 
 
@@ -22,14 +25,14 @@ def script(name: str) -> bytes:
 
 
 def install(folder: Path) -> None:
-    """Put the hooks into a repository's `hooks` folder, executable, and take away every other."""
+    """Put the hooks into a repository's `hooks` folder, executable and durable, and take away every other."""
     folder.mkdir(exist_ok=True)
     for name in _strange(folder):
         (folder / name).unlink()
     for name in NAMES:
-        path = folder / name
-        path.write_bytes(script(name))
-        path.chmod(0o755)
+        put(folder / name, script(name), 0o777)
+        (folder / name).chmod(0o755)  # whatever the umask; git takes a hook that is not executable for none
+    sync_folder(folder)
 
 
 def faults(folder: Path) -> list[str]:

@@ -21,8 +21,8 @@ from typing import Any, Final
 from taskrepo import masters, parse, plain
 from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
 from taskrepo.directory import check_credentials
-from taskrepo.errors import Invalid
-from taskrepo.exchange import Exchange, found
+from taskrepo.errors import Invalid, TaskrepoError
+from taskrepo.exchange import Exchange, found, repair
 from taskrepo.folders import read_bounded
 from taskrepo.model import Actor, Capabilities, Policy, iso
 from taskrepo.terminal import Answer, Table, Terminal
@@ -94,11 +94,21 @@ def serve(args: Namespace, terminal: Terminal) -> Answer:
     if base is not None and not _BASE_URL.fullmatch(base):
         raise Invalid("usage", "--base-url", f"{base[:60]!r} is not an address like https://tasks.example.org")
     with _open(args) as exchange:
+        _put_right(exchange, terminal)
         exchange.follower.start()
         with Housekeeping(exchange), Reception(exchange):
             app = make_app(exchange, base_url=base)
             serve_app(app, host, port, server=args.server, workers=args.workers, on_ready=ready)
     return Answer(None)
+
+
+def _put_right(exchange: Exchange, terminal: Terminal) -> None:
+    """Give a repository that an earlier version founded what this one needs of git."""
+    try:
+        for mended in repair(exchange.config):
+            terminal.say(f"Mended in the ledger's repository: {mended}.")
+    except (OSError, TaskrepoError) as error:
+        terminal.say(f"The ledger's repository cannot be put right ({error}); taskrepo doctor says what is wrong.")
 
 
 # ── actors ──────────────────────────────────────────────────────────────────────────────────────────────────────────

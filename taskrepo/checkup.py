@@ -23,14 +23,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from taskrepo import history, masters, signing
+from taskrepo import history, hooks, masters, signing
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.files import LfsStore
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, File, Task, iso
-from taskrepo.store import Store
+from taskrepo.settings import SETTINGS
+from taskrepo.store import BRANCH, Store
 from taskrepo.trail import changed_tasks
 from taskrepo.vault import Vault
 
@@ -41,6 +42,8 @@ _STALE_SECONDS: Final = 60
 _LONG_SECONDS: Final = 86400
 _READ_BYTES: Final = 1 << 30
 _FEW: Final = 3
+_REPAIR: Final = "mend it with: taskrepo doctor --repair"
+_FEIGNED: Final = ("objects/info/alternates", "objects/info/http-alternates", "info/grafts", "shallow")
 Progress = Callable[[int, int], None]
 
 
@@ -64,6 +67,9 @@ def checks(
     wanted: tuple[tuple[str, Callable[[Config], str]], ...] = (
         ("private files", _private),
         ("locks", _locks),
+        ("settings of git", _settings),
+        ("hooks", _hooks),
+        ("refs and grafts", _refs),
         ("signing key", _signing_key),
         ("latest commits", _latest),
         ("git fsck", lambda config: _fsck(config, moment)),
@@ -104,6 +110,37 @@ def _locks(config: Config) -> str:
             message = f"{lock} is {age:.0f} seconds old; if no process works here, delete it"
             raise Invalid("stale-lock", "", message)
     return "no stale lock"
+
+
+def _settings(config: Config) -> str:
+    """Git is set as the ledger needs it."""
+    if wrong := Store(config.repository).settings_wrong():
+        told = [f"{name} ({', '.join(map(str, values)) or 'not set'})" for name, values in wrong.items()]
+        raise Invalid("bad-settings", "", f"{_some(told)} not as needed; {_REPAIR}")
+    return f"all {len(SETTINGS)} are as needed"
+
+
+def _hooks(config: Config) -> str:
+    """What judges a push is there, and nothing else runs."""
+    if wrong := hooks.faults(config.repository / "hooks"):
+        raise Invalid("bad-hooks", "", f"{'; '.join(wrong[:_FEW])}; {_REPAIR}")
+    return f"{', '.join(hooks.NAMES)}: as this version installs them"
+
+
+def _refs(config: Config) -> str:
+    """Git sees the ledger as it is: one branch, no objects of elsewhere, and nothing in the place of another."""
+    repository = config.repository
+    refs = {path.relative_to(repository).as_posix() for path in repository.glob("refs/**/*") if path.is_file()}
+    with suppress(FileNotFoundError):
+        lines = (repository / "packed-refs").read_text("utf-8", "replace").splitlines()
+        refs |= {line.partition(" ")[2] for line in lines if line[:1] not in "#^"}
+    if more := sorted(ref for ref in refs - {BRANCH} if not ref.endswith(".lock")):
+        message = f"{_some(more)} there besides {BRANCH}; mend it with: git -C {repository} update-ref -d REF"
+        raise Invalid("other-refs", "", message)
+    if feigned := [name for name in _FEIGNED if (repository / name).exists()]:
+        message = f"{_some(feigned)} there, and shows git other objects than the ledger's; delete it"
+        raise Invalid("grafted", "", message)
+    return f"{BRANCH} alone, without grafts or alternates"
 
 
 def _signing_key(config: Config) -> str:

@@ -124,6 +124,10 @@ class Client:
         """The caller's ranked work."""
         return self._get("/queue")
 
+    def add_public_key(self, actor: str, name: str, line: str) -> Json:
+        """Register an SSH public key as the actor's: `{"actor": …, "commit": …}`."""
+        return self._send_json(f"/actors/{quote(actor, safe='')}/keys", {"name": name, "key": line}, None, None)
+
     def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
         """Create a task from a package."""
         fields = {"manifest": package.manifest, **({"state": b"draft"} if draft else {})}

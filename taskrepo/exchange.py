@@ -88,6 +88,18 @@ def found(config: Config, *, admin: str = "admin", admin_name: str = "Admin", po
         return commit
 
 
+def repair(config: Config) -> list[str]:
+    """Give the ledger's repository the settings and hooks of this version, as `found` would; returns what was wrong.
+
+    The exchange may be served meanwhile. Raises `Invalid("bad-config")` for what only a person can mend.
+    """
+    folder = config.repository / "hooks"
+    wrong = hooks.faults(folder)
+    if wrong:
+        hooks.install(folder)
+    return [f"the setting {name}" for name in Store(config.repository).repair_settings()] + wrong
+
+
 class Exchange:
     """An open exchange. Safe to use from many threads; several processes may open the same data folder."""
 
@@ -147,6 +159,10 @@ class Exchange:
     def close(self) -> None:
         """Answer what was accepted, then release everything."""
         self._closing.close()
+
+    def at_close(self, end: Callable[[], object]) -> None:
+        """Have `end` called when the exchange is closed, before it releases anything."""
+        self._closing.callback(end)
 
     def _leave_staging(self) -> None:
         with suppress(OSError):  # uploads still held keep it; the next sweep of any process removes it

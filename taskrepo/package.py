@@ -125,11 +125,12 @@ def _render_list(folder: str, files: tuple[File, ...], *, emptied: bool = False)
         writes[folder + FILES] = None
     large = [f.path for f in files if f.lfs]
     if large:
-        writes[folder + ATTRIBUTES] = _attributes(large)
+        writes[folder + ATTRIBUTES] = attributes(large)
     return writes
 
 
-def _attributes(paths: Iterable[str]) -> bytes:
+def attributes(paths: Iterable[str]) -> bytes:
+    """The lines of a `.gitattributes` that say of exactly these files beside it that they are Git LFS's."""
     return "".join(f"{_pattern(path)} filter=lfs diff=lfs merge=lfs -text\n" for path in paths).encode()
 
 
@@ -177,7 +178,7 @@ def _render_entry(command: Command, event: Event, number: int) -> Writes:
     writes: Writes = {entry_path(number): b"---\n" + dump_yaml(head) + b"---\n\n" + text.encode() + b"\n"}
     writes |= {folder + f.path: _content(f) for f in command.files}
     large = [f.path for f in command.files if f.lfs]
-    return writes | ({folder + ATTRIBUTES: _attributes(large)} if large else {})
+    return writes | ({folder + ATTRIBUTES: attributes(large)} if large else {})
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────

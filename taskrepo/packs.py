@@ -3,13 +3,15 @@
 * Every entry is a whole, zlib-compressed object: no deltas. So packs merge by copying entries as they are.
 * The bytes depend on the objects and their order alone.
 * Only this format is merged; a pack that holds deltas, from `git repack`, or damage is left alone.
-* A pack that fails to be written leaves no file; what a killed writer left is removed an hour later.
+* A pack that fails to be written leaves no file; what a killed writer left is removed an hour later, and what a
+  killed push left a day later.
 * Merging never takes away an object: the merged pack is durable before the first of its parts goes.
 
 >>> Pack.of([("blob", b"hello")]).count
 1
 """
 
+import shutil
 import struct
 import time
 import zlib
@@ -36,6 +38,7 @@ _LEVEL: Final = 1
 _MERGE_AT: Final = 32
 _MERGE_LIMIT: Final = 64 << 20
 _LEFT_FOR: Final = 3600.0
+_PUSHED_FOR: Final = 86400.0
 _MARK: Final = b"taskrepo\n"
 
 
@@ -147,6 +150,11 @@ class PackFolder:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < before and _is_left(path):
                     path.unlink()
+        for folder in self._folder.parent.glob("tmp_objdir-*"):
+            # What a push brought whose `git receive-pack` was killed; one that goes on may well take an hour.
+            with suppress(FileNotFoundError):
+                if folder.stat().st_mtime < time.time() - _PUSHED_FOR:
+                    shutil.rmtree(folder)
 
 
 def _is_left(path: Path) -> bool:

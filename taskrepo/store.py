@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import pygit2
 
-from taskrepo import trees
+from taskrepo import settings, trees
 from taskrepo.durable import sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.history import object_id
@@ -43,21 +43,6 @@ __all__ = [
 BRANCH: Final = "refs/heads/main"
 LIBGIT2: Final = pygit2.LIBGIT2_VERSION
 """The version of libgit2 that reads and writes here."""
-_CONFIG: Final = {
-    "core.fsync": "all",
-    "core.fsyncMethod": "fsync",
-    "core.logAllRefUpdates": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "receive.autogc": "false",
-    "receive.denyNonFastForwards": "true",
-    "receive.denyDeletes": "true",
-    "receive.advertisePushOptions": "true",
-    "receive.fsckObjects": "true",
-    "receive.procReceiveRefs": "refs/for",
-    "transfer.fsckObjects": "true",
-    "pack.writeBitmaps": "false",
-}
 _CACHED_BYTES: Final = 32 << 20
 _CACHED_SIZE: Final = 16 << 10
 _CACHED_ENTRIES: Final = 200_000
@@ -91,9 +76,8 @@ class Store:
         # What libgit2 leaves when it is killed at this: locks, and a link it tries the file system with.
         for left in (*path.glob("*.lock"), *path.glob("_git2_*")):
             left.unlink()
-        repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
-        for name, value in _CONFIG.items():
-            repository.config[name] = value
+        pygit2.init_repository(str(path), bare=True, initial_head="main")
+        settings.put(pygit2.Config(str(path / "config")))
         for found in (*path.rglob("*"), path, path.parent):
             if found.is_dir():
                 sync_folder(found)
@@ -224,6 +208,14 @@ class Store:
     def incoming(self, folder: Path) -> "Incoming":
         """The objects that a push brought into the quarantine `folder`, over those of the store."""
         return Incoming(self, folder)
+
+    def settings_wrong(self) -> dict[str, tuple[str | None, ...]]:
+        """Each of `settings.SETTINGS` that the repository has otherwise: name → its values there."""
+        return settings.wrong(pygit2.Config(str(self.path / "config")))
+
+    def repair_settings(self) -> list[str]:
+        """Set what is wrong as it must be, durably; returns the names. Raises `Invalid("bad-config")`."""
+        return settings.repair(self.path / "config", pygit2.Config)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,6 +8,7 @@
 'remote:claim'
 """
 
+from argparse import BooleanOptionalAction
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
@@ -60,10 +61,20 @@ _TEXT: Final = (
 )
 
 
+_FILES_OF_A_COMMIT: Final = (
+    _arg("--file", action="append", metavar="FILE", help="attach a file; submit: below artifacts/; may be repeated"),
+    _arg("--log", action="append", metavar="FILE", help="submit: goes below logs/; may be repeated"),
+    _arg("--result", metavar="FILE", help="submit: becomes result.json"),
+    _arg("--from", dest="folder", metavar="FOLDER", help="submit: a folder with summary.md, artifacts/ …; "
+                                                         "revise: a package or a manifest"),
+    _arg("--drop", action="append", metavar="PATH", help="revise: remove a file of the package; may be repeated"),
+)
+
 _READ: Final = "Look around"
 _PUBLISH: Final = "Publish work"
 _WORK: Final = "Do work"
 _JUDGE: Final = "Judge and close"
+_GIT: Final = "Work in a clone, with git"
 _AUDIT: Final = "Audit (in any clone)"
 _RUN: Final = "Run an exchange (on its own machine)"
 
@@ -207,6 +218,36 @@ history stays: who did what, when, and the reason you give. Only the publisher a
 and only to private tasks: what a public task said is in clones that nobody can reach."""),
     Verb("archive", _JUDGE, "close a task for good; lists leave it out", "taskrepo archive 4k7q", "remote:command",
          (_ID, *_ONCE)),
+    Verb("clone", _GIT, "clone the ledger, set up to sign and push; or repair a clone",
+         "taskrepo clone https://tasks.example", "cloning:clone", (
+        _arg("address", metavar="URL", help="the exchange's address"),
+        _arg("folder", nargs="?", metavar="FOLDER", help="where to (default: exchange)"),
+        _arg("--signing-key", metavar="FILE", help="the SSH key to sign with, yours or an agent's (FILE.pub); "
+                                                   "default: the clone's own, else a new one"),
+        _arg("--no-key-file", action="store_true", help="keep no API key in the clone: git takes it from TASKREPO_KEY"),
+    ), kind="plain", notes="""\
+It needs your API key (TASKREPO_KEY, or it asks). It registers the SSH key as yours, and sets in the
+clone's own configuration who you are, how you sign, where `git push` goes, how git finds the API key
+(in a file that only you can read, or in TASKREPO_KEY), and Git LFS if git-lfs is installed. Run it
+again on a clone to set it right: nothing you have done there is lost."""),
+    Verb("do", _GIT, "ask for a command by a signed commit, pushed from a clone", "taskrepo do claim 4k7q",
+         "gitverbs:do", (
+        _arg("name", metavar="COMMAND", help="claim, progress, submit, approve … as the exchange knows them"),
+        _arg("id", metavar="ID", help="the task's id, or the first characters of it; for create, a package's folder"),
+        _arg("words", nargs="*", metavar="WORDS", help="what you say; for progress first how far you are, like 60%%"),
+        _arg("-m", "--message", metavar="TEXT", help="what you say, if it is longer"),
+        *_FILES_OF_A_COMMIT,
+        _arg("--draft", action="store_true", help="create: do not publish it yet"),
+        _arg("--fault", choices=("task", "executor"), help="fail: what is at fault"),
+        _arg("--push", action=BooleanOptionalAction, default=True,
+             help="push it; else the commit stays on your branch for the next push"),
+        _arg("--dry-run", action="store_true", help="have it judged, and write nothing"),
+        _arg("--show", action="store_true", help="do nothing; show the lines that do the same with git alone"),
+        _arg("-C", dest="clone", default=".", metavar="CLONE", help="the clone (default: the one you are in)"),
+    ), kind="plain", notes="""\
+Your own key signs: git asks for it, or your agent does. If the exchange refuses, your clone is as it
+was before. What decides about something you saw (approve, reject, answer, revise) is about what your
+clone shows: run `git pull` and look, if the exchange says that it has changed."""),
 )  # fmt: skip
 
 _ACTOR: Final = _arg("actor", metavar="ACTOR", help="the actor's id")
@@ -308,10 +349,13 @@ before what a spreadsheet would take for a formula."""),
 The tasks' own keys stay, and nothing in the ledger changes: a new master key takes the place of the
 one that wraps them, which is removed. It may be done while the exchange is being served; a rotation
 that was cut short is finished by the next. A backup made before it opens with its own master only."""),
-    Verb("doctor", _RUN, "check an exchange's folder", "taskrepo doctor", "doctor:doctor", notes="""\
-It looks at keys, modes, locks, the latest commits, large files, uploads and the vault of private
-tasks, changes nothing, and names what is wrong with what mends it. It may be run while the exchange
-is being served; what it reads of every task takes time with their number."""),
+    Verb("doctor", _RUN, "check an exchange's folder", "taskrepo doctor", "doctor:doctor",
+         (_arg("--repair", action="store_true", help="first give the repository the settings and hooks it needs"),),
+         notes="""\
+It looks at keys, modes, locks, git's settings and hooks, the latest commits, large files, uploads and
+the vault of private tasks, and names what is wrong with what mends it. Without --repair it changes
+nothing. It may be run while the exchange is being served; what it reads of every task takes time with
+their number."""),
     Verb("reindex", _RUN, "build the listing index again", "taskrepo reindex", "administration:reindex"),
 )  # fmt: skip
 

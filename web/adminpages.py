@@ -48,8 +48,9 @@ WORKS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "checks": (
         "Make all checks",
-        "What taskrepo doctor looks at: keys and their modes, locks, the latest signatures, git fsck, large files,"
-        " uploads, the vault. It changes nothing, and reads every task and up to a gigabyte of large files.",
+        "What taskrepo doctor looks at: keys and their modes, locks, git's settings and hooks, the latest signatures,"
+        " git fsck, large files, uploads, the vault. It changes nothing, and reads every task and up to a gigabyte of"
+        " large files.",
         "Make the checks",
     ),
     "vault": (

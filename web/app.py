@@ -1,7 +1,7 @@
 """The application: one literal route table over one exchange, behind the edge.
 
-* Whatever goes wrong under `/api/` is answered as a problem, where git-lfs asks in its own words; elsewhere
-  `pages.error_page` shows it to people.
+* Whatever goes wrong under `/api/` is answered as a problem, under `/git/` in plain text, which git shows, or as
+  git-lfs has it; elsewhere `pages.error_page` shows it to people.
 * No path reaches a handler unless its bytes are UTF-8; no body reaches one beyond the limit of its kind.
 * Bottle only routes: its error pages, cookies and static files are not used.
 
@@ -16,10 +16,11 @@ import bottle
 
 from taskrepo.errors import REFUSALS, TaskrepoError
 from taskrepo.exchange import Exchange
-from taskrepo.web import api, lfs, login, pages, present
+from taskrepo.web import api, githttp, lfs, login, pages, present
 from taskrepo.web.api_request import MAX_JSON, content_type
 from taskrepo.web.compression import compressed
 from taskrepo.web.edge import last_resort, limit_body, problem, secure_headers, status_of
+from taskrepo.web.gitprocess import Children
 from taskrepo.web.lfs_format import is_lfs, translated
 
 if TYPE_CHECKING:
@@ -35,16 +36,19 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
     """The WSGI application of an exchange. `base_url` is where clients reach it, as far as is known."""
     app = bottle.Bottle()
     app.config["catchall"] = False
+    children = Children()
+    exchange.at_close(children.close)
 
     def call(handler: Any) -> Callable[..., bottle.HTTPResponse]:
         def called(**parameters: str) -> bottle.HTTPResponse:
             request = bottle.request
             request.environ["taskrepo.base_url"] = base_url
+            request.environ["taskrepo.children"] = children
             return _called(exchange, request, lambda: handler(exchange, request, **parameters))
 
         return called
 
-    for method, path, handler in (*api.ROUTES, *lfs.ROUTES, *pages.ROUTES, *login.ROUTES):
+    for method, path, handler in (*api.ROUTES, *lfs.ROUTES, *pages.ROUTES, *login.ROUTES, *githttp.ROUTES):
         app.route(path, method, call(handler))
     app.add_hook("before_request", _check_path)
     app.default_error_handler = lambda error: _framework_error(exchange, error)
@@ -53,8 +57,10 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
 
 
 def body_limit(exchange: Exchange, environ: "WSGIEnvironment") -> int:
-    """The most bytes a body may have: for JSON a constant, for what brings files what the policy allows a task."""
+    """The most bytes a body may have: constants for git and JSON, for files what the policy allows a task."""
     policy, path = exchange.directory.policy, environ.get("PATH_INFO", "")
+    if (most := githttp.body_limit(path)) is not None:
+        return most
     if content_type(environ) == "application/json" and not path.startswith(_CONTENT):
         return MAX_JSON
     return max(policy.max_file_bytes, policy.max_task_bytes) + policy.max_files * _PER_FILE + _ROOM
@@ -85,6 +91,8 @@ def _framework_error(exchange: Exchange, error: Any) -> bottle.HTTPResponse:
         return bottle.HTTPResponse("", 204, {"Allow": ", ".join(allow)})
     code = _CODES.get(status, "not-found")
     detail = {"bad-path": "the path cannot be read"}.get(code) or REFUSALS[code]
+    if githttp.is_below(request.environ) and not is_lfs(request.environ):
+        return githttp.plain(status, f"{code}: {detail}")
     if _is_api(request.environ):
         line, headers, body = problem(status, code, detail, **({"allow": allow} if allow else {}))
         return bottle.HTTPResponse(body, line, headers)

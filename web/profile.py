@@ -84,7 +84,9 @@ def connection(base: str, secret: str) -> list[tuple[str, str]]:
          f"export TASKREPO_KEY={secret or 'tr_…'}"),
         ("Do work with a program, again and again", "taskrepo work -- ./my-program"),
         ("See what waits for you, and take the best of it", "taskrepo queue\ntaskrepo claim --next"),
-        ("The same without our command line", f'{bearer} "$TASKREPO_URL/api/v1/queue"\n'
+        ("Work in a clone, and sign each step", f"taskrepo clone {shlex.quote(base)} exchange\n"
+         "cd exchange\ntaskrepo do claim ID"),
+        ("Without our command line", f'{bearer} "$TASKREPO_URL/api/v1/queue"\n'
          f'{bearer} -X POST "$TASKREPO_URL/api/v1/queue/claim"'),
     ]  # fmt: skip
 

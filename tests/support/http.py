@@ -124,7 +124,7 @@ class Site:
 
 @contextmanager
 def running(folder: Path, **options: Any) -> Iterator[Site]:
-    """A new exchange in `folder`, served until the block ends; `options` go to `make_app`."""
+    """A new exchange in `folder`, served until the block ends; `options` go to `served`."""
     config = Config(folder / "exchange")
     found(config)
     with Exchange(config) as exchange:
@@ -141,8 +141,11 @@ def running(folder: Path, **options: Any) -> Iterator[Site]:
 
 
 @contextmanager
-def served(exchange: Exchange, **options: Any) -> Iterator[str]:
-    """The base URL at which the exchange is served on a free port, in a thread, until the block ends."""
+def served(exchange: Exchange, *, workers: int = 64, limits: Limits = LIMITS, **options: Any) -> Iterator[str]:
+    """The base URL at which the exchange is served on a free port, in a thread, until the block ends.
+
+    `options` go to `make_app`.
+    """
     ready, stop, urls = threading.Event(), threading.Event(), []
 
     def on_ready(url: str) -> None:
@@ -150,9 +153,8 @@ def served(exchange: Exchange, **options: Any) -> Iterator[str]:
         ready.set()
 
     app = make_app(exchange, **options)
-    thread = threading.Thread(
-        target=serve, args=(app, "127.0.0.1", 0), kwargs={"on_ready": on_ready, "stop": stop, "limits": LIMITS}
-    )
+    told = {"on_ready": on_ready, "stop": stop, "limits": limits, "workers": workers}
+    thread = threading.Thread(target=serve, args=(app, "127.0.0.1", 0), kwargs=told)
     with Reception(exchange):
         thread.start()
         try:

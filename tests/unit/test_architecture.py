@@ -25,7 +25,7 @@ BYTES: Final = frozenset(
      "signed_request", "recent", "tally")
 )
 IO_GROUPS: Final = (
-    frozenset({"store", "packs", "clones"}),
+    frozenset({"store", "packs", "clones", "settings"}),
     frozenset({"index", "listing", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
     frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks"}),
