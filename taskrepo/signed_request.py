@@ -191,6 +191,8 @@ def _place(command: str, path: str, root: str, folder: str | None) -> str:
     place = path.removeprefix(root + folder)
     if place == package.ATTRIBUTES:
         return place
+    if place.endswith(f"/{package.ATTRIBUTES}"):
+        raise Invalid("foreign-path", path, f"stands in {root}{folder} itself only")
     if command in _TALK:
         return place
     layout = guard.PACKAGE if command in _PACKAGE else guard.SUBMISSION
