@@ -5,7 +5,7 @@
 * Whatever takes time (trees, files, schemas) is done before the writer's turn; there every request is read against the
   state it was written on, and decided against the newest, by the rules of every other door.
 * A request is signed by its actor, and over a door that knows who pushes it is theirs. Pushed again, it is not decided
-  again: what is part of the history is no longer new.
+  again: what is part of the history is no longer new, also under another signature of the same.
 * A file that is a Git LFS pointer is the actor's own upload of that content.
 
 >>> pushes.receive(Push(quarantine, ((ZEROS, tip, "refs/for/main"),))).error            # doctest: +SKIP
@@ -29,6 +29,7 @@ from taskrepo.notary import Asked
 from taskrepo.policy import RESULT
 from taskrepo.privacy import Privacy
 from taskrepo.quota import Quota
+from taskrepo.requests import merged_before
 from taskrepo.signed_request import Change, SignedRequest
 from taskrepo.store import Incoming
 from taskrepo.uploads import Uploads
@@ -247,6 +248,9 @@ class Pushes:
         asked = notary.asked(request, base, incoming, ready.changes, author, lambda place, change: replace(
             ready.files[change.path], path=place
         ))  # fmt: skip
+        last = draft.last(asked.command.task)
+        if merged := merged_before(self._ledger, request.commit.payload, last, at, draft.batch):
+            raise _nothing_new(merged)
         _check_small(asked, ready, draft.snapshot.policy)
         if isinstance(asked.command, Create):
             self._judge.check_id(draft, asked.command, Request(author.id, "git"))

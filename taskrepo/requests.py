@@ -15,7 +15,7 @@ from taskrepo import history, notary, package
 from taskrepo.commands import Command, Create, Revise
 from taskrepo.errors import Invalid
 from taskrepo.history import Commit, Entry
-from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.ledger import Ledger, Objects, Snapshot
 from taskrepo.model import Actor, File, Task
 from taskrepo.signed_request import Change, SignedRequest
 
@@ -27,12 +27,14 @@ class Requests:
         self._ledger, self._store = ledger, ledger.store
         self._times: dict[str, int] = {}
         self._merged: dict[str, str] = {}  # request → the commit that merged it
+        self._signed: set[bytes] = set()  # digests of what was signed: one payload may have several signatures
 
     def note(self, oid: str, commit: Commit, entry: Entry) -> None:
         """Take in a commit of `main` that was judged."""
         self._times[oid] = commit.committer.at
         if entry.request is not None:
             self._merged[entry.request] = oid
+            self._signed.add(_digest(history.read_commit(self._store.read(entry.request, "commit"), pushed=True)))
 
     def trees(self, oid: str) -> tuple[str, str]:
         """The trees of a request's parent and of the request."""
@@ -49,7 +51,7 @@ class Requests:
         request = notary.read(self._store, oid)
         if request.actor != actor.id:
             raise Invalid("wrong-author", oid, f"is by {request.actor}, not by {actor.id}")
-        if oid in self._merged:
+        if _digest(request.commit) in self._signed:
             raise Invalid("wrong-request", oid, "was merged before")
         notary.check_signature(request, actor, parent.keys(actor.id))
         base = self._base(request)
@@ -78,6 +80,27 @@ class Requests:
         if file is None or (file.sha256, file.size) != found or (file.lfs and pointed is None):
             raise Invalid("wrong-file", change.path, "is not what the ledger lists")
         return file
+
+
+def merged_before(
+    ledger: Ledger, payload: bytes, last: str | None, since: int, objects: Objects | None = None
+) -> str | None:
+    """The commit that merged a request with this signed payload, in the chain that ends in `last`, not before `since`.
+
+    Whoever has a signature may be able to make another of it for the same payload, and so another commit.
+    """
+    for happening in ledger.chain(last, objects):
+        if happening.commit.committer.at < since:
+            return None
+        if happening.entry.request is not None:
+            raw = (objects or ledger.store).read(happening.entry.request, "commit")
+            if history.read_commit(raw, pushed=True).payload == payload:
+                return happening.id
+    return None
+
+
+def _digest(request: Commit) -> bytes:
+    return hashlib.sha256(request.payload).digest()
 
 
 def _listed(here: Snapshot, command: Command) -> dict[str, File]:

@@ -214,6 +214,8 @@ class _History:
         self._last[after.id] = oid
 
     def _directory_event(self, commit: Commit, entry: Entry, parent: Snapshot | None, here: Snapshot) -> None:
+        if entry.request is not None:
+            raise Invalid("wrong-request", entry.request, "is about a record; what is pushed is about a task")
         before, after = parent.directory if parent else None, here.directory
         command = rolls.infer(before, after, entry.subject)
         actor = parent.actor(entry.actor) if parent else EXCHANGE_ACTOR
