@@ -7,8 +7,6 @@ A `Pen` writes what stock git would write, at a fraction of its cost, and what s
 'ok'
 """
 
-import os
-import re
 import subprocess
 import time
 import zlib
@@ -25,7 +23,8 @@ from taskrepo.exchange import Exchange
 from taskrepo.history import add_signature, object_id, read_commit
 from taskrepo.pushes import DRY_RUN, TARGET, Push, Verdict
 from taskrepo.signing import Signer
-from taskrepo.store import TREE_MODE, first_parent, format_tree
+from taskrepo.store import TREE_MODE, format_tree
+from taskrepo.trees import parse_tree
 from tests.support.clones import ENVIRONMENT, PATIENCE, Said, git
 
 ZEROS: Final = "0" * 40
@@ -98,7 +97,8 @@ class Pen:
         heads = [f"tree {tree}", *(f"parent {parent}" for parent in parents), f"author {author} {when} +0000",
                  f"committer {committer or author} {when} +0000"]  # fmt: skip
         body = message if isinstance(message, bytes) else f"{message.rstrip()}\n".encode()
-        return self.signed("\n".join(heads).encode() + b"\n" + headers + b"\n" + body, tree, objects, key or key_of(actor))
+        payload = "\n".join(heads).encode() + b"\n" + headers + b"\n" + body
+        return self.signed(payload, tree, objects, key or key_of(actor))
 
     def signed(self, payload: bytes, tree: str, objects: Mapping[str, Object] | None, key: Signer) -> Asked:
         """The commit in `payload`, with its signature."""
@@ -227,7 +227,7 @@ def stand(exchange: Exchange) -> tuple[str | None, frozenset[str], str]:
 
 def leftovers(exchange: Exchange) -> list[str]:
     """Quarantines that are still there; git removes each when its push is over."""
-    return [name for name in os.listdir(exchange.config.repository / "objects") if re.search("incoming", name)]
+    return [path.name for path in (exchange.config.repository / "objects").glob("*incoming*")]
 
 
 def key_of(actor: str) -> Signer:
@@ -235,20 +235,9 @@ def key_of(actor: str) -> Signer:
     return Signer.of(sha256(actor.encode()).digest())
 
 
-def line_back(exchange: Exchange) -> list[str]:
-    """The commits of main, newest first."""
-    line, oid = [], exchange.store.head()
-    while oid is not None:
-        line.append(oid)
-        oid = first_parent(exchange.store.read(oid, "commit"))
-    return line
-
-
 def _bytes(data: str | bytes) -> bytes:
     return data.encode() if isinstance(data, str) else data
 
 
 def _trees(objects: Mapping[str, Object]) -> dict[str, Mapping[str, tuple[int, str]]]:
-    from taskrepo.trees import parse_tree
-
     return {oid: parse_tree(data) for oid, (kind, data) in objects.items() if kind == "tree"}
