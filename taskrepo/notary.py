@@ -4,7 +4,7 @@
 * Author, committer and key are one registered actor. Whether a key counts is said by the records of the commit that
   notarises the request, never by a date; and no request is dated after it was notarised, or long before its parent.
 * A request's parent is a commit of `main`, or a request that was notarised: it was written against what that came to.
-* Trees are walked to a bounded depth and number of files, and their bytes are exactly what git itself would write.
+* Trees are walked to a bounded depth, width and length of paths; their bytes are exactly what git itself would write.
 
 >>> notary.read(objects, oid).words.command                                             # doctest: +SKIP
 'claim'
@@ -28,6 +28,8 @@ from taskrepo.trees import Tree, format_tree
 
 MAX_FILES: Final = 6_000
 """Files that one request may change."""
+MAX_PATH: Final = 2_000
+"""Characters of a path in a tree: more than a checked path and the ledger's own folders come to."""
 MAX_DEPTH: Final = 24
 """Folders on the way to a file: those of the ledger, and the sixteen of a checked path."""
 CLOCK_AHEAD: Final = 3600
@@ -117,6 +119,8 @@ def _resolved(base: Snapshot, typed: str, author: Actor) -> str:
 
 
 def _text(data: bytes) -> str:
+    if package.parse_pointer(data) is not None:
+        raise Invalid("bad-pointer", package.SUMMARY, "is in Git LFS, where nobody would read it: git lfs untrack it")
     try:
         return data.decode().replace("\r\n", "\n").rstrip("\n")
     except UnicodeDecodeError:
@@ -145,7 +149,7 @@ def _differences(objects: Objects, old: str | None, new: str | None, trees: list
     waiting: list[tuple[str, str | None, str | None, int]] = [("", old, new, 0)]
     while waiting:
         prefix, left_id, right_id, depth = waiting.pop()
-        if depth > MAX_DEPTH or len(trees) > MAX_FILES * 2:
+        if depth > MAX_DEPTH or len(trees) + len(waiting) > MAX_FILES * 2:
             raise Invalid("bad-tree", prefix[:200], "has too many folders, or is too deep")
         left = objects.tree(left_id) if left_id else {}
         right = _exact_tree(objects, right_id, prefix) if right_id else {}
@@ -155,6 +159,8 @@ def _differences(objects: Objects, old: str | None, new: str | None, trees: list
             was, now = left.get(name), right.get(name)
             if was == now:
                 continue
+            if len(prefix) + len(name) > MAX_PATH:  # one tree may stand in many places, and its paths would fill memory
+                raise Invalid("bad-tree", prefix[:200], f"has a path of over {MAX_PATH:,} characters")
             was_folder, now_folder = (entry[1] if entry and entry[0] == TREE_MODE else None for entry in (was, now))
             if was_folder or now_folder:
                 waiting.append((f"{prefix}{name}/", was_folder, now_folder, depth + 1))

@@ -79,6 +79,11 @@ class _Ready:
     uploads: tuple[str, ...]
     prospect: Prospect
 
+    @property
+    def size(self) -> int:
+        """The bytes of its objects."""
+        return sum(len(data) for _, data in self.objects)
+
 
 @dataclass(slots=True)
 class _Turn:
@@ -110,11 +115,11 @@ class Pushes:
             incoming = self._ledger.store.incoming(push.quarantine)
             requests = self._requests(incoming, tip)
             with ExitStack() as held:
-                ready = []
+                ready: list[_Ready] = []
                 for turn.at in requests:
                     self._screen(turn.at, push.pusher)
-                    ready.append(self._prepare(held, incoming, turn.at))
-                _check_weight(ready)
+                    room = MAX_IN_GIT - sum(each.size for each in ready)
+                    ready.append(self._prepare(held, incoming, turn.at, room))
                 self._quota.prepare(self._writer)
                 outcomes = self._writer.submit(lambda draft: self._judged(draft, incoming, ready, turn, rehearsed))
         except TaskrepoError as error:
@@ -155,23 +160,21 @@ class Pushes:
         snapshot = self._ledger.snapshot()
         notary.check_signature(request, snapshot.actor(request.actor), snapshot.keys(request.actor))
 
-    def _prepare(self, held: ExitStack, incoming: Incoming, request: SignedRequest) -> _Ready:
-        """Read what the request brought, and put its files into staging."""
+    def _prepare(self, held: ExitStack, incoming: Incoming, request: SignedRequest, room: int) -> _Ready:
+        """Read what the request brought, which may be `room` bytes, and put its files into staging."""
         old = history.read_commit(incoming.read(request.parent, "commit"), pushed=True).tree
         changes, trees = notary.changes(incoming, old, request.commit.tree)
-        objects = [("tree", incoming.read(tree, "tree")) for tree in trees]
-        objects.append(("commit", incoming.read(request.id, "commit")))
+        plain = [(change.path, change.now[1]) for change in changes if change.now and change.now[0] == notary.FILE_MODE]
+        objects = [("tree", tree) for tree in trees] + [("commit", request.id)] + [("blob", oid) for _, oid in plain]
+        _check_weight(sum(incoming.size(oid, kind) for kind, oid in objects), room)
+        brought = tuple((kind, incoming.read(oid, kind)) for kind, oid in objects)
         files: dict[str, File] = {}
         uploads: list[str] = []
-        for change in changes:
-            if change.now is None or change.now[0] != notary.FILE_MODE:
-                continue  # gone, or of a mode that is refused in the turn
-            content = incoming.read(change.now[1], "blob")
-            objects.append(("blob", content))
-            if not change.path.endswith(f"/{package.ATTRIBUTES}"):
-                files[change.path] = self._staged(held, request, change.path, content, uploads)
+        for (path, _), (_, content) in zip(plain, brought[len(brought) - len(plain) :], strict=True):
+            if not path.endswith(f"/{package.ATTRIBUTES}"):
+                files[path] = self._staged(held, request, path, content, uploads)
         prospect = self._prospect(request, files)
-        return _Ready(request, changes, tuple(objects), files, tuple(uploads), prospect)
+        return _Ready(request, changes, brought, files, tuple(uploads), prospect)
 
     def _staged(
         self, held: ExitStack, request: SignedRequest, path: str, content: bytes, uploads: list[str]
@@ -290,10 +293,10 @@ def _tip(updates: tuple[Update, ...]) -> str:
     return updates[0][1]
 
 
-def _check_weight(ready: list[_Ready]) -> None:
-    size = sum(len(data) for each in ready for _, data in each.objects)
-    if size > MAX_IN_GIT:
-        message = f"{size:,} bytes at once; {MAX_IN_GIT:,} are allowed: push in parts, and large files by Git LFS"
+def _check_weight(size: int, room: int) -> None:
+    """Before anything is unpacked: one small object may stand for many large files."""
+    if size > room:
+        message = f"{size:,} bytes, where {MAX_IN_GIT:,} are allowed at once: push in parts, large files by Git LFS"
         raise Refused("task-too-large", message, limit=MAX_IN_GIT, size=size)
 
 

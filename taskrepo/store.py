@@ -336,6 +336,15 @@ class Incoming:
         except (KeyError, ValueError, OSError, pygit2.GitError) as error:
             raise Invalid("missing-object", oid, f"cannot be read: {error}") from None
 
+    def size(self, oid: str, kind: str) -> int:
+        """How many bytes `read` would give; nothing that was brought is unpacked for it."""
+        if not self.brings(oid):
+            return len(self._store.read(oid, kind))
+        try:
+            return int(self._odb.read_header(oid)[1])
+        except (KeyError, ValueError, OSError, pygit2.GitError) as error:
+            raise Invalid("missing-object", oid, f"cannot be read: {error}") from None
+
     def tree(self, oid: str) -> Tree:
         """The entries of a tree. Raises `Invalid("missing-object" | "bad-tree")`."""
         tree = self._trees.get(oid)
