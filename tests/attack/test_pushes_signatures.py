@@ -24,8 +24,8 @@ from tests.support.ledgers import made, task_of
 from tests.support.pens import Asked, Outlet, Pen, key_of, stand
 from tests.support.signatures import (
     BEGIN,
-    EC_KEY,
     EC,
+    EC_KEY,
     ED_KEY,
     ED_RAW,
     END,
