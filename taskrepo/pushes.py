@@ -306,7 +306,7 @@ def _check_small(asked: Asked, ready: _Ready, policy: Policy) -> None:
         file = ready.files[change.path]
         if file.size >= policy.large_file_bytes and file.sha256 not in ready.uploads:
             limit = policy.large_file_bytes
-            message = f"{change.path} has {file.size:,} bytes; from {limit:,} on use Git LFS: git lfs track, commit again"
+            message = f"{change.path} has {file.size:,} bytes; from {limit:,} on use Git LFS: git lfs track, and commit"
             raise Refused("needs-lfs", message, path=change.path, limit=limit, size=file.size)
 
 

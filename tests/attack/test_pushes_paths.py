@@ -123,7 +123,8 @@ def test_attributes_say_nothing_but_what_git_lfs_keeps(scene: Scene) -> None:
         assert (text, pen.push(pen.ask("bob", f"submit {task}: x", {place: text})).verdict) == (text, "bad-attributes")
     long = "*.bin filter=lfs diff=lfs merge=lfs -text\n" * 30_000
     assert pen.push(pen.ask("bob", f"submit {task}: x", {place: long})).verdict == "bad-attributes"
-    fine = "# kept by Git LFS\n\n*.bin filter=lfs diff=lfs merge=lfs -text\n\"a b\" filter=lfs diff=lfs merge=lfs -text\r\n"
+    kept = "filter=lfs diff=lfs merge=lfs -text"
+    fine = f'# kept by Git LFS\n\n*.bin {kept}\n"a b" {kept}\r\n'
     assert pen.rehearse(pen.ask("bob", f"submit {task}: x", {place: fine})).verdict == "ok"
     assert stand(exchange) == before
 

@@ -7,6 +7,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha512
 from pathlib import Path
 
@@ -75,8 +76,12 @@ def test_good_signatures_of_every_kind_are_taken(scene: Scene) -> None:
     _, pen, task = scene
     for key, sign in ((ED_KEY, ed_sign), (EC_KEY, ec_sign), (rsa_key(RSA), rsa_sign(b"rsa-sha2-512", SHA512))):
         for columns in (70, 76, 64):
-            asked = under(pen, task, lambda payload: armor(compose(key, sign, payload), columns))
+            asked = under(pen, task, partial(_armored, key, sign, columns))
             assert pen.rehearse(asked).verdict == "ok"
+
+
+def _armored(key: bytes, sign: Callable[[bytes], bytes], columns: int, payload: bytes) -> bytes:
+    return armor(compose(key, sign, payload), columns)
 
 
 def over(*, key: bytes = ED_KEY, sign: Callable[[bytes], bytes] = ed_sign, **odd: object) -> Callable[[bytes], bytes]:
@@ -163,8 +168,8 @@ def test_bad_signatures_are_refused(scene: Scene) -> None:
     """Each of them, and nothing is left of any."""
     exchange, pen, task = scene
     before = stand(exchange)
-    wrong = {case: heard for case, sign in BAD.items() if (heard := pen.push(under(pen, task, sign)).verdict) not in ARMOR}
-    assert wrong == {}
+    heard = {case: pen.push(under(pen, task, sign)).verdict for case, sign in BAD.items()}
+    assert {case: verdict for case, verdict in heard.items() if verdict not in ARMOR} == {}
     assert stand(exchange) == before
 
 
@@ -185,16 +190,27 @@ def test_somebody_else_s_name_is_refused(scene: Scene) -> None:
     root, head, before = exchange.snapshot().root, str(exchange.store.head()), stand(exchange)
     bob, alice = "bob <bob@taskrepo.invalid>", "alice <alice@taskrepo.invalid>"
     for name, committer, code in (
-        (alice, None, "wrong-key"), (alice, bob, "bad-commit"), (bob, alice, "bad-commit"),
-        ("alice <bob@taskrepo.invalid>", None, "wrong-author"), ("bob <alice@taskrepo.invalid>", None, "wrong-author"),
-        ("admin <bob@taskrepo.invalid>", None, "wrong-author"), ("exchange <bob@taskrepo.invalid>", None, "wrong-author"),
-        ("Bob <bob@taskrepo.invalid>", bob, "bad-commit"), ("BOB <bob@taskrepo.invalid>", None, "wrong-author"),
-        ("b\u043eb <bob@taskrepo.invalid>", None, "wrong-author"), ("bob  <bob@taskrepo.invalid>", None, "wrong-author"),
-        (" bob <bob@taskrepo.invalid>", None, "wrong-author"), ("bob\u200b <bob@taskrepo.invalid>", None, "wrong-author"),
-        ("Bob (alice) <bob@taskrepo.invalid>", None, "wrong-author"), ("bob <b\u043eb@taskrepo.invalid>", None, "bad-commit"),
-        ("bob <BOB@taskrepo.invalid>", None, "bad-commit"), ("bob <bob@taskrepo.invalid.example>", None, "bad-commit"),
-        ("bob <bob+alice@taskrepo.invalid>", None, "bad-commit"), ("bob <bob@taskrepo.invalid> <alice@x>", None, "bad-commit"),
-        ("zed <zed@taskrepo.invalid>", None, "unknown-actor"), ("exchange <exchange@taskrepo.invalid>", None, "exchange-only"),
+        (alice, None, "wrong-key"),
+        (alice, bob, "bad-commit"),
+        (bob, alice, "bad-commit"),
+        ("alice <bob@taskrepo.invalid>", None, "wrong-author"),
+        ("bob <alice@taskrepo.invalid>", None, "wrong-author"),
+        ("admin <bob@taskrepo.invalid>", None, "wrong-author"),
+        ("exchange <bob@taskrepo.invalid>", None, "wrong-author"),
+        ("Bob <bob@taskrepo.invalid>", bob, "bad-commit"),
+        ("BOB <bob@taskrepo.invalid>", None, "wrong-author"),
+        ("b\u043eb <bob@taskrepo.invalid>", None, "wrong-author"),
+        ("bob  <bob@taskrepo.invalid>", None, "wrong-author"),
+        (" bob <bob@taskrepo.invalid>", None, "wrong-author"),
+        ("bob\u200b <bob@taskrepo.invalid>", None, "wrong-author"),
+        ("Bob (alice) <bob@taskrepo.invalid>", None, "wrong-author"),
+        ("bob <b\u043eb@taskrepo.invalid>", None, "bad-commit"),
+        ("bob <BOB@taskrepo.invalid>", None, "bad-commit"),
+        ("bob <bob@taskrepo.invalid.example>", None, "bad-commit"),
+        ("bob <bob+alice@taskrepo.invalid>", None, "bad-commit"),
+        ("bob <bob@taskrepo.invalid> <alice@x>", None, "bad-commit"),
+        ("zed <zed@taskrepo.invalid>", None, "unknown-actor"),
+        ("exchange <exchange@taskrepo.invalid>", None, "exchange-only"),
     ):  # fmt: skip
         asked = pen.commit("bob", f"claim {task}", root, (head,), name=name, committer=committer)
         assert (name, committer, pen.push(asked).verdict) == (name, committer, code)
@@ -232,8 +248,8 @@ def test_the_exchange_s_own_signature_does_not_come_by_push(scene: Scene, tmp_pa
     assert Outlet.of(exchange, tmp_path).push(named).verdict == "exchange-only"
     # A commit that would be the ledger's next, to the byte, is no request either.
     head, root = str(exchange.store.head()), exchange.snapshot().root
-    trailers = f"claim {task}: Count\n\nTask: {task}\nEvent: claimed\nFrom: published\nTo: claimed\nActor: bob\nVia: api\n"
-    forged = pen.commit("bob", trailers, root, (head,), key=own, committer="Exchange <exchange@taskrepo.invalid>")
+    trailers = f"Task: {task}\nEvent: claimed\nFrom: published\nTo: claimed\nActor: bob\nVia: api\n"
+    forged = pen.commit("bob", f"claim {task}: Count\n\n{trailers}", root, (head,), key=own, committer="Exchange <exchange@taskrepo.invalid>")
     assert pen.push(forged).verdict == "bad-commit"
     assert stand(exchange) == before
 
@@ -322,7 +338,7 @@ def together(*calls: Callable[[], str]) -> list[str]:
 
 def test_a_refused_request_may_be_pushed_again(scene: Scene) -> None:
     """What was refused was never part of the history; it is judged again, by what its author saw."""
-    exchange, pen, task = scene
+    exchange, pen, _ = scene
     mine = task_of(exchange)
     early = pen.ask("bob", f"start {mine}")
     assert pen.push(early).verdict == "wrong-state"
