@@ -157,10 +157,6 @@ class Past:
             pass
         return oid if oid in self._times else self._merged.get(oid)
 
-    def merged(self, request: str) -> bool:
-        """Whether a request was merged by a commit that has been read."""
-        return request in self._merged
-
     def at(self, oid: str) -> int:
         """The time of a commit that `place` has given, in Unix seconds."""
         return self._times[oid]

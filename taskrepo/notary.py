@@ -194,6 +194,24 @@ def resolved(base: Snapshot, typed: str, author: Actor) -> str:
     return base.resolve(typed, visible)
 
 
+def merged_before(
+    ledger: Ledger, request: SignedRequest, standing: Standing, last: str | None, objects: Objects
+) -> str | None:
+    """The commit that merged this request, in the task's chain that ends in the commit `last`, if one did.
+
+    Or one with the same signed payload: whoever has a signature may be able to make another of it for the same, and so
+    another commit. None stands before what the request was written against.
+    """
+    since = history.read_commit(objects.read(standing.base.commit, "commit")).committer.at
+    for happening in ledger.chain(last, objects):
+        if happening.commit.committer.at < since:
+            return None
+        merged = happening.entry.request
+        if merged is not None and read(objects, merged).commit.payload == request.commit.payload:
+            return happening.id
+    return None
+
+
 def stands_for(blob: bytes, file: File) -> bool:
     """Whether a blob that a request brought is the content of a file, or the Git LFS pointer to it."""
     pointed = package.parse_pointer(blob)

@@ -5,7 +5,7 @@
 * Whatever takes time (trees, files, schemas) is done before the writer's turn; there every request is read against the
   state it was written on, and decided against the newest, by the rules of every other door.
 * A request is signed by its actor, and over a door that knows who pushes it is theirs. Pushed again, it is not decided
-  again: what is part of the history is no longer new.
+  again: what is part of the history is no longer new, also under another signature of the same.
 * A file that is a Git LFS pointer is the actor's own upload of that content.
 
 >>> pushes.receive(Push(quarantine, ((ZEROS, tip, "refs/for/main"),))).error            # doctest: +SKIP
@@ -285,7 +285,7 @@ class Pushes:
         asked = notary.asked(request, standing, ready.content, author, ready.files)
         task = asked.command.task
         # Another push of the same commit may have had its turn since it was found to be new.
-        if merged := self._ledger.merged(draft.last(task), request.id, draft.batch):
+        if merged := notary.merged_before(self._ledger, request, standing, draft.last(task), draft.batch):
             raise _nothing_new(merged)
         told = Request(author.id, "git", commit=request.id, rehearsed=rehearsed)
         if isinstance(asked.command, Create):

@@ -43,12 +43,13 @@ class Requests:
             raise Invalid("wrong-author", oid, f"is by {request.actor}, not by {actor.id}")
         notary.check_signature(request, actor, parent.keys(actor.id))
         standing = notary.standing(self._ledger, request.parent, self._past.place, {})
-        if self._past.merged(oid):  # nothing merges a request before what it was written against
-            raise Invalid("wrong-request", oid, "was merged before")
         notary.check_dates(request, self._store, at)
         changes, _ = notary.changes(self._store, *self.trees(oid))
         content = notary.content(self._store, request.words, changes)
         asked = notary.asked(request, standing, content, actor, self._files(content, here, command))
+        last = self._past.last(asked.command.task) if before is not None else None
+        if notary.merged_before(self._ledger, request, standing, last, self._store):
+            raise Invalid("wrong-request", oid, "was merged before")
         notary.check_premises(asked, standing, before)
         return asked.command
 

@@ -253,7 +253,8 @@ def check_attributes(data: bytes) -> None:
     """Raise `Invalid("bad-attributes")` unless a `.gitattributes` only says which files are Git LFS's."""
     if len(data) > _MAX_ATTRIBUTES:
         raise Invalid("bad-attributes", package.ATTRIBUTES, f"is longer than {_MAX_ATTRIBUTES:,} bytes")
-    for line in data.splitlines():
+    for line in data.split(b"\n"):  # as git reads it: to git a lone carriage return is a space
+        line = line.removesuffix(b"\r")
         if line.strip() and not line.startswith(b"#") and not _LFS_LINE.fullmatch(line):
             message = f"{line[:60]!r} is not `PATTERN filter=lfs diff=lfs merge=lfs -text`, the only line it may have"
             raise Invalid("bad-attributes", package.ATTRIBUTES, message)

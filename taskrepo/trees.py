@@ -1,6 +1,7 @@
 """Raw trees and commits of git, as far as the store itself reads them.
 
-* A tree's names are UTF-8 and each comes once; `format_tree` of what `parse_tree` returns gives git's own bytes.
+* A tree's names are UTF-8, of one part, and each comes once; `format_tree` of what `parse_tree` returns gives git's own
+  bytes.
 
 >>> parse_tree(format_tree({"a": (FILE_MODE, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")}))
 {'a': (33188, 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391')}
@@ -50,7 +51,7 @@ def differing(
 
 
 def parse_tree(data: bytes) -> Tree:
-    """The entries of a raw tree object. Raises `Invalid("bad-tree")` for names that are not UTF-8 or come twice."""
+    """The entries of a raw tree object. Raises `Invalid("bad-tree")` for names that are no names or come twice."""
     entries: dict[str, Entry] = {}
     position = 0
     try:
@@ -58,12 +59,12 @@ def parse_tree(data: bytes) -> Tree:
             space = data.index(b" ", position)
             end = data.index(b"\x00", space)
             name = data[space + 1 : end].decode()
-            if name in entries or end + 21 > len(data):
+            if name in entries or not name or "/" in name or end + 21 > len(data):
                 raise ValueError(name)
             entries[name] = int(data[position:space], 8), data[end + 1 : end + 21].hex()
             position = end + 21
     except ValueError:
-        raise Invalid("bad-tree", "tree", "has a name that is not UTF-8 or comes twice, or is cut short") from None
+        raise Invalid("bad-tree", "tree", "has a name that is no UTF-8 name or comes twice, or is cut short") from None
     return entries
 
 

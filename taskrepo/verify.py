@@ -252,7 +252,7 @@ class _History:
 
     def _directory_event(self, commit: Commit, entry: Entry, parent: Snapshot | None, here: Snapshot) -> None:
         if entry.request is not None:  # nobody would have read it
-            raise Invalid("wrong-message", "message", "names a request, and no change of the directory is pushed")
+            raise Invalid("wrong-request", entry.request, "is about a record; what is pushed is about a task")
         before, after = parent.directory if parent else None, here.directory
         command = rolls.infer(before, after, entry.subject)
         actor = parent.actor(entry.actor) if parent else EXCHANGE_ACTOR

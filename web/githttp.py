@@ -13,8 +13,6 @@
 (2, 1, 0)
 """
 
-import base64
-import binascii
 import logging
 import re
 import signal
@@ -32,7 +30,8 @@ from bottle import HTTPResponse
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.exchange import Exchange
 from taskrepo.judge import MAX_IN_GIT
-from taskrepo.web.api_request import content_type, key_holder
+from taskrepo.web.api_request import content_type
+from taskrepo.web.basic_auth import basic_caller
 from taskrepo.web.edge import status_of
 from taskrepo.web.gitprocess import BLOCK, PLACES, RETRY_AFTER, Bounds, Child, Failed, environment
 
@@ -122,23 +121,6 @@ def _refusal(error: TaskrepoError) -> HTTPResponse:
     return plain(status, f"{error.code}: {error.message}", **headers)
 
 
-def _actor(exchange: Exchange, environ: Mapping[str, Any]) -> str:
-    """Who asks. Raises `Refused("unauthenticated" | "actor-suspended")`."""
-    scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    secret = given.strip() if scheme.lower() == "bearer" else _password(given) if scheme.lower() == "basic" else ""
-    if not secret:
-        raise Refused("unauthenticated", "give your API key as the password; the user name is not looked at")
-    return key_holder(exchange, secret)[1].id
-
-
-def _password(given: str) -> str:
-    """The password of HTTP Basic (RFC 7617); empty if it cannot be read."""
-    try:
-        return base64.b64decode(given.strip(), validate=True).decode("utf-8").partition(":")[2]
-    except (binascii.Error, UnicodeError):
-        return ""
-
-
 @_spoken
 def advertise(exchange: Exchange, request: Any) -> HTTPResponse:
     """GET /git/exchange.git/info/refs?service=…: what there is, and what can be asked."""
@@ -147,7 +129,7 @@ def advertise(exchange: Exchange, request: Any) -> HTTPResponse:
     if service is None:
         told = "git's dumb protocol is not spoken here" if name is None else "there is no such service of git here"
         return plain(HTTPStatus.FORBIDDEN, f"{told}; use a git that speaks the smart one, to fetch or to push")
-    actor = _actor(exchange, request.environ)
+    actor = basic_caller(exchange, request.environ).id
     spoken = version(request.environ.get("HTTP_GIT_PROTOCOL", ""))
     # Version 2 begins with its own first line, and there is none of it for pushes.
     line = f"# service={service.name}\n".encode()
@@ -166,7 +148,7 @@ def advertise(exchange: Exchange, request: Any) -> HTTPResponse:
 def serve(exchange: Exchange, request: Any) -> HTTPResponse:
     """POST /git/exchange.git/git-upload-pack, or …/git-receive-pack: one turn of a fetch or a push."""
     service = SERVICES[request.environ["PATH_INFO"].rpartition("/")[2]]
-    actor = _actor(exchange, request.environ)
+    actor = basic_caller(exchange, request.environ).id
     if content_type(request.environ) != f"application/x-{service.name}-request":
         raise Refused("unsupported-media-type", f"this address takes application/x-{service.name}-request")
     told = _told(request.environ, service.most)

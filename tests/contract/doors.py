@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import urllib3
 
 # The command line's modules are loaded here, before the fork, and only used after it.
-from taskrepo import client, offline, parse, remote, terminal  # noqa: F401
+from taskrepo import client, identity, offline, parse, remote, terminal  # noqa: F401
 from taskrepo.cli import main
 from taskrepo.commands import ChangeActor
 from taskrepo.config import Config
@@ -26,6 +26,7 @@ from taskrepo.model import File
 from taskrepo.web.app import make_app
 from taskrepo.web.server import serve
 from tests.contract.cells import ACTORS, Body, path_to
+from tests.support.pens import Outlet, Pen
 from tests.support.waiting import PATIENCE, over
 
 
@@ -182,6 +183,37 @@ class CommandLineDoor:
         finally:
             sys.stdout.flush()
             posix._exit(code)  # not os._exit, at which coverage would write a file for each of some thousand calls
+
+
+@dataclass(frozen=True)
+class GitDoor:
+    """A push of a signed request, written and handed over in this process; or by stock git, if there is an outlet."""
+
+    pen: Pen
+    outlet: Outlet | None = None
+
+    def give(self, actor: str, command: str, task: str, body: Body) -> tuple[str, str]:
+        """Through `refs/for/main`; whoever creates a task says its id."""
+        task = task or identity.from_bytes(os.urandom(5))
+        asked = self.pen.ask(actor, *self._said(command, task, body))
+        return (self.outlet.push(asked) if self.outlet else self.pen.push(asked)).verdict, task
+
+    def _said(self, command: str, task: str, body: Body) -> tuple[str, dict[str, str]]:
+        """The message and the files of the commit."""
+        text = next((body[name] for name in ("summary", "reason", "text", "note") if name in body), "")
+        argument = {
+            "create": "draft" if body.get("state") == "draft" else "", "fail": body.get("fault", ""),
+            "progress": f"{body.get('percent')}%",
+        }.get(command, "")  # fmt: skip
+        message = f"{command} {task}{argument and f' {argument}'}{text and f': {text}'}"
+        files = {}
+        if "manifest" in body:
+            files["manifest.yaml"] = json.dumps(body["manifest"])
+        if "result" in body:
+            held = self.pen.exchange.snapshot().get(task)
+            number = len(held.submissions) + 1 if held else 1
+            files[f"submissions/{number}/result.json"] = json.dumps(body["result"])
+        return message, {f"{identity.task_path(task)}/{path}": text for path, text in files.items()}
 
 
 @contextmanager
