@@ -48,6 +48,7 @@ class Signature:
 
     `code` is `good`, `bad-signature`, `wrong-key`, `retired-key`, `bad-commit`, `wrong-parent` or `missing-object`, or
     in hindsight `suspect-key`; `message` says it in words. `key` and `fingerprint` are empty unless it counts.
+    `suspect_since` is from when a suspect key is not to be trusted.
     """
 
     owner: str
@@ -55,6 +56,7 @@ class Signature:
     message: str = ""
     key: str = ""
     fingerprint: str = ""
+    suspect_since: int | None = None
 
     @property
     def good(self) -> bool:
@@ -132,7 +134,7 @@ def _in_hindsight(made: Signature, keys: Keys, at: int) -> Signature:
     if since is None:
         return made
     message = f"gpgsig: is by the key {made.fingerprint}, which was revoked since: not to be trusted from {iso(since)}"
-    return replace(made, code=SUSPECT, message=message)
+    return replace(made, code=SUSPECT, message=message, suspect_since=since)
 
 
 def signing_key(payload: bytes, signature: bytes, owner: str, keys: tuple[PublicKey, ...]) -> PublicKey:

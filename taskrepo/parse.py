@@ -17,6 +17,7 @@ from taskrepo.commands import (
     AddKey,
     ChangeActor,
     Command,
+    RenameKey,
     RetireKey,
     Revise,
     Submit,
@@ -102,6 +103,13 @@ def retire_key(actor: str, body: object) -> RetireKey:
     validate("commands/retire-key", body, "key")
     assert isinstance(body, dict)
     return RetireKey(actor, body["fingerprint"])
+
+
+def rename_key(actor: str, fingerprint: str, body: object) -> RenameKey:
+    """The command that gives a public key another name. Raises `Invalid`."""
+    validate("commands/rename-key", body, "key")
+    assert isinstance(body, dict)
+    return RenameKey(actor, fingerprint, _line(body["name"]))
 
 
 def changed_policy(policy: Policy, body: object) -> Policy:

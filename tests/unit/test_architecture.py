@@ -37,7 +37,7 @@ IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
-     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor")
+     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
