@@ -15,7 +15,6 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from taskrepo import masters, parse, plain
@@ -23,7 +22,7 @@ from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
 from taskrepo.directory import check_credentials
 from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.exchange import Exchange, found, repair
-from taskrepo.folders import read_bounded
+from taskrepo.keyring import ended
 from taskrepo.model import Actor, Capabilities, Policy, iso
 from taskrepo.terminal import Answer, Table, Terminal
 from taskrepo.vault import Vault
@@ -255,7 +254,7 @@ def list_keys(args: Namespace, terminal: Terminal) -> Answer:
     chosen = sorted(a for a in actors if args.actor in (None, a))
     public = [{"actor": a, **key} for a in chosen for key in present.actor(actors[a])["public_keys"]]
     rows = [("api", str(k["actor"]), str(k["name"]), str(k["id"]), k["revoked_at"] or "") for k in api]
-    rows += [("ssh", k["actor"], k["name"], k["fingerprint"], k["retired_at"] or "") for k in public]
+    rows += [("ssh", k["actor"], k["name"], k["fingerprint"], ended(k)) for k in public]
     table = Table(("kind", "actor", "name", "id", "ended"), rows, "There are no keys.")
     return Answer({"api_keys": api, "public_keys": public}, (table,))
 
@@ -265,25 +264,6 @@ def revoke_key(args: Namespace, terminal: Terminal) -> Answer:
     with _open(args) as exchange:
         exchange.accounts.revoke_key(args.key_id, int(time.time()))
     return Answer({"id": args.key_id}, (f"The API key {args.key_id} is revoked.",))
-
-
-def register_key(args: Namespace, terminal: Terminal) -> Answer:
-    """Register an SSH public key."""
-    line = read_bounded(Path(args.file), 8000).decode("utf-8", "replace").strip()
-    if "PRIVATE KEY" in line:
-        raise Invalid("bad-public-key", args.file, "is a private key, which nobody should hand out; give the .pub file")
-    command = parse.add_key(args.actor, {"name": args.name or Path(args.file).name, "key": line})
-    with _open(args) as exchange:
-        exchange.govern(command, _admin(args, exchange), via="cli")
-        return _shown(exchange, args.actor)
-
-
-def retire_key(args: Namespace, terminal: Terminal) -> Answer:
-    """End an SSH public key."""
-    with _open(args) as exchange:
-        command = parse.retire_key(args.actor, {"fingerprint": args.fingerprint})
-        exchange.govern(command, _admin(args, exchange), via="cli")
-        return _shown(exchange, args.actor)
 
 
 def _time(at: int | None) -> str | None:

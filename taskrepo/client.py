@@ -29,7 +29,7 @@ from urllib3.exceptions import HTTPError
 from taskrepo import sending
 from taskrepo.archives import ArchiveKind
 from taskrepo.bundles import MEDIA_TYPES
-from taskrepo.desk import Json, Unreachable
+from taskrepo.desk import Json, KeyAction, Unreachable
 from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
 from taskrepo.folders import Package, Readable, Upload
 from taskrepo.terminal import Progress
@@ -44,6 +44,10 @@ _SHORT: Final = urllib3.Timeout(connect=5, read=10)
 _KEY: Final = re.compile(r"[!-~]{1,500}")
 _MALFORMED: Final = frozenset({400, 408, 411, 414, 417, 431, 501, 505})
 _AGAIN: Final = frozenset({429, 503})
+_KEY_CALLS: Final[Mapping[KeyAction, tuple[str, str]]] = {
+    "add": ("POST", "/actors/{}/keys"), "rename": ("PATCH", "/actors/{}/keys/{}"),
+    "retire": ("DELETE", "/actors/{}/keys/{}"), "revoke": ("POST", "/actors/{}/keys/{}/revoke"),
+}  # fmt: skip
 
 Body = Callable[[], bytes | Iterable[bytes]]
 Showing = Callable[[str], AbstractContextManager[Progress]]
@@ -181,6 +185,18 @@ class Client:
             partial(self._call, tries=1), Upload(path.name, path, size), sha256, progress,
             patience=self._patience, tries=self._tries, wait_after=_wait_after,
         )  # fmt: skip
+
+    def public_keys(self, actor: str) -> Json:
+        """An actor's SSH public keys."""
+        return self._get(f"/actors/{quote(actor, safe='')}/keys")
+
+    def change_key(self, action: KeyAction, actor: str, fingerprint: str, body: Json) -> Json:
+        """Change a key of an actor's. Tried once: what happened already would be refused the second time."""
+        method, path = _KEY_CALLS[action]
+        data = json.dumps(body).encode() if method != "DELETE" else b""
+        headers = {"Content-Type": "application/json"} if data else {}
+        place = path.format(quote(actor, safe=""), quote(fingerprint, safe=""))
+        return self._call(method, place, headers, lambda: data, tries=1)
 
     @contextmanager
     def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:

@@ -11,7 +11,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from taskrepo.model import ActorType, Capabilities, File, Manifest, Policy
+from taskrepo.model import ActorType, Capabilities, File, Manifest, Policy, iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +281,32 @@ class RetireKey(DirectoryCommand):
     fingerprint: str
     name: ClassVar[str] = "retire-key"
     event: ClassVar[str] = "key-retired"
+
+
+@dataclass(frozen=True, slots=True)
+class RenameKey(DirectoryCommand):
+    """Another name for a public key, live or not."""
+
+    fingerprint: str
+    label: str
+    name: ClassVar[str] = "rename-key"
+    event: ClassVar[str] = "key-renamed"
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey(DirectoryCommand):
+    """A public key that somebody else may have: it retires, if it has not, and what it signed from `compromised_at`
+    (Unix seconds, in the ledger's time) on is not to be trusted."""
+
+    fingerprint: str
+    compromised_at: int
+    name: ClassVar[str] = "revoke-key"
+    event: ClassVar[str] = "key-revoked"
+
+    @property
+    def label(self) -> str:
+        """What the ledger's log says of it."""
+        return f"not to be trusted from {iso(self.compromised_at)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from taskrepo.archives import ArchiveKind
 from taskrepo.errors import TaskrepoError
 from taskrepo.folders import Package, Readable, Upload
 
 Json = dict[str, Any]
+KeyAction = Literal["add", "rename", "retire", "revoke"]
 
 
 class Unreachable(TaskrepoError):
@@ -89,6 +90,14 @@ class Desk(Protocol):
 
     def heartbeat(self, task: str, execution: int) -> Json:
         """Renew the lease: `{"lease": …}`."""
+        ...
+
+    def public_keys(self, actor: str) -> Json:
+        """An actor's SSH public keys, live and ended, oldest first: `{"public_keys": […]}`."""
+        ...
+
+    def change_key(self, action: KeyAction, actor: str, fingerprint: str, body: Json) -> Json:
+        """Change a key of an actor's: `{"actor": …, "commit": …}`. One to add has no fingerprint yet."""
         ...
 
     def content(self, task: str, folder: str, path: str) -> AbstractContextManager[Readable]:

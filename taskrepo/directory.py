@@ -2,7 +2,9 @@
 
 * `decide`, `evolve` and `infer` relate as in `lifecycle`, on one `Directory` value: all actors and the policy.
 * The exchange keeps at least one active admin, and nobody but the exchange's own records names its keys.
-* A key counts from the commit after the one that adds it, up to and including the one that retires it.
+* A key counts from the commit after the one that adds it, up to and including the one that retires or revokes it.
+* A key belongs to one actor for ever: whatever became of it, nobody adds it again, and the exchange's to nobody else.
+* A revocation only ever takes trust away: the moment from which a key is not trusted can move back, never forward.
 
 >>> founding = Found("exchange", "ssh-ed25519 AAAA", "SHA256:x", "admin", "Admin", Policy())
 >>> sorted(evolve(None, decide(None, founding, EXCHANGE_ACTOR, 9)).actors)
@@ -13,14 +15,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from taskrepo.commands import AddActor, AddKey, ChangeActor, DirectoryCommand, Found, RetireKey, SetPolicy
+from taskrepo.commands import (
+    AddActor,
+    AddKey,
+    ChangeActor,
+    DirectoryCommand,
+    Found,
+    RenameKey,
+    RetireKey,
+    RevokeKey,
+    SetPolicy,
+)
 from taskrepo.errors import Invalid, Refused
 from taskrepo.events import Event
-from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, PublicKey, Stamp
+from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, PublicKey, Stamp, iso
 from taskrepo.roles import check_active
 
 RESERVED: Final = frozenset({EXCHANGE, "anyone", "none", "publisher", "me", "unassigned", "policy"})
 MAX_KEYS: Final = 100
+OfKey = RetireKey | RenameKey | RevokeKey
+"""What can be asked of a key that is there."""
 _NO_STAMP: Final = Stamp("", "", 0)
 EXCHANGE_ACTOR: Final = Actor(EXCHANGE, "service", "Exchange", Capabilities("low", "none", "tiny"))
 
@@ -48,7 +62,7 @@ def decide(directory: Directory | None, command: DirectoryCommand, actor: Actor,
     _check_standing(command, actor)
     if not isinstance(command, SetPolicy | AddActor) and command.about not in directory.actors:
         raise Refused("unknown-actor", f"no actor has the id {command.about}")
-    _check_command(directory, command)
+    _check_command(directory, command, now)
     event = Event(_normal(directory, command), actor.id, now)
     _check_outcome(directory, command, evolve(directory, event))
     return event
@@ -69,7 +83,7 @@ def evolve(directory: Directory | None, event: Event) -> Directory:
     assert directory is not None
     if isinstance(command, SetPolicy):
         return replace(directory, policy=replace(command.policy, updated=stamp))
-    assert isinstance(command, AddActor | ChangeActor | AddKey | RetireKey)
+    assert isinstance(command, AddActor | ChangeActor | AddKey | OfKey)
     changed = replace(_evolve_actor(directory.actors.get(command.about), command, event.at), updated=stamp)
     return replace(directory, actors={**directory.actors, command.about: changed})
 
@@ -96,8 +110,8 @@ def _decide_found(directory: Directory | None, command: Found, now: int) -> Even
 
 
 def _check_standing(command: DirectoryCommand, actor: Actor) -> None:
-    """Admins may change anything; everybody may add and retire keys of their own."""
-    own = isinstance(command, AddKey | RetireKey) and command.about == actor.id
+    """Admins may change anything; everybody may add, rename, retire and revoke keys of their own."""
+    own = isinstance(command, AddKey | OfKey) and command.about == actor.id
     if not (actor.is_admin or own):
         raise Refused("not-admin", f"{command.name} is for admins")
 
@@ -119,15 +133,15 @@ def _normal(directory: Directory, command: DirectoryCommand) -> DirectoryCommand
     return command
 
 
-def _check_command(directory: Directory, command: DirectoryCommand) -> None:
+def _check_command(directory: Directory, command: DirectoryCommand, now: int) -> None:
     if isinstance(command, AddActor):
         _check_id(command.about)
         if command.about in directory.actors:
             raise Refused("duplicate-id", f"the id {command.about} is taken", actor=command.about)
     if isinstance(command, AddKey):
         _check_new_key(directory, command)
-    if isinstance(command, RetireKey):
-        _check_retired_key(directory.actors[command.about], command)
+    if isinstance(command, OfKey):
+        _check_key_of(directory.actors[command.about], command, now)
     if isinstance(command, SetPolicy):
         _check_policy(command.policy)
 
@@ -148,12 +162,30 @@ def _check_new_key(directory: Directory, command: AddKey) -> None:
         raise Refused("too-many-keys", f"{command.about} has {MAX_KEYS} keys, which is the limit", limit=MAX_KEYS)
 
 
-def _check_retired_key(actor: Actor, command: RetireKey) -> None:
-    live = [k for k in actor.keys if k.retired_at is None]
-    if not any(k.fingerprint == command.fingerprint for k in live):
-        raise Refused("unknown-key", f"{actor.id} has no live key {command.fingerprint}")
-    if actor.id == EXCHANGE and len(live) == 1:
+def _check_key_of(actor: Actor, command: OfKey, now: int) -> None:
+    key = next((k for k in actor.keys if k.fingerprint == command.fingerprint), None)
+    if key is None or (isinstance(command, RetireKey) and key.retired_at is not None):
+        kind = "live key" if isinstance(command, RetireKey) else "key"
+        raise Refused("unknown-key", f"{actor.id} has no {kind} {command.fingerprint[:100]}")
+    if isinstance(command, RenameKey):
+        if command.label == key.name:
+            raise Refused("nothing-to-change", f"the key is called {key.name} already")
+        return
+    if isinstance(command, RevokeKey):
+        _check_moment(key, command.compromised_at, now)
+    if actor.id == EXCHANGE and [k for k in actor.keys if k.retired_at is None] == [key]:
         raise Refused("wrong-state", "the exchange must keep a live key; add the new one first")
+
+
+def _check_moment(key: PublicKey, since: int, now: int) -> None:
+    """From when a key can be revoked: some time of its life here, and earlier than was said before."""
+    if since > now:
+        raise Invalid("invalid-field", "key.since", "has not come yet; give a moment that has passed")
+    if since < key.added_at:
+        raise Invalid("invalid-field", "key.since", f"is before the key was added, which was {iso(key.added_at)}")
+    if key.compromised_at is not None and since >= key.compromised_at:
+        told = f"the key is revoked already, from {iso(key.compromised_at)} on; only an earlier moment changes that"
+        raise Refused("nothing-to-change", told)
 
 
 def _check_outcome(before: Directory, command: DirectoryCommand, after: Directory) -> None:
@@ -178,20 +210,24 @@ def _founded(command: Found, stamp: Stamp) -> Directory:
     return Directory({EXCHANGE: exchange, admin.id: admin}, replace(command.policy, updated=stamp))
 
 
-def _evolve_actor(actor: Actor | None, command: AddActor | ChangeActor | AddKey | RetireKey, at: int) -> Actor:
+def _evolve_actor(actor: Actor | None, command: AddActor | ChangeActor | AddKey | OfKey, at: int) -> Actor:
     if isinstance(command, AddActor):
         label = command.label or command.about
         return Actor(command.about, command.type, label, command.capabilities, command.grants, created_at=at)
     assert actor is not None
     if isinstance(command, AddKey):
         return replace(actor, keys=(*actor.keys, PublicKey(command.label, command.line, command.fingerprint, at)))
-    if isinstance(command, RetireKey):
-        return replace(actor, keys=tuple(_retired(key, command.fingerprint, at) for key in actor.keys))
+    if isinstance(command, OfKey):
+        keys = (_evolve_key(k, command, at) if k.fingerprint == command.fingerprint else k for k in actor.keys)
+        return replace(actor, keys=tuple(keys))
     return _changed(actor, command)
 
 
-def _retired(key: PublicKey, fingerprint: str, at: int) -> PublicKey:
-    return replace(key, retired_at=at) if key.fingerprint == fingerprint and key.retired_at is None else key
+def _evolve_key(key: PublicKey, command: OfKey, at: int) -> PublicKey:
+    if isinstance(command, RenameKey):
+        return replace(key, name=command.label)
+    ended = replace(key, retired_at=at if key.retired_at is None else key.retired_at)
+    return replace(ended, compromised_at=command.compromised_at) if isinstance(command, RevokeKey) else ended
 
 
 def _changed(actor: Actor, command: ChangeActor) -> Actor:
@@ -218,10 +254,14 @@ def _infer_change(old: Actor, new: Actor) -> DirectoryCommand:
     if len(new.keys) > len(old.keys):
         key = new.keys[-1]
         return AddKey(new.id, key.name, key.line, key.fingerprint)
-    retired = next((n for o, n in zip(old.keys, new.keys, strict=False) if o != n), None)
-    if retired is not None:
-        return RetireKey(new.id, retired.fingerprint)
-    return _difference(old, new)
+    changed = next(((o, n) for o, n in zip(old.keys, new.keys, strict=False) if o != n), None)
+    return _infer_key(new.id, *changed) if changed else _difference(old, new)
+
+
+def _infer_key(actor: str, old: PublicKey, new: PublicKey) -> DirectoryCommand:
+    if new.compromised_at is not None and new.compromised_at != old.compromised_at:
+        return RevokeKey(actor, new.fingerprint, new.compromised_at)
+    return RenameKey(actor, new.fingerprint, new.name) if new.name != old.name else RetireKey(actor, new.fingerprint)
 
 
 def _difference(old: Actor, new: Actor) -> ChangeActor:

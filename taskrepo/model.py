@@ -50,13 +50,17 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """An SSH public key of an actor. `line` is `<type> <base64>`, without comment. `retired_at` ends its validity."""
+    """An SSH public key of an actor. `line` is `<type> <base64>`, without comment. `retired_at` ends its validity.
+
+    `compromised_at` says that it was revoked, and from which moment on nothing it signed is to be trusted.
+    """
 
     name: str
     line: str
     fingerprint: str
     added_at: int
     retired_at: int | None = None
+    compromised_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from typing import Any, Final, cast, get_args
 from taskrepo import editions, guard, parse
 from taskrepo.archives import ArchiveKind, read_archive
 from taskrepo.bundles import package_bundle, submission_bundle
+from taskrepo.commands import DirectoryCommand
 from taskrepo.config import Config
-from taskrepo.desk import Json
+from taskrepo.desk import Json, KeyAction
 from taskrepo.documents import load_yaml
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
@@ -29,6 +30,7 @@ from taskrepo.judge import Outcome
 from taskrepo.lifecycle import eligibility
 from taskrepo.model import Actor, File, FileKind, Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
+from taskrepo.revocation import revocation
 from taskrepo.view import View
 from taskrepo.web import present, versions
 
@@ -177,6 +179,25 @@ class OfflineDesk:
         found = self._view().resolve(task)
         held = self._exchange.heartbeat(found, execution, self._actor)
         return {"lease": present.lease(held.lease)}
+
+    def public_keys(self, actor: str) -> Json:
+        """An actor's SSH public keys."""
+        return {"public_keys": [present.public_key(key) for key in self._view().actor(actor).keys]}
+
+    def change_key(self, action: KeyAction, actor: str, fingerprint: str, body: Json) -> Json:
+        """Change a key of an actor's."""
+        command = self._key_command(action, actor, fingerprint, body)
+        commit = self._exchange.govern(command, self._actor, via="cli")
+        return {"actor": present.actor(self._view().actor(actor)), "commit": commit}
+
+    def _key_command(self, action: KeyAction, actor: str, fingerprint: str, body: Json) -> DirectoryCommand:
+        if action == "add":
+            return parse.add_key(actor, body)
+        if action == "rename":
+            return parse.rename_key(actor, fingerprint, body)
+        if action == "revoke":
+            return revocation(self._view(), actor, fingerprint, body)
+        return parse.retire_key(actor, {"fingerprint": fingerprint})
 
     @contextmanager
     def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:

@@ -17,6 +17,7 @@ from taskrepo.commands import (
     AddKey,
     ChangeActor,
     Command,
+    RenameKey,
     RetireKey,
     Revise,
     Submit,
@@ -94,7 +95,7 @@ def add_key(actor: str, body: object) -> AddKey:
     validate("commands/add-key", body, "key")
     assert isinstance(body, dict)
     line, fingerprint = parse_public_key(body["key"])
-    return AddKey(actor, _line(body["name"]), line, fingerprint)
+    return AddKey(actor, _key_name(body["name"]), line, fingerprint)
 
 
 def retire_key(actor: str, body: object) -> RetireKey:
@@ -102,6 +103,19 @@ def retire_key(actor: str, body: object) -> RetireKey:
     validate("commands/retire-key", body, "key")
     assert isinstance(body, dict)
     return RetireKey(actor, body["fingerprint"])
+
+
+def rename_key(actor: str, fingerprint: str, body: object) -> RenameKey:
+    """The command that gives a public key another name. Raises `Invalid`."""
+    validate("commands/rename-key", body, "key")
+    assert isinstance(body, dict)
+    return RenameKey(actor, fingerprint, _key_name(body["name"]))
+
+
+def _key_name(text: str) -> str:
+    if not _line(text):
+        raise Invalid("invalid-field", "key.name", "is blank; say what the key is on, as laptop")
+    return _line(text)
 
 
 def changed_policy(policy: Policy, body: object) -> Policy:

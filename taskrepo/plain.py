@@ -39,8 +39,8 @@ Plain = dict[str, Any]
 T = TypeVar("T")
 
 _TIMES: Final = frozenset({
-    "at", "added_at", "retired_at", "created_at", "published_at", "closed_at", "claimed_at", "started_at", "ended_at",
-    "heartbeat_at", "until", "paused_at", "since", "due_at", "reminder_at", "erased_at",
+    "at", "added_at", "retired_at", "compromised_at", "created_at", "published_at", "closed_at", "claimed_at",
+    "started_at", "ended_at", "heartbeat_at", "until", "paused_at", "since", "due_at", "reminder_at", "erased_at",
 })  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 * As in `package`, what an event writes is a function of the event alone; the founding commit also brings the
   `README.md` that explains the repository, whose words no rule fixes.
-* `allowed_signers` is a projection of the actors' keys for `git log --show-signature`; nothing here reads it.
+* `allowed_signers` is a projection of the actors' keys for `git log --show-signature`; nothing here reads it. Stock git
+  judges by the time a commit claims, the ledger by its place: the one is a warning, the other the rule.
 
 >>> sorted(render(None, directory))                                                    # doctest: +SKIP
 ['actors/admin.yaml', 'actors/exchange.yaml', 'allowed_signers', 'policy.yaml']
@@ -70,9 +71,15 @@ def _signers(directory: Directory) -> bytes:
 
 
 def _signer(actor: Actor, key: PublicKey) -> str:
-    """One line, as ssh-keygen(1) describes under ALLOWED SIGNERS. The last second of a retired key still counts."""
+    """One line, as ssh-keygen(1) describes under ALLOWED SIGNERS; the second of `valid-before` itself still counts.
+
+    A retired key ends just after the commit that retired it, a revoked one just before it became untrustworthy.
+    """
     options = 'namespaces="git"'
-    if key.retired_at is not None:
-        until = datetime.fromtimestamp(key.retired_at + 1, UTC).strftime("%Y%m%d%H%M%SZ")
+    ends = [key.retired_at + 1] if key.retired_at is not None else []
+    if key.compromised_at is not None:
+        ends.append(key.compromised_at - 1)
+    if ends:
+        until = datetime.fromtimestamp(min(ends), UTC).strftime("%Y%m%d%H%M%SZ")
         options += f',valid-before="{until}"'
     return f"{actor.id}@{DOMAIN} {options} {key.line}\n"

@@ -74,6 +74,7 @@ _READ: Final = "Look around"
 _PUBLISH: Final = "Publish work"
 _WORK: Final = "Do work"
 _JUDGE: Final = "Judge and close"
+_SIGN: Final = "Sign with your own key"
 _GIT: Final = "Work in a clone, with git"
 _AUDIT: Final = "Audit (in any clone)"
 _RUN: Final = "Run an exchange (on its own machine)"
@@ -250,6 +251,39 @@ was before. What decides about something you saw (approve, reject, answer, revis
 clone shows: run `git pull` and look, if the exchange says that it has changed."""),
 )  # fmt: skip
 
+_OF: Final = _arg("--of", dest="owner", metavar="ACTOR", help="whose key it is (default: yours; admins change others')")
+_KEY: Final = _arg("which", metavar="KEY", help="its fingerprint or the beginning of it, or its name")
+_KEY_VERBS: Final = (
+    Verb("ssh-key add", _SIGN, "register an SSH public key that you sign with",
+         "taskrepo ssh-key add ~/.ssh/id_ed25519.pub --name laptop", "keyring:add", (
+        _arg("file", metavar="FILE.pub", help="the public key (- reads standard input)"),
+        _arg("--name", metavar="TEXT", help="what you call it (default: the comment in the file, or the file's name)"),
+        _OF,
+    ), notes="""\
+To make a key: ssh-keygen -t ed25519
+It asks where to put it and for a passphrase; the public key is the file that ends in .pub. RSA,
+ECDSA and keys in a security key (-t ed25519-sk) will do as well. The ledger records the public key as
+yours, and commits that you sign with it and push count as your own from then on. A key belongs to one
+actor for ever: one that was retired or revoked cannot be registered again, by anybody."""),
+    Verb("ssh-key list", _SIGN, "list your SSH keys, or those of others", "taskrepo ssh-key list", "keyring:listing",
+         (_arg("owner", nargs="?", metavar="ACTOR", help="whose (default: yours)"),)),
+    Verb("ssh-key rename", _SIGN, "give an SSH key another name", 'taskrepo ssh-key rename laptop "old laptop"',
+         "keyring:rename", (_KEY, _arg("name", metavar="NAME", help="what you call it from now on"), _OF)),
+    Verb("ssh-key retire", _SIGN, "end an SSH key; what it signed stays good", "taskrepo ssh-key retire laptop",
+         "keyring:retire", (_KEY, _OF)),
+    Verb("ssh-key revoke", _SIGN, "end an SSH key that may be in other hands",
+         "taskrepo ssh-key revoke laptop --since 2026-11-03", "keyring:revoke", (
+        _KEY,
+        _arg("--since", metavar="WHEN", help="from when not to trust it: a day, a time (UTC) or a commit of the ledger "
+                                             "(default: since it was added, so that nothing it signed is trusted)"),
+        _OF,
+    ), notes="""\
+The key no longer counts from the next commit on. What it signed stays in the ledger and verifies as
+before, but what came there at or after WHEN is shown to everybody as made with a suspect key, and
+stock git says so too by the ledger's allowed_signers. It cannot be taken back; the moment can only be
+moved to an earlier one. A retired key can be revoked as well."""),
+)  # fmt: skip
+
 _ACTOR: Final = _arg("actor", metavar="ACTOR", help="the actor's id")
 _PROFILE: Final = (
     _arg("--reasoning-tier", choices=("low", "medium", "high")),
@@ -329,16 +363,10 @@ before what a spreadsheet would take for a formula."""),
          (_ACTOR, _arg("--stdin", action="store_true", help="read it from standard input"))),
     Verb("key add", _RUN, "make an API key; it is shown once", "taskrepo key add bob --name laptop",
          "administration:add_key", (_ACTOR, _arg("--name", default="key", metavar="TEXT", help="what it is for"))),
-    Verb("key list", _RUN, "list API keys and SSH keys", "taskrepo key list bob", "administration:list_keys",
-         (_arg("actor", nargs="?", metavar="ACTOR", help="only this actor's"),)),
+    Verb("key list", _RUN, "list everybody's API keys and SSH keys", "taskrepo key list bob",
+         "administration:list_keys", (_arg("actor", nargs="?", metavar="ACTOR", help="only this actor's"),)),
     Verb("key revoke", _RUN, "end an API key", "taskrepo key revoke 4k7q2m9x", "administration:revoke_key",
          (_arg("key_id", metavar="KEY", help="the key's id, the part after tr_"),)),
-    Verb("key register", _RUN, "record an SSH public key as an actor's in the ledger",
-         "taskrepo key register alice id_ed25519.pub", "administration:register_key",
-         (_ACTOR, _arg("file", metavar="FILE.pub", help="in OpenSSH's format"),
-          _arg("--name", metavar="TEXT", help="(default: the file's name)"))),
-    Verb("key retire", _RUN, "end an SSH public key", "taskrepo key retire alice SHA256:…", "administration:retire_key",
-         (_ACTOR, _arg("fingerprint", metavar="FINGERPRINT"))),
     Verb("policy show", _RUN, "show the policy", "taskrepo policy show", "administration:show_policy"),
     Verb("policy set", _RUN, "change the policy", "taskrepo policy set lease_seconds=3600", "administration:set_policy",
          (_arg("settings", nargs="+", metavar="FIELD=VALUE", help="lists are separated by commas"),)),
@@ -361,6 +389,6 @@ their number."""),
 
 VERBS: Final = {
     verb.name: verb
-    for verb in (*_TASK_VERBS, *(replace(each, kind="exchange") for each in _EXCHANGE_VERBS))
+    for verb in (*_TASK_VERBS, *_KEY_VERBS, *(replace(each, kind="exchange") for each in _EXCHANGE_VERBS))
 }
 """All commands by name, in the order of the help."""

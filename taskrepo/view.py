@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, Final
 
-from taskrepo.attestation import Attestation
+from taskrepo.attestation import Attestation, in_hindsight
 from taskrepo.directory import Directory
 from taskrepo.errors import Invalid, Refused
 from taskrepo.files import LfsStore
@@ -29,6 +29,7 @@ SCAN: Final = 2000
 """How many commits one page of the feed looks at."""
 _A_PIECE: Final = 500
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_SHORT: Final = re.compile(r"[0-9a-f]{7,40}")
 _TASK_TRAILER: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
 
 
@@ -115,8 +116,11 @@ class View:
         return self._ledger.length(self.last(task), most)
 
     def attestation(self, happening: Happening) -> Attestation:
-        """Who signed the commit of an event, which this view has told, and whether the signatures count."""
-        return self._ledger.attestation(happening)
+        """Who signed the commit of an event, which this view has told, and whether the signatures count.
+
+        Of keys that were revoked since, this knows as much as can be known now.
+        """
+        return in_hindsight(self._ledger.attestation(happening), self._judged.keys, happening.commit.committer.at)
 
     def happening(self, task: str, commit: str) -> Happening:
         """The event of the task at `commit`. Raises `Refused("unknown-commit")`."""
@@ -183,6 +187,17 @@ class View:
         """The commits of `main` the reader may know of whose ids start with `prefix`, of seven hex digits or more."""
         found = self._ledger.feed.starting(prefix)
         return [oid for oid in found if self._tells(self._ledger.store.read(oid, "commit"), {})]
+
+    def named(self, typed: str) -> str:
+        """The one commit the reader may know of whose id is, or starts with, what somebody typed. Raises `Refused`."""
+        if len(typed) == 40:
+            return self.event(typed).id
+        found = self.starting(typed) if _SHORT.fullmatch(typed) else []
+        if len(found) > 1:
+            raise Refused("ambiguous-id", f"{typed} may be {', '.join(found[:5])}", candidates=found[:20])
+        if not found:
+            raise Refused("unknown-commit", f"the ledger has no commit {typed[:40]}")
+        return found[0]
 
     def changes(self, event: Happening, most: int) -> list[tuple[str, str]]:
         """At most so many of the files an event changed, in order: `added`, `changed` or `removed`, and the path."""

@@ -28,6 +28,7 @@ from typing import Any, Final
 from taskrepo import parse
 from taskrepo.commands import (
     AddActor,
+    AddKey,
     Answer,
     Approve,
     Archive,
@@ -40,6 +41,8 @@ from taskrepo.commands import (
     Progress,
     Reject,
     Release,
+    RetireKey,
+    RevokeKey,
     Rework,
     Start,
     Submit,
@@ -47,6 +50,7 @@ from taskrepo.commands import (
 from taskrepo.exchange import Exchange
 from taskrepo.model import Capabilities, Door, File, FileKind, Manifest, iso
 from taskrepo.package import parse_manifest
+from taskrepo.signing import Signer
 
 EXAMPLES: Final = Path(__file__).resolve().parent.parent / "data" / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -104,6 +108,7 @@ def play(exchange: Exchange, clock: Clock | None = None) -> dict[str, str]:
     """Everything that happens; returns the tasks' ids by name."""
     stage = Stage(exchange, clock)
     stage.people()
+    stage.keys()
     tasks = {"planets": stage.planets()}
     tasks |= stage.others()
     exchange.follower.catch_up()
@@ -132,6 +137,18 @@ class Stage:
                 continue
             profile = Capabilities(reasoning_tier=tier, browser="read_only", compute="medium", skills=skills)  # type: ignore[arg-type]
             self.exchange.govern(AddActor(actor, kind, actor.title(), profile), "admin", via="cli")  # type: ignore[arg-type]
+
+    def keys(self) -> None:
+        """What alice signs with: a laptop, one that she gave away, and a phone that was stolen."""
+        if self.exchange.directory.actors["alice"].keys:
+            return
+        made = {name: Signer.of(bytes([at]) * 32) for at, name in enumerate(("old laptop", "phone", "laptop"), 1)}
+        for name, signer in made.items():
+            command = AddKey("alice", name, signer.public_line, signer.fingerprint)
+            self.exchange.govern(command, "alice", via="web")
+        self.exchange.govern(RetireKey("alice", made["old laptop"].fingerprint), "alice", via="web")
+        added = self.exchange.directory.actors["alice"].keys[1].added_at
+        self.exchange.govern(RevokeKey("alice", made["phone"].fingerprint, added), "alice", via="web")
 
     def planets(self) -> str:
         """A package by a person, done by an agent, rejected, done again, and waiting for its second review."""

@@ -1,7 +1,7 @@
 """One's own account: profile, keys, password, sessions and appearance.
 
 * A secret (an API key) is shown once, in the answer to the form that asked for it, and never again.
-* An SSH key is registered and retired by the directory's rule book, and so leaves an event in the ledger.
+* What is asked of an SSH key is for the directory's rule book to decide, and so leaves an event in the ledger.
 * Setting a password needs the current one and ends every other session.
 * A session is named by an id derived from what is stored of its token; the token itself is shown to nobody.
 * The appearance is a cookie of this browser, and no server keeps it.
@@ -14,11 +14,10 @@ from typing import Final
 
 from bottle import HTTPResponse
 
-from taskrepo import parse
 from taskrepo.credentials import digest, session_id
 from taskrepo.errors import Invalid, Refused, TaskrepoError
-from taskrepo.web import present
-from taskrepo.web.fields import KEY_NAME, NEW_PASSWORD, OLD_PASSWORD, SSH_KEY, Field, problems
+from taskrepo.web import present, signingkeys
+from taskrepo.web.fields import KEY_NAME, NEW_PASSWORD, OLD_PASSWORD, Field, problems
 from taskrepo.web.forms import Values, posted
 from taskrepo.web.login import begin, session_token, throttled
 from taskrepo.web.visit import THEMES, Handler, Visit, member, page, redirect, refusal, set_cookie, theme
@@ -63,28 +62,23 @@ def revoke_key(visit: Visit, key: str) -> HTTPResponse:
 
 @member
 def add_ssh(visit: Visit) -> HTTPResponse:
-    """POST /me/ssh"""
+    """POST /me/ssh: a new signing key."""
+    return _change_ssh(visit, "add")
+
+
+def _asking(action: str) -> Handler:
+    """POST /me/ssh/rename, /me/ssh/retire, /me/ssh/revoke: what is asked of a signing key."""
+    return member(lambda visit: _change_ssh(visit, action))
+
+
+def _change_ssh(visit: Visit, action: str) -> HTTPResponse:
     with posted(visit) as form:
         try:
             form.check(visit)
-            body = {name: form.values.get(name, "").strip() for name in ("name", "key")}
-            visit.exchange.govern(parse.add_key(visit.actor.id, body), visit.actor.id, via="web")
+            signingkeys.change(visit, action, visit.actor.id, form.values)
         except TaskrepoError as error:
-            return _me(visit, "ssh", error, form.values)
-    return redirect(visit, "/me", "ssh-added")
-
-
-@member
-def retire_ssh(visit: Visit) -> HTTPResponse:
-    """POST /me/ssh/retire"""
-    with posted(visit) as form:
-        try:
-            form.check(visit)
-            body = {"fingerprint": form.values.get("fingerprint", "")}
-            visit.exchange.govern(parse.retire_key(visit.actor.id, body), visit.actor.id, via="web")
-        except TaskrepoError as error:
-            return _me(visit, "ssh", error, form.values)
-    return redirect(visit, "/me", "ssh-retired")
+            return _me(visit, "ssh", error, attempt=signingkeys.Attempt(action, form.values, error))
+    return redirect(visit, "/me", signingkeys.FLASHES[action])
 
 
 @member
@@ -145,8 +139,9 @@ def set_appearance(visit: Visit) -> HTTPResponse:
 
 
 def _me(
-    visit: Visit, form: str = "", error: TaskrepoError | None = None, values: Values | None = None, secret: str = ""
-) -> HTTPResponse:
+    visit: Visit, form: str = "", error: TaskrepoError | None = None, values: Values | None = None, secret: str = "",
+    attempt: signingkeys.Attempt = signingkeys.NOTHING_TRIED,
+) -> HTTPResponse:  # fmt: skip
     actor = visit.renewed().view.actor(visit.actor.id)
     accounts, fields = visit.exchange.accounts, _my_fields(visit)
     wrong = {form: problems(error, fields.get(form, ()))} if error else {}
@@ -156,13 +151,14 @@ def _me(
         keys=[present.api_key(key) for key in accounts.keys(actor.id)], has_password=OLD_PASSWORD in fields["password"],
         sessions=[present.session(item) for item in accounts.sessions(actor.id, visit.now)],
         this=session_id(digest(session_token(visit))), appearances=APPEARANCES, chosen=theme(visit.request),
+        signing=signingkeys.listed(actor), attempt=attempt, forms=signingkeys.FORMS,
     )  # fmt: skip
 
 
 def _my_fields(visit: Visit) -> dict[str, tuple[Field, ...]]:
     has_password = visit.exchange.accounts.has_password(visit.actor.id)
     passwords = (OLD_PASSWORD, NEW_PASSWORD) if has_password else (NEW_PASSWORD,)
-    return {"keys": (KEY_NAME,), "ssh": SSH_KEY, "password": passwords}
+    return {"keys": (KEY_NAME,), "password": passwords}
 
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
@@ -170,7 +166,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/me/keys", make_key),
     ("POST", "/me/keys/<key>/revoke", revoke_key),
     ("POST", "/me/ssh", add_ssh),
-    ("POST", "/me/ssh/retire", retire_ssh),
+    *(("POST", f"/me/ssh/{action}", _asking(action)) for action in ("rename", "retire", "revoke")),
     ("POST", "/me/password", set_password),
     ("POST", "/me/sessions/end", end_others),
     ("POST", "/me/sessions/<session>/end", end_session),

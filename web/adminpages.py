@@ -11,10 +11,13 @@
 ['/admin', '/admin/policy', '/admin/keys', '/admin/maintenance']
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import wraps
+from itertools import dropwhile, islice
 from typing import Any, Final
+from urllib.parse import quote
 
 from bottle import HTTPResponse
 
@@ -24,7 +27,7 @@ from taskrepo.credentials import is_actor
 from taskrepo.errors import Refused, TaskrepoError
 from taskrepo.model import Policy, iso
 from taskrepo.upkeep import Work, versions
-from taskrepo.web import policyform, present
+from taskrepo.web import policyform, present, signingkeys
 from taskrepo.web.fields import mistakes, problems
 from taskrepo.web.forms import Values, posted
 from taskrepo.web.login import session_token
@@ -177,6 +180,22 @@ def revoke_key(visit: Visit, key: str) -> HTTPResponse:
     return redirect(visit, "/admin/keys", "key-revoked")
 
 
+def _asking(action: str) -> Handler:
+    """POST /admin/ssh/add, …/rename, …/retire, …/revoke: what is asked of anybody's signing keys."""
+    return admin(lambda visit: _change_ssh(visit, action))
+
+
+def _change_ssh(visit: Visit, action: str) -> HTTPResponse:
+    with posted(visit) as form:
+        try:
+            form.check(visit)
+            actor = form.values.get("actor", "").strip()
+            signingkeys.change(visit, action, actor, form.values)
+        except TaskrepoError as error:
+            return _keys(visit, error, signingkeys.Attempt(action, form.values, error))
+    return redirect(visit, f"/admin/keys?actor={quote(actor)}", signingkeys.FLASHES[action])
+
+
 @admin
 def end_sessions(visit: Visit, id: str) -> HTTPResponse:
     """POST /admin/sessions/<id>/end: all sessions of an actor; of one's own, all but this one."""
@@ -191,8 +210,11 @@ def end_sessions(visit: Visit, id: str) -> HTTPResponse:
     return redirect(visit, "/admin/keys", "sessions-ended")
 
 
-def _keys(visit: Visit, error: TaskrepoError | None = None) -> HTTPResponse:
-    actor, since = visit.query("actor").strip(), visit.query("from")
+def _keys(
+    visit: Visit, error: TaskrepoError | None = None, attempt: signingkeys.Attempt = signingkeys.NOTHING_TRIED
+) -> HTTPResponse:
+    tried = "" if attempt.about("add") else attempt.values.get("actor", "")
+    actor, since = (visit.query("actor") or tried).strip(), visit.query("from")
     owner, _, last = visit.query("after").partition("/")
     asked = actor if is_actor(actor) else ""
     after = (owner, last) if is_actor(owner) and last.isascii() else ("", "")
@@ -204,8 +226,30 @@ def _keys(visit: Visit, error: TaskrepoError | None = None) -> HTTPResponse:
         odd=actor != asked, keys=[{**present.api_key(key), "actor": key.actor} for key in keys[:_A_PAGE]],
         signed=signed[:_A_PAGE], at=_at, later=bool(after[0]), later_signed=bool(since),
         next=f"{keys[_A_PAGE - 1].actor}/{keys[_A_PAGE - 1].id}" if len(keys) > _A_PAGE else "",
-        next_signed=signed[_A_PAGE - 1].actor if len(signed) > _A_PAGE else "",
+        next_signed=signed[_A_PAGE - 1].actor if len(signed) > _A_PAGE else "", attempt=attempt,
+        forms=signingkeys.FORMS, new_key=(signingkeys.OWNER, *signingkeys.FORMS["add"]),
+        **_signing(visit, asked),
     )  # fmt: skip
+
+
+def _signing(visit: Visit, asked: str) -> dict[str, Any]:
+    """A page of signing keys, by actor and newest first: all of one actor, or the live ones of everybody."""
+    owner, _, number = visit.query("signing").partition("/")
+    start = (owner, -int(number)) if re.fullmatch("[0-9]{1,3}", number) else ("", 0)
+    actors = visit.renewed().directory.actors
+    found = (
+        key
+        for actor in ([asked] if asked else sorted(actors))
+        if actor in actors
+        for key in signingkeys.listed(actors[actor])
+        if asked or not key["retired_at"]
+    )
+    keys = list(islice(dropwhile(lambda key: (key["actor"], -key["number"]) <= start, found), _A_PAGE + 1))
+    last = keys[_A_PAGE - 1] if len(keys) > _A_PAGE else None
+    return {
+        "signing": keys[:_A_PAGE], "signing_started": bool(owner),
+        "next_signing": f"{last['actor']}/{last['number']}" if last else "",
+    }  # fmt: skip
 
 
 # ── maintenance ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,6 +297,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/admin/policy", change_policy),
     ("GET", "/admin/keys", show_keys),
     ("POST", "/admin/keys/<key>/revoke", revoke_key),
+    *(("POST", f"/admin/ssh/{action}", _asking(action)) for action in signingkeys.FORMS),
     ("POST", "/admin/sessions/<id>/end", end_sessions),
     ("GET", "/admin/maintenance", show_maintenance),
     ("POST", "/admin/maintenance/<work>", begin_work),

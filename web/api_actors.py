@@ -22,6 +22,7 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
 from taskrepo.model import Actor, Task
 from taskrepo.query import Query
+from taskrepo.revocation import revocation
 from taskrepo.statistics import WORK, measured, workload
 from taskrepo.web import present
 from taskrepo.web.api_request import Caller, enter, json_body, request_id, respond, without_conditions
@@ -78,6 +79,12 @@ def change_actor(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPRes
     return respond({"actor": _as_of(caller, commit, actor), "commit": commit})
 
 
+def list_public_keys(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResponse:
+    """`GET /actors/{actor}/keys`: the actor's SSH public keys, live and ended, oldest first."""
+    found = enter(exchange, request).view.actor(actor)
+    return respond({"public_keys": [present.public_key(key) for key in found.keys]})
+
+
 def add_public_key(exchange: Exchange, request: Any, actor: str) -> bottle.HTTPResponse:
     """`POST /actors/{actor}/keys`: an SSH public key the actor signs with from now on."""
     caller = enter(exchange, request)
@@ -91,6 +98,23 @@ def retire_public_key(exchange: Exchange, request: Any, actor: str, fingerprint:
     caller = enter(exchange, request)
     without_conditions(request)
     commit = _govern(exchange, request, caller, parse.retire_key(actor, {"fingerprint": fingerprint}))
+    return respond({"actor": _as_of(caller, commit, actor), "commit": commit})
+
+
+def rename_public_key(exchange: Exchange, request: Any, actor: str, fingerprint: str) -> bottle.HTTPResponse:
+    """`PATCH /actors/{actor}/keys/{fingerprint}`: another name for a public key."""
+    caller = enter(exchange, request)
+    without_conditions(request)
+    commit = _govern(exchange, request, caller, parse.rename_key(actor, fingerprint, json_body(request)))
+    return respond({"actor": _as_of(caller, commit, actor), "commit": commit})
+
+
+def revoke_public_key(exchange: Exchange, request: Any, actor: str, fingerprint: str) -> bottle.HTTPResponse:
+    """`POST /actors/{actor}/keys/{fingerprint}/revoke`: a public key somebody else may have, and since when."""
+    caller = enter(exchange, request)
+    without_conditions(request)
+    command = revocation(caller.view, actor, fingerprint, json_body(request))
+    commit = _govern(exchange, request, caller, command)
     return respond({"actor": _as_of(caller, commit, actor), "commit": commit})
 
 
@@ -192,8 +216,11 @@ ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     ("GET", f"{_ACTOR}/api-keys", list_api_keys),
     ("POST", f"{_ACTOR}/api-keys", add_api_key),
     ("DELETE", f"{_ACTOR}/api-keys/<key>", revoke_api_key),
+    ("GET", f"{_ACTOR}/keys", list_public_keys),
     ("POST", f"{_ACTOR}/keys", add_public_key),
+    ("PATCH", f"{_ACTOR}/keys/<fingerprint:path>", rename_public_key),
     ("DELETE", f"{_ACTOR}/keys/<fingerprint:path>", retire_public_key),
+    ("POST", f"{_ACTOR}/keys/<fingerprint:path>/revoke", revoke_public_key),
     ("GET", f"{present.API}/policy", show_policy),
     ("PATCH", f"{present.API}/policy", change_policy),
 )

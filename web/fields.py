@@ -226,10 +226,15 @@ ACTOR: Final = (
     Field("grants", "Standing", "choice", choices=(("", "no standing grant"), ("admin", "admin"))),
 )
 KEY_NAME: Final = Field("name", "What the key is for", "line", True, "For example: laptop.", most=100)
+SSH_NAME: Final = Field("name", "Name", "line", True, "For example: laptop.", most=60)
 SSH_KEY: Final = (
-    Field("name", "Name", "line", True, most=80),
-    Field("key", "Public key", "text", True, "One line as in ~/.ssh/id_ed25519.pub.", rows=3),
+    SSH_NAME,
+    Field("key", "Public key", "text", True, rows=3, hint=(
+        "The one line of ~/.ssh/id_ed25519.pub. If there is no such file, ssh-keygen -t ed25519 makes one.")),
 )
+KEY_SINCE: Final = Field("since", "Not to be trusted from", "line", most=60, hint=(
+    "A day (2026-12-01), a time in UTC (2026-12-01 14:30) or a commit of the ledger. Leave it empty if you do not know:"
+    " then nothing it ever signed is trusted."))
 NEW_PASSWORD: Final = Field("password", "New password", "password", True, "10 characters or more.", most=1000)
 OLD_PASSWORD: Final = Field("current", "Current password", "password", True, most=1000)
 
@@ -250,6 +255,9 @@ _FIELDS_OF_CODES: Final = {
     "result-mismatch": ("result",),
     "duplicate-id": ("id",),
     "duplicate-key": ("key",),
+    "unknown-actor": ("actor",),
+    "unknown-commit": ("since",),
+    "ambiguous-id": ("since",),
     "bad-archive": ("package",),
     "bad-yaml": ("package",),
     "wrong-password": ("current", "password"),

@@ -112,7 +112,7 @@ def verify(visit: Visit) -> HTTPResponse:
 @member
 def commit(visit: Visit, commit: str) -> HTTPResponse:
     """GET /ledger/<commit>, in full or its first seven digits or more."""
-    found = resolved(visit.view, commit)
+    found = visit.view.named(commit)
     if found != commit:
         return redirect(visit, f"/ledger/{found}")
     event = visit.view.event(found)
@@ -133,7 +133,7 @@ def commit(visit: Visit, commit: str) -> HTTPResponse:
 @member
 def board(visit: Visit, commit: str) -> HTTPResponse:
     """GET /ledger/<commit>/board: how things stood right after that commit."""
-    found = resolved(visit.view, commit)
+    found = visit.view.named(commit)
     if found != commit:
         return redirect(visit, f"/ledger/{found}/board")
     event = visit.view.event(found)
@@ -175,22 +175,10 @@ def asked_until(text: str, where: str = "until") -> int:
     return plain.seconds(f"{text}T23:59:59Z" if _DAY.fullmatch(text) else text, where)
 
 
-def resolved(view: View, typed: str) -> str:
-    """The one commit whose id is, or starts with, what somebody typed. Raises `Refused`."""
-    if len(typed) == 40:
-        return view.event(typed).id
-    found = view.starting(typed) if _COMMIT.fullmatch(typed) else []
-    if len(found) > 1:
-        raise Refused("ambiguous-id", f"{typed} may be {', '.join(found[:5])}", candidates=found[:20])
-    if not found:
-        raise Refused("unknown-commit", f"the ledger has no commit {typed[:40]}")
-    return found[0]
-
-
 def _moment(view: View, typed: str) -> str:
     """The commit that a chooser's text means: an id, or the last one of a day or before a time."""
     if _COMMIT.fullmatch(typed):
-        return resolved(view, typed)
+        return view.named(typed)
     found = chronicle.at_time(view, asked_until(typed, "at"))
     if not found:
         raise Invalid("bad-query", "at", "is before the exchange was founded")

@@ -146,8 +146,23 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
     ("get", "/actors/{actor}/api-keys"): Call("An actor's API keys", "ApiKeyList"),
     ("post", "/actors/{actor}/api-keys"): Call("Make an API key", "NewApiKey", 201, "ApiKeyBody"),
     ("delete", "/actors/{actor}/api-keys/{key}"): Call("Revoke an API key", "ApiKeyList"),
-    ("post", "/actors/{actor}/keys"): Call("Register an SSH public key", "ActorAnswer", 201, "AddKeyBody"),
-    ("delete", "/actors/{actor}/keys/{fingerprint}"): Call("Retire an SSH public key", "ActorAnswer"),
+    ("get", "/actors/{actor}/keys"): Call("An actor's SSH public keys", "PublicKeyList"),
+    ("post", "/actors/{actor}/keys"): Call("Register an SSH public key", "ActorAnswer", 201, "AddKeyBody", told=(
+        "One's own; admins also those of others. It counts from the next commit of the ledger on, for commits that its "
+        "owner signs and pushes. A key belongs to one actor for ever: one that was registered before, whatever became "
+        "of it, is refused with 409 `duplicate-key`.")),
+    ("patch", "/actors/{actor}/keys/{fingerprint}"): Call(
+        "Rename an SSH public key", "ActorAnswer", body="RenameKeyBody"
+    ),
+    ("delete", "/actors/{actor}/keys/{fingerprint}"): Call("Retire an SSH public key", "ActorAnswer", told=(
+        "It stops to count from the next commit on; what it signed before stays good.")),
+    ("post", "/actors/{actor}/keys/{fingerprint}/revoke"): Call(
+        "Revoke an SSH public key that may be in other hands", "ActorAnswer", body="RevokeKeyBody", told=(
+            "It stops to count from the next commit on, as if retired. What it signed stays in the ledger, but what "
+            "came there at or after `since` is shown to every reader as made with a suspect key. `since` lies between "
+            "the key's registration and now; without it nothing the key ever signed is to be trusted. A second "
+            "revocation can only name an earlier moment; none can be taken back. A retired key can be revoked too."),
+    ),
     ("get", "/policy"): Call("Limits and defaults", "PolicyShown"),
     ("patch", "/policy"): Call("Change the policy (admins)", "PolicyAnswer", body="SetPolicyBody"),
 }
@@ -229,6 +244,7 @@ def _in_path(path: str) -> list[Json]:
 
 
 _PATH: Final[Mapping[str, Json]] = {
+    "fingerprint": {"type": "string", "description": "As `ssh-keygen -l` prints it: SHA256:…"},
     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The SHA-256 of the whole content."},
     "task": {"type": "string", "description": "A task's id, or a beginning of it that fits no other task."},
     **{name: {"type": "string", "pattern": "^[0-9]{1,6}$"} for name in ("number", "old", "new")},

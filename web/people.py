@@ -19,7 +19,7 @@ from taskrepo.directory import check_credentials
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.model import EXCHANGE, Actor, ActorType
 from taskrepo.query import Query
-from taskrepo.web import present
+from taskrepo.web import present, signingkeys
 from taskrepo.web import profile as profiles
 from taskrepo.web.fields import ACTOR, ACTOR_DEFAULTS, KEY_NAME, problems
 from taskrepo.web.forms import Values, actor_body, posted
@@ -185,9 +185,9 @@ def _profile(
     connect = profiles.connection(visit.base, secret) if actor.type != "human" and id != EXCHANGE else []
     return page(
         visit, "actor", refusal(error) if error else 200, scripts=("copy.js",) if connect else (), error=error,
-        actor=present.actor(actor), errors=problems(error, (KEY_NAME,)) if error else {}, values=values or {},
-        secret=secret, link=link, fields=(KEY_NAME,), may_entrust=visit.actor.is_admin and id != EXCHANGE,
-        connect=connect, **told,
+        actor=present.actor(actor), signing=signingkeys.listed(actor), values=values or {}, secret=secret, link=link,
+        errors=problems(error, (KEY_NAME,)) if error else {}, fields=(KEY_NAME,), connect=connect,
+        may_entrust=visit.actor.is_admin and id != EXCHANGE, **told,
     )  # fmt: skip
 
 

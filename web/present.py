@@ -174,8 +174,20 @@ def actor(item: Actor) -> Json:
         "capabilities": plain.capabilities_to(item.capabilities),
         "grants": list(item.grants),
         "active": item.active,
-        "public_keys": [_key(key) for key in item.keys],
+        "public_keys": [public_key(key) for key in item.keys],
         "created_at": iso(item.created_at),
+    }
+
+
+def public_key(key: PublicKey) -> Json:
+    """An SSH public key."""
+    return {
+        "name": key.name,
+        "line": key.line,
+        "fingerprint": key.fingerprint,
+        "added_at": iso(key.added_at),
+        "retired_at": _time(key.retired_at),
+        "compromised_at": _time(key.compromised_at),
     }
 
 
@@ -230,16 +242,6 @@ def _action(task: Task, command: str) -> Json:
 def _delivered(task: Task, item: Delivery) -> Json:
     base = f"{API}/tasks/{task.id}/{submission_folder(item.number)}/files/"
     return {"summary": item.summary, "reason": item.reason or None, "files": [file(f, base) for f in item.files]}
-
-
-def _key(key: PublicKey) -> Json:
-    return {
-        "name": key.name,
-        "line": key.line,
-        "fingerprint": key.fingerprint,
-        "added_at": iso(key.added_at),
-        "retired_at": _time(key.retired_at),
-    }
 
 
 def _time(at: int | None) -> str | None:

@@ -12,6 +12,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
@@ -44,11 +45,19 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What a reader is told of an event's signatures: in two words, in whole sentences, and whether all is well."""
+    """What a reader is told of an event's signatures: in two words, in whole sentences, and how well all is.
 
-    good: bool
+    `tone` is `good`; `warn` if they count, but a key was revoked since; or `bad`.
+    """
+
+    tone: str
     short: str
     sentences: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether all is well."""
+        return self.tone == "good"
 
 
 @member
@@ -81,10 +90,12 @@ def counted(view: View, task: str) -> str:
 
 def seal(attestation: Attestation, actor: str, signed: bool) -> Seal:
     """The words for what was found: `signed` says that the commit names a request that `actor` signed."""
-    fault = next((_FAULTS[each.code][0] for each in attestation.signatures if not each.good), "")
+    fault = next((_FAULTS[each.code][0] for each in attestation.signatures if not each.counts), "")
     kind = f"signed by {actor}" if signed else "attested"
+    short = f"{kind}, verified" if attestation.good else f"{kind}, key revoked since"
+    tone = "good" if attestation.good else "warn" if attestation.counts else "bad"
     sentences = tuple(_sentence(each, actor) for each in attestation.signatures)
-    return Seal(attestation.good, fault or f"{kind}, verified", sentences)
+    return Seal(tone, fault or short, sentences)
 
 
 def commands(event: Happening) -> tuple[str, ...]:
@@ -110,10 +121,14 @@ def _told(view: View, task: str, start: str | None, most: int) -> Iterator[dict[
 def _sentence(made: Signature, actor: str) -> str:
     """One signature in words; the exchange's own steps it signs for nobody else."""
     ours = made.owner == EXCHANGE
-    if not made.good:
+    if not made.counts:
         return f"{'The exchange' if ours else made.owner}'s signature {_FAULTS[made.code][1]}."
     what = f"signed this for {actor}" if ours and actor != EXCHANGE else "signed this itself"
-    return f"{'The exchange' if ours else made.owner} {what}, with the key “{made.key}” ({made.fingerprint})."
+    told = f"{'The exchange' if ours else made.owner} {what}, with the key “{made.key}” ({made.fingerprint})."
+    if made.suspect_since is None:
+        return told
+    since = datetime.fromtimestamp(made.suspect_since, UTC).strftime("%d %b %Y, %H:%M:%S UTC").lstrip("0")
+    return f"{told} That key was revoked since: from {since} on, somebody else may have signed with it."
 
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (("GET", "/tasks/<id>/timeline", show),)

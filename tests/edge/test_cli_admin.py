@@ -137,20 +137,6 @@ def test_api_keys_are_made_listed_and_revoked(shell: Shell) -> None:
     assert shell.problem("key", "list", "zoe") == (1, "unknown-actor")
 
 
-def test_public_keys_are_registered_and_retired(shell: Shell, tmp_path: Path) -> None:
-    """An SSH public key comes from its file; a private key is refused before it is read any further."""
-    signer = Signer.generate(tmp_path / "id_test")
-    public = tmp_path / "id_test.pub"
-    public.write_text(signer.public_line + " admin@host\n")
-    assert signer.fingerprint in shell("key", "register", "admin", str(public), "--name", "laptop").out
-    assert shell.problem("key", "register", "admin", str(public)) == (1, "duplicate-key")
-    assert shell.problem("key", "register", "admin", str(tmp_path / "id_test")) == (2, "bad-public-key")
-    assert shell.problem("key", "register", "admin", str(tmp_path / "none.pub")) == (2, "unreadable-file")
-    assert signer.fingerprint in shell("key", "list", "admin").out
-    assert shell("key", "retire", "admin", signer.fingerprint).code == 0
-    assert shell.problem("key", "retire", "admin", signer.fingerprint) == (1, "unknown-key")
-
-
 def test_the_policy_is_shown_and_set_field_by_field(shell: Shell) -> None:
     """Values take the type of their field; what does not fit is refused with the field's name."""
     words = ("lease_seconds=3600", "self_review=true", "denied_suffixes=.exe, .bat", "name=Our exchange")

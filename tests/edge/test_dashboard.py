@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from taskrepo import trends
-from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Progress, Reject, RetireKey, Submit
+from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Progress, Reject, RetireKey, RevokeKey, Submit
 from taskrepo.model import Capabilities, Manifest
 from taskrepo.signing import Signer
 from tests.support.http import Site, running
@@ -272,15 +272,17 @@ def test_a_profile_has_no_trace_of_private_tasks(site: Site, sign_in: Callable[[
 
 
 def test_the_signing_keys_with_their_times(site: Site, sign_in: Callable[[str], Person], tmp_path: Path) -> None:
-    """Each public key has its name, its fingerprint, and when it was added and retired."""
+    """Each public key has its name, its fingerprint, and when it was added, retired, and revoked."""
     page = sign_in("bob")
     line = Signer.generate(tmp_path / "key").public_line
     assert page.submit(page.get("/me"), "/me/ssh", {"name": "laptop", "key": line}).status == 200
-    (fingerprint,) = [key.fingerprint for key in site.exchange.directory.actors["bob"].keys]
+    ((fingerprint, added),) = [(key.fingerprint, key.added_at) for key in site.exchange.directory.actors["bob"].keys]
     text = said(shown(sign_in("carol"), "/actors/bob", site))
-    assert f"laptop {fingerprint} added a moment ago" in text and "retired" not in text
+    assert f"laptop {fingerprint} Ed25519 · added a moment ago" in text and "retired" not in text
     site.exchange.govern(RetireKey("bob", fingerprint), "bob", via="web")
     assert "added a moment ago, retired a moment ago" in said(shown(sign_in("carol"), "/actors/bob", site))
+    site.exchange.govern(RevokeKey("bob", fingerprint, added), "bob", via="web")
+    assert "revoked a moment ago, not to be trusted from" in said(shown(sign_in("carol"), "/actors/bob", site))
 
 
 def test_the_commands_to_connect_work(site: Site, sign_in: Callable[[str], Person], tmp_path: Path) -> None:

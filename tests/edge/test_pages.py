@@ -750,9 +750,9 @@ def test_own_ssh_keys(tmp_path: Path, sign_in: Callable[[str], Person]) -> None:
     bad = bob.submit(bob.get("/me"), "/me/ssh", {"name": "laptop", "key": "ssh-rsa nonsense"})
     assert (bad.status, bad.form("/me/ssh").fields["key"]) == (400, "ssh-rsa nonsense")
     line = f"{Signer.generate(tmp_path / 'key').public_line} bob@laptop\n"
-    assert "The ledger records it as yours." in bob.submit(bad, "/me/ssh", {"key": line}).text
+    assert "The signing key is registered" in bob.submit(bad, "/me/ssh", {"key": line}).text
     page = bob.get("/me")
-    assert "The SSH key is retired." in bob.submit(page, "/me/ssh/retire").text
+    assert "The signing key is retired." in bob.submit(page, "/me/ssh/retire").text
     assert bob.submit(page, "/me/ssh/retire").status == 404
 
 

@@ -42,7 +42,7 @@ CORE: Final = frozenset(
      "largefiles",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor",
-     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records", "trail")
+     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records", "trail", "revocation")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from taskrepo.attestation import Attestation, Keys, attest, signing_key
+from taskrepo.attestation import (
+    Attestation,
+    Keys,
+    attest,
+    in_hindsight,
+    keys_of,
+    signing_key,
+    suspect_since,
+)
+from taskrepo.directory import Directory
 from taskrepo.errors import Invalid
 from taskrepo.history import (
     MAX_COMMIT,
@@ -18,7 +27,7 @@ from taskrepo.history import (
     write_message,
     write_payload,
 )
-from taskrepo.model import PublicKey
+from taskrepo.model import Actor, Policy, PublicKey
 from taskrepo.signing import Signer
 from tests.support.ledgers import git
 
@@ -133,3 +142,53 @@ def test_stock_git_signs_what_is_read_here(tmp_path: Path) -> None:
     bob = PublicKey("laptop", line, "SHA256:x", 1)
     asked = read_commit(raw, pushed=True)
     assert signing_key(asked.payload, asked.signature, "bob", (bob,)) == bob
+
+
+# ── in hindsight ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def known(**since: int | None) -> Keys:
+    """Later records, in which keys of Bob and the exchange are revoked from these moments on."""
+    made = {
+        "bob": replace(key_of(BOBS, "renamed", 200), compromised_at=since.get("bob")),
+        "exchange": replace(key_of(OURS, "ledger", 200), compromised_at=since.get("exchange")),
+    }
+    directory = Directory({id: Actor(id, "human", id, keys=(key,)) for id, key in made.items()}, Policy())
+    return keys_of(directory)
+
+
+@pytest.mark.parametrize(("since", "code"), [(98, "suspect-key"), (99, "suspect-key"), (100, "good"), (None, "good")])
+def test_a_key_revoked_later_is_suspect_from_its_moment_on(since: int | None, code: str) -> None:
+    """What was good stays in force, but is suspect if it came into the ledger when its key was no longer safe."""
+    made = pushed()
+    found = in_hindsight(made, known(bob=since), 99)
+    assert found.actor and (found.actor.code, found.exchange.code) == (code, "good")
+    assert (found.good, found.counts) == (code == "good", True)
+    assert (found.actor.key, found.actor.fingerprint) == ("laptop", BOBS.fingerprint)
+    assert ("not to be trusted from 1970-01-01T00:01:3" in found.actor.message) == (code == "suspect-key")
+
+
+def test_the_place_decides_and_not_what_a_request_says(tmp_path: Path) -> None:
+    """A request that claims an early time, as any thief can, is as suspect as the commit that brought it."""
+    request, raw = requested()
+    assert b"> 9 +0200" in raw
+    entry = replace(CLAIM, via="git", request=request)
+    made = attest(committed(entry, request), entry, HONEST, lambda oid, kind: raw)
+    assert in_hindsight(made, known(bob=50), 99).signatures[0].code == "suspect-key"
+
+
+def test_the_exchanges_key_too_may_turn_out_to_be_stolen() -> None:
+    """What the exchange attested since its key was stolen is suspect, with or without an actor's own signature."""
+    for made in (attest(committed(), CLAIM, HONEST, no_read), pushed()):
+        assert in_hindsight(made, known(exchange=5), 99).exchange.code == "suspect-key"
+        assert in_hindsight(made, known(exchange=5), 4) == made
+
+
+def test_hindsight_mends_nothing() -> None:
+    """A signature that did not count at its place keeps its reason, and one of an unknown actor is left alone."""
+    made = pushed(OTHERS)
+    assert in_hindsight(made, known(bob=1), 99) == made
+    assert not in_hindsight(made, known(bob=1), 99).counts
+    assert suspect_since(known(bob=1), "zoe", BOBS.fingerprint, 99) is None
+    assert suspect_since(known(bob=1), "bob", OTHERS.fingerprint, 99) is None
+    assert suspect_since(known(bob=1), "bob", BOBS.fingerprint, 99) == 1

@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from taskrepo import directory as rolls
-from taskrepo.commands import AddActor, AddKey, ChangeActor, DirectoryCommand, Found, RetireKey, SetPolicy
+from taskrepo.commands import (
+    AddActor,
+    AddKey,
+    ChangeActor,
+    DirectoryCommand,
+    Found,
+    RenameKey,
+    RetireKey,
+    RevokeKey,
+    SetPolicy,
+)
 from taskrepo.directory import EXCHANGE_ACTOR, MAX_KEYS, RESERVED, Directory
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, PublicKey, Stamp
@@ -75,8 +85,12 @@ def test_ids_are_unique() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [AddActor("eve", "human"), ChangeActor("bob", label="B"), SetPolicy("policy", Policy()), _key(1, "admin")],
-)
+    [
+        AddActor("eve", "human"), ChangeActor("bob", label="B"), SetPolicy("policy", Policy()), _key(1, "admin"),
+        RetireKey(EXCHANGE, "SHA256:ledger"), RenameKey(EXCHANGE, "SHA256:ledger", "x"),
+        RevokeKey(EXCHANGE, "SHA256:ledger", 5),
+    ],
+)  # fmt: skip
 def test_only_admins_govern(command: DirectoryCommand) -> None:
     """Everything but one's own keys is for admins."""
     assert _refusal(_founded(), command, "bob").code == "not-admin"
@@ -90,7 +104,10 @@ def test_suspended_actors_do_nothing() -> None:
     assert _give(back, _key(1), "bob", 9).actors["bob"].keys
 
 
-@pytest.mark.parametrize("command", [ChangeActor("zoe", label="Z"), _key(1, "zoe"), RetireKey("zoe", "SHA256:1")])
+@pytest.mark.parametrize("command", [
+    ChangeActor("zoe", label="Z"), _key(1, "zoe"), RetireKey("zoe", "SHA256:1"), RenameKey("zoe", "SHA256:1", "n"),
+    RevokeKey("zoe", "SHA256:1", 1),
+])  # fmt: skip
 def test_unknown_actors(command: DirectoryCommand) -> None:
     """Nobody who is not in the directory is changed."""
     assert _refusal(_founded(), command).code == "unknown-actor"
@@ -140,11 +157,67 @@ def test_keys_of_ones_own() -> None:
     assert made.actors["bob"].keys == (PublicKey("laptop 1", "ssh-ed25519 KEY1", "SHA256:1", 5, 6),)
 
 
-def test_keys_are_unique() -> None:
-    """A key belongs to one actor for ever, also when it is retired."""
-    made = _founded(_key(1), RetireKey("bob", "SHA256:1"))
-    assert _refusal(made, _key(1)).code == "duplicate-key"
-    assert _refusal(made, _key(1, "admin")).code == "duplicate-key"
+def test_keys_get_other_names() -> None:
+    """Everybody renames keys of their own, live or not, an admin those of others; the same name changes nothing."""
+    made = _give(_founded(_key(1), RetireKey("bob", "SHA256:1")), RenameKey("bob", "SHA256:1", "old laptop"), "bob", 8)
+    assert made.actors["bob"].keys == (PublicKey("old laptop", "ssh-ed25519 KEY1", "SHA256:1", 3, 4),)
+    assert _refusal(made, RenameKey("bob", "SHA256:1", "old laptop")).code == "nothing-to-change"
+    assert _refusal(made, RenameKey("bob", "SHA256:2", "x")).code == "unknown-key"
+    assert _give(made, RenameKey("bob", "SHA256:1", "x"), "admin", 9).actors["bob"].keys[0].name == "x"
+
+
+def test_a_stolen_key_is_revoked() -> None:
+    """Its owner, or an admin, says from when it is not to be trusted; it is retired from the next commit on."""
+    revoked = PublicKey("laptop 1", "ssh-ed25519 KEY1", "SHA256:1", 3, 8, 5)
+    for by in ("bob", "admin"):
+        assert _give(_founded(_key(1)), RevokeKey("bob", "SHA256:1", 5), by, 8).actors["bob"].keys == (revoked,)
+    other = _founded(_key(1, "admin"))
+    assert _refusal(other, RevokeKey("admin", "SHA256:1", 5), "bob").code == "not-admin"
+
+
+def test_a_retired_key_may_turn_out_to_be_stolen() -> None:
+    """A key that was retired is revoked all the same, and keeps the time of its retirement."""
+    made = _give(_founded(_key(1), RetireKey("bob", "SHA256:1")), RevokeKey("bob", "SHA256:1", 3), "bob", 9)
+    assert made.actors["bob"].keys == (PublicKey("laptop 1", "ssh-ed25519 KEY1", "SHA256:1", 3, 4, 3),)
+    assert _refusal(made, RetireKey("bob", "SHA256:1")).code == "unknown-key"
+
+
+@pytest.mark.parametrize(("since", "code"), [
+    (2, "invalid-field"), (3, ""), (9, ""), (10, "invalid-field"), (2**60, "invalid-field"),
+])  # fmt: skip
+def test_a_key_is_revoked_from_some_moment_of_its_life(since: int, code: str) -> None:
+    """The moment lies neither before the key was added nor in the future; the refusal names the field."""
+    made, command = _founded(_key(1)), RevokeKey("bob", "SHA256:1", since)
+    if not code:
+        assert _give(made, command, "bob", 9).actors["bob"].keys[0].compromised_at == since
+        return
+    refused = _refusal(made, command, "bob")
+    assert isinstance(refused, Invalid) and (refused.code, refused.where) == (code, "key.since")
+
+
+def test_a_revocation_only_takes_trust_away() -> None:
+    """The moment of a revoked key moves back, never forward, so that nobody clears what was marked."""
+    made = _founded(_key(1), AddActor("eve", "human"), RevokeKey("bob", "SHA256:1", 4))
+    for since in (4, 5):
+        assert _refusal(made, RevokeKey("bob", "SHA256:1", since)).code == "nothing-to-change"
+    earlier = _give(made, RevokeKey("bob", "SHA256:1", 3), "bob", 9)
+    assert earlier.actors["bob"].keys == (PublicKey("laptop 1", "ssh-ed25519 KEY1", "SHA256:1", 3, 5, 3),)
+
+
+@pytest.mark.parametrize("ended", [(), (RetireKey("bob", "SHA256:1"),), (RevokeKey("bob", "SHA256:1", 3),)])
+def test_keys_are_unique(ended: tuple[DirectoryCommand, ...]) -> None:
+    """A key belongs to one actor for ever: live, retired or revoked, nobody adds it again."""
+    made = _founded(_key(1), *ended)
+    for about, by in (("bob", "bob"), ("bob", "admin"), ("admin", "admin"), (EXCHANGE, "admin")):
+        assert _refusal(made, _key(1, about), by).code == "duplicate-key"
+
+
+def test_nobody_gets_the_exchanges_key() -> None:
+    """The key that signs the ledger, or one that did, is registered for no actor, whoever asks."""
+    made = _founded(_key(1, EXCHANGE), RetireKey(EXCHANGE, "SHA256:ledger"))
+    for line, fingerprint in (("ssh-ed25519 LEDGER", "SHA256:ledger"), ("ssh-ed25519 KEY1", "SHA256:1")):
+        for about, by in (("bob", "bob"), ("bob", "admin"), ("admin", "admin"), (EXCHANGE, "admin")):
+            assert _refusal(made, AddKey(about, "mine", line, fingerprint), by).code == "duplicate-key"
 
 
 def test_keys_are_bounded() -> None:
@@ -168,6 +241,9 @@ def test_the_exchange_keeps_a_live_key() -> None:
     assert _refusal(_founded(), RetireKey(EXCHANGE, "SHA256:ledger")).code == "wrong-state"
     made = _founded(_key(1, EXCHANGE), RetireKey(EXCHANGE, "SHA256:ledger"))
     assert [k.retired_at is None for k in made.actors[EXCHANGE].keys] == [False, True]
+    assert _refusal(_founded(), RevokeKey(EXCHANGE, "SHA256:ledger", 1)).code == "wrong-state"
+    late = _give(made, RevokeKey(EXCHANGE, "SHA256:ledger", 1), "admin", 9)
+    assert [k.compromised_at for k in late.actors[EXCHANGE].keys] == [1, None]
 
 
 def test_setting_the_policy() -> None:
@@ -184,13 +260,20 @@ def test_setting_the_policy() -> None:
         ChangeActor("bob", "B", Capabilities("low"), ("admin",), False),
         _key(2),
         RetireKey("bob", "SHA256:1"),
+        RenameKey("bob", "SHA256:1", "another"),
+        RenameKey("bob", "SHA256:8", "another"),
+        RevokeKey("bob", "SHA256:1", 3),
+        RevokeKey("bob", "SHA256:8", 5),
+        RevokeKey("bob", "SHA256:9", 5),
         SetPolicy("policy", Policy(self_review=True)),
     ],
-    ids=lambda c: str(c.name),
+    ids=lambda c: f"{c.name} {getattr(c, 'fingerprint', '')}",
 )
 def test_events_can_be_read_back(command: DirectoryCommand) -> None:
     """What is inferred from the two directories decides to the same event again."""
-    before = _founded(_key(1))
+    before = _founded(
+        _key(1), _key(8), _key(9), RetireKey("bob", "SHA256:8"), RevokeKey("bob", "SHA256:9", 6), _key(7, "admin"),
+    )  # fmt: skip
     event = rolls.decide(before, command, before.actors["admin"], 9)
     inferred = rolls.infer(before, rolls.evolve(before, event), command.about)
     assert rolls.decide(before, inferred, before.actors["admin"], 9) == event
@@ -226,14 +309,41 @@ def test_nobody_is_removed() -> None:
         rolls.infer(_founded(), _without(_founded(), "bob"), "bob")
 
 
-def test_a_forged_change_does_not_hold() -> None:
-    """A record changed in more than one way infers a command that decides to another event."""
-    before = _founded(_key(1))
+REVOKED = PublicKey("laptop 1", "ssh-ed25519 KEY1", "SHA256:1", 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (REVOKED, PublicKey("k", "l", "f", 9)),
+        (),
+        (replace(REVOKED, compromised_at=None),),
+        (replace(REVOKED, compromised_at=9),),
+        (replace(REVOKED, compromised_at=2),),
+        (replace(REVOKED, compromised_at=3, name="x"),),
+        (replace(REVOKED, compromised_at=3, retired_at=9),),
+        (replace(REVOKED, compromised_at=3, retired_at=None),),
+        (replace(REVOKED, retired_at=None),),
+        (replace(REVOKED, retired_at=None, compromised_at=None),),
+        (replace(REVOKED, retired_at=9),),
+        (replace(REVOKED, name="x", added_at=2),),
+        (replace(REVOKED, line="ssh-ed25519 OTHER"),),
+        (replace(REVOKED, fingerprint="SHA256:2"),),
+    ],
+)
+def test_a_forged_change_does_not_hold(keys: tuple[PublicKey, ...]) -> None:
+    """A record changed as no command changes it infers one that is refused, or that decides to another event."""
+    before = _founded(_key(1), RevokeKey("bob", "SHA256:1", 4))
     old = before.actors["bob"]
-    bob = replace(old, name="Mallory", keys=(*old.keys, PublicKey("k", "l", "f", 9)))
-    after = replace(before, actors={**before.actors, "bob": bob})
-    inferred = rolls.infer(before, after, "bob")
-    redone = rolls.evolve(before, rolls.decide(before, inferred, before.actors["admin"], 9))
+    assert old.keys == (REVOKED,)
+    stamp = Stamp("key-revoked", "admin", 9)
+    name = "Mallory" if len(keys) > 1 else old.name
+    after = replace(before, actors={**before.actors, "bob": replace(old, name=name, keys=keys, updated=stamp)})
+    try:
+        inferred = rolls.infer(before, after, "bob")
+        redone = rolls.evolve(before, rolls.decide(before, inferred, before.actors["admin"], 9))
+    except TaskrepoError:
+        return
     assert redone != after
 
 

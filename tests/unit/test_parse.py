@@ -24,6 +24,7 @@ from taskrepo.commands import (
     Publish,
     Reject,
     Release,
+    RenameKey,
     Reopen,
     RetireKey,
     Revise,
@@ -172,7 +173,10 @@ def test_keys() -> None:
     assert parse.add_key("bob", body) == AddKey("bob", "my laptop", SIGNER.public_line, SIGNER.fingerprint)
     assert _invalid(parse.add_key, "bob", {"name": "x", "key": "ssh-rsa nonsense"}) == "key"
     assert parse.retire_key("bob", {"fingerprint": "SHA256:x"}) == RetireKey("bob", "SHA256:x")
+    assert parse.rename_key("bob", "SHA256:x", {"name": " my  desk "}) == RenameKey("bob", "SHA256:x", "my desk")
     assert _invalid(parse.retire_key, "bob", {}) == "key.fingerprint"
+    assert _invalid(parse.rename_key, "bob", "SHA256:x", {"name": "  "}) == "key.name"
+    assert _invalid(parse.add_key, "bob", {**body, "name": " "}) == "key.name"
 
 
 def test_policies() -> None:

@@ -130,7 +130,8 @@ def test_files_and_reviews() -> None:
         Actor("bob", "agent", "Bob"),
         Actor(
             "bob", "agent", "Bob", Capabilities("low", "read_only", "tiny", ("a",)), ("admin",), False,
-            (PublicKey("k", "l", "f", 1), PublicKey("k", "m", "g", 1, 2)), 3, Stamp("x", "y", 4),
+            (PublicKey("k", "l", "f", 1), PublicKey("k", "m", "g", 1, 2), PublicKey("k", "n", "h", 1, 4, 2)), 3,
+            Stamp("x", "y", 4),
         ),
     ],
 )  # fmt: skip

@@ -56,6 +56,16 @@ def test_signers() -> None:
     ]
 
 
+@pytest.mark.parametrize(("retired", "compromised", "until"), [
+    (1_800_000_000, 1_700_000_000, "20231114221319Z"), (1_700_000_000, 1_800_000_000, "20231114221321Z"),
+])  # fmt: skip
+def test_a_revoked_key_ends_before_its_moment(retired: int, compromised: int, until: str) -> None:
+    """Its last second is the one before the moment from which it is not trusted, unless it was retired earlier."""
+    key = PublicKey("old", "ssh-ed25519 BBBB", "SHA256:y", 3, retired, compromised)
+    lines = roster.render(None, replace(DIRECTORY, actors={"bob": replace(BOB, keys=(key,))}))["allowed_signers"]
+    assert lines.decode() == f'bob@taskrepo.invalid namespaces="git",valid-before="{until}" ssh-ed25519 BBBB\n'
+
+
 def test_ssh_keygen_reads_the_signers(tmp_path: Path) -> None:
     """Stock ssh-keygen finds the principal of a key in the file."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "k"], check=True)

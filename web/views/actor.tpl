@@ -133,18 +133,22 @@
 % end
 <section class="card" aria-labelledby="keys">
 <h2 id="keys">Signing keys</h2>
-% if actor["public_keys"]:
+% if signing:
 <ul class="files">
-% for key in actor["public_keys"]:
-  <li>{{key["name"]}} <code>{{key["fingerprint"]}}</code> <span class="meta">added {{!when(key["added_at"], now, short=True)}}\\
-% if key["retired_at"]:
-, retired {{!when(key["retired_at"], now, short=True)}}\\
-% end
+% for key in signing:
+  <li><strong>{{key["name"]}}</strong> <code class="id">{{key["fingerprint"]}}</code><br>
+    <span class="meta">{{key["kind"]}}\\
+% include("signing_times.tpl", key=key)
 </span></li>
 % end
 </ul>
 % else:
 <p class="meta">None: the exchange signs for {{actor["id"]}}.</p>
+% end
+% if actor["id"] == visit.actor.id:
+<p class="meta"><a href="/me#ssh">Add and change them</a></p>
+% elif visit.actor.is_admin:
+<p class="meta"><a href="/admin/keys?actor={{actor["id"]}}#signing">Add and change them</a></p>
 % end
 </section>
 </div>

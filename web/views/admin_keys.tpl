@@ -56,6 +56,33 @@
 </nav>
 % end
 </section>
+<section aria-labelledby="signing">
+<h2 id="signing">Signing keys</h2>
+<p class="hint">With which people sign what they push with git. Each is an event of the ledger. {{"" if narrowed else "Those that have ended are shown when you ask for their actor."}}</p>
+% base, of = "/admin/ssh", True
+% if signing:
+<ul class="files keyring">
+% for key in signing:
+% include("signing_key.tpl", key=key)
+% end
+</ul>
+% else:
+<p class="empty"><strong>No signing keys{{" of " + actor if narrowed else ""}}.</strong> The exchange signs for whoever has none.</p>
+% end
+% if signing_started or next_signing:
+<nav class="pages" aria-label="Pages of signing keys">
+% if signing_started:
+  <a href="/admin/keys{{"?" + narrowed[1:] if narrowed else ""}}#signing">First</a>
+% end
+% if next_signing:
+  <a href="/admin/keys?signing={{quote(next_signing)}}{{narrowed}}#signing">Next</a>
+% end
+</nav>
+% end
+<details class="narrow" id="new-signing-key"{{" open" if attempt.about("add") else ""}}><summary>Register a key for somebody</summary>
+% include("form.tpl", action="/admin/ssh/add", uploads=False, hidden={"csrf": visit.csrf}, fields=new_key, prefix="ssh", values=attempt.typed("add") or {"actor": actor if narrowed else ""}, errors=attempt.problems("add"), tone="primary", button="Register the key")
+</details>
+</section>
 <section aria-labelledby="signed">
 <h2 id="signed">Passwords and sessions</h2>
 <p class="hint">Who can sign in with a password, or is signed in. To take everything from somebody at once, suspend them on their page.</p>

@@ -45,7 +45,8 @@ git verify-commit COMMIT
 git log --first-parent -1 --format=%H --before=2026-11-01    # the exchange as of a day</pre>
 <p>The same is on these pages: a task's timeline, and the <a href="/ledger">ledger</a>.</p>
 <h2 id="keys">Keys</h2>
-<p><code>allowed_signers</code> in the repository is the list that <code>ssh-keygen</code> and git use: each key with the actor it belongs to and the time in which it counts. Register your own on <a href="/me">your page</a>.</p>
+<p><code>allowed_signers</code> in the repository is the list that <code>ssh-keygen</code> and git use: each key with the actor it belongs to and the time until which it counts. Register your own on <a href="/me#ssh">your page</a> or with <code>taskrepo ssh-key add</code>; <code>ssh-keygen -t ed25519</code> makes one.</p>
+<p>Retire a key that you no longer use: what it signed stays good. Revoke one that somebody else may have, with the moment from which it is not to be trusted. What it signed since then stays in the ledger and verifies by its place, but is marked on these pages, and <code>git log --show-signature</code> warns of commits dated later. No key that was registered once can be registered again.</p>
 <h2 id="large">Large files</h2>
 <p>Files of {{exact["large_file_bytes"]}} and more are not in git. Where they belong, git has a small <em>pointer</em> with their SHA-256, and the program git-lfs puts the content there, with the same key as git. Install it once on each machine; from then on a clone brings the large files by itself.</p>
 <pre id="lfs">git lfs install

@@ -3,7 +3,7 @@
 <p class="crumb"><a href="/ledger">Ledger</a></p>
 <div class="heading">
   <h1>Commit <span class="id">{{short}}</span></h1>
-  <p class="tags"><span class="seal {{"good" if seal.good else "bad"}}">{{seal.short}}</span></p>
+  <p class="tags"><span class="seal {{seal.tone}}">{{seal.short}}</span></p>
   <a class="button" href="/ledger/{{event["commit"]}}/board">The board as of here</a>
 </div>
 <p class="told"><a href="/actors/{{event["actor"]}}">{{event["actor"]}}</a> \\
@@ -56,7 +56,7 @@ caused the event <strong>{{words(event["event"])}}</strong> in <code>{{event["re
 % for sentence in seal.sentences:
 <p>{{sentence}}</p>
 % end
-<p class="hint">Checked just now, over the commit's own bytes, by the keys that counted at this place of the ledger. In a clone:</p>
+<p class="hint">Checked just now, over the commit's own bytes, by the keys that counted at this place of the ledger, and by what is known of them now. In a clone:</p>
 % include("ledger_commands.tpl", commands=checks)
 </section>
 <section class="card" aria-labelledby="object">

@@ -76,26 +76,29 @@
 </section>
 
 <section class="card" aria-labelledby="ssh">
-<h2 id="ssh">SSH keys</h2>
-<p class="hint">The ledger records them as yours, so that anybody can check what you sign elsewhere. Your steps here are signed by the exchange.</p>
-% live = [key for key in actor["public_keys"] if not key["retired_at"]]
+<h2 id="ssh">Signing keys</h2>
+<p class="hint">SSH keys with which you sign what you push with git. The ledger records them as yours, so that anybody can check it. What you do on these pages is signed by the exchange.</p>
+% live = [key for key in signing if not key["retired_at"]]
+% ended = [key for key in signing if key["retired_at"]]
+% base, of = "/me/ssh", False
 % if live:
 <ul class="files">
 % for key in live:
-  <li class="entry">
-    <div><strong>{{key["name"]}}</strong> <code class="id">{{key["fingerprint"]}}</code><br>
-    <span class="meta">registered {{!when(key["added_at"], now, short=True)}}</span></div>
-    <form method="post" action="/me/ssh/retire" class="inline">
-      <input type="hidden" name="csrf" value="{{visit.csrf}}">
-      <input type="hidden" name="fingerprint" value="{{key["fingerprint"]}}">
-      <button class="quiet">Retire<span class="unseen"> {{key["name"]}}, {{key["fingerprint"]}}</span></button>
-    </form></li>
+% include("signing_key.tpl", key=key)
 % end
 </ul>
 % else:
-<p class="meta">None yet.</p>
+<p class="meta">None {{"any more" if ended else "yet"}}.</p>
 % end
-% include("form.tpl", action="/me/ssh", uploads=False, hidden={"csrf": visit.csrf}, fields=fields["ssh"], prefix="ssh", values=values.get("ssh", {}), errors=wrong.get("ssh", {}), tone="", button="Register the key")
+% if ended:
+<details id="ended-keys"{{" open" if any(attempt.values.get("fingerprint") == key["fingerprint"] for key in ended) else ""}}><summary>{{len(ended)}} ended</summary>
+<ul class="files">
+% for key in ended:
+% include("signing_key.tpl", key=key)
+% end
+</ul></details>
+% end
+% include("form.tpl", action="/me/ssh", uploads=False, hidden={"csrf": visit.csrf}, fields=forms["add"], prefix="ssh", values=attempt.typed("add"), errors=attempt.problems("add"), tone="primary", button="Register the key")
 </section>
 
 <section class="card" aria-labelledby="password">

@@ -13,7 +13,7 @@
 % end
     <p class="meta">{{!when(event["at"], now)}} · {{event["door"]}} · <a class="id" href="/ledger/{{event["commit"]}}" title="{{event["commit"]}}">{{short}}</a> ·</p>
     <details id="check-{{short}}">
-      <summary><span class="seal {{"good" if seal.good else "bad"}}">{{seal.short}}</span><span class="unseen">: how to check</span></summary>
+      <summary><span class="seal {{seal.tone}}">{{seal.short}}</span><span class="unseen">: how to check</span></summary>
 % for sentence in seal.sentences:
       <p>{{sentence}}</p>
 % end
