@@ -36,7 +36,7 @@ _BROKEN = "net::ERR_CONNECTION"  # what the browser itself says when a test take
 def chromium() -> Iterator[Browser]:
     """A headless browser, ended with the block."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox", "--disable-gpu", "--disable-software-rasterizer"])
+        browser = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
         try:
             yield browser
         finally:
