@@ -1,6 +1,7 @@
 """The same ground for every test, on every machine.
 
 * What a person has configured for git, ssh or taskrepo does not reach a test, nor do their keys and servers.
+* The exchange's own patience with locks, indexes and other programs is as long as a test's, save where a test is of it.
 * Random tests are repeatable: the same examples each time, and no deadline that a busy machine could miss.
 * Under `tools/test` a test that would skip itself because a program is missing fails instead, and names the program.
 """
@@ -8,11 +9,14 @@
 import os
 import re
 import shutil
+import sys
 from collections.abc import Generator
 from typing import Final
 
 import pytest
 from hypothesis import settings
+
+from tests.support.waiting import PATIENCE
 
 PROGRAMS: Final = {
     "chromium": "chromium",
@@ -35,6 +39,28 @@ _OWN: Final = {
 for _name in list(filter(_PERSONAL.match, os.environ)):
     del os.environ[_name]
 os.environ.update(_OWN)
+
+_PATIENT: Final = {
+    "taskrepo.auditor": "_PATIENCE",
+    "taskrepo.credentials_db": "BUSY_SECONDS",
+    "taskrepo.accounts": "BUSY_SECONDS",
+    "taskrepo.follower": "_PATIENCE",
+    "taskrepo.store": "_LOCK_PATIENCE",
+    "taskrepo.tables": "BUSY_SECONDS",
+    "taskrepo.upkeep": "_GIT_SECONDS",
+    "taskrepo.web.packagedraft": "_PATIENCE",
+}
+"""Modules that wait for a few seconds, and the constants that say so."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient() -> None:
+    """Nothing in the exchange gives up because the machine is busy."""
+    for module, name in _PATIENT.items():
+        if module in sys.modules:
+            assert hasattr(sys.modules[module], name)
+            setattr(sys.modules[module], name, PATIENCE)
+
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("repeatable")

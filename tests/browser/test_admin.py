@@ -47,7 +47,7 @@ def test_a_session_elsewhere_is_ended(browser: Browser, site: Site) -> None:
     """Of two browsers, one is marked as this one; ending the others signs the other out."""
     with visitor(browser, site, "carol") as here, visitor(browser, site, "carol", quiet=False) as there:
         page, other = here.open("/me"), there.open("/me")
-        assert page.get_by_text("this one").count() == 1
+        expect(page.get_by_text("this one")).to_have_count(1)
         page.get_by_role("button", name="End all others").click()
         expect(page.get_by_text("The sessions have ended.")).to_be_visible()
         other.reload()
@@ -104,7 +104,7 @@ def test_long_work_is_followed(browser: Browser, site: Site, monkeypatch: pytest
             step[1].set()
             expect(page.get_by_text("Old uploads, abandoned staging folders")).to_be_visible()
             expect(page.locator("#said")).to_have_text("The work has ended. What came of it is shown.")
-            assert page.get_by_text("Look again").count() == 0
+            expect(page.get_by_text("Look again")).to_have_count(0)
             check(page)
     finally:
         for gate in step:
@@ -121,4 +121,4 @@ def test_all_of_it_works_without_scripts(browser: Browser, site: Site) -> None:
         assert site.exchange.upkeep.wait(PATIENCE)
         page.goto(f"{site.url}/admin/maintenance")
         page.get_by_text("What was looked at").click()
-        assert page.get_by_text("stock git finds nothing wrong").is_visible()
+        expect(page.get_by_text("stock git finds nothing wrong")).to_be_visible()

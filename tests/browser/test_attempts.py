@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.edge.test_attempts import picture, submitted
 from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, check, chromium, visitor
@@ -58,7 +58,7 @@ def test_a_comparison_is_accessible(
         page = alice.open(f"/tasks/{task}/submissions/1/compare/2{split}")
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         check(page)
-        assert page.locator(".overlay img").count() == 2
+        expect(page.locator(".overlay img")).to_have_count(2)
         page.wait_for_function("[...document.images].every(each => each.complete && each.naturalWidth > 0)")
 
 
@@ -66,14 +66,14 @@ def test_another_pair_without_scripts(browser: Browser, site: Site, task: str) -
     """The form, the links and the layout work without scripts."""
     with visitor(browser, site, "carol", scripts=False) as carol:
         page = carol.open(f"/tasks/{task}/submissions/1/compare/2")
-        assert page.locator("table.unified").first.is_visible()
+        expect(page.locator("table.unified").first).to_be_visible()
         page.get_by_role("link", name="Side by side").click()
-        assert page.locator("table.paired").first.is_visible()
+        expect(page.locator("table.paired").first).to_be_visible()
         page.get_by_label("Before", exact=True).select_option("2")
         page.get_by_label("After", exact=True).select_option("1")
         page.get_by_role("button", name="Compare", exact=True).click()
-        assert page.url.endswith(f"/tasks/{task}/submissions/2/compare/1?split=1")
-        assert page.get_by_role("heading", level=1).inner_text() == "What changed from submission 2 to 1"
+        expect(page).to_have_url(f"{site.url}/tasks/{task}/submissions/2/compare/1?split=1")
+        expect(page.get_by_role("heading", level=1)).to_have_text("What changed from submission 2 to 1")
         page.get_by_role("link", name="The other way round").click()
         assert page.url.endswith("/1/compare/2?split=1")
 
@@ -96,9 +96,9 @@ def test_files_in_their_lists(browser: Browser, site: Site, task: str, size: tup
         page = alice.open(f"/tasks/{task}")
         first = page.locator("details.glimpse", has_text="table.csv").first
         first.locator("summary").click()
-        assert first.get_by_text("Mercury").is_visible()
+        expect(first.get_by_text("Mercury")).to_be_visible()
         page.locator(".gallery a").first.click()
-        assert page.get_by_role("heading", level=1).inner_text() == "artifacts/chart.png"
+        expect(page.get_by_role("heading", level=1)).to_have_text("artifacts/chart.png")
     with visitor(browser, site, "alice", size, "dark") as alice:
         page = alice.open(f"/tasks/{task}")
         page.evaluate("document.querySelectorAll('details.glimpse').forEach(each => each.open = true)")

@@ -174,7 +174,7 @@ def test_a_refusal_loses_nothing(browser: Browser, site: Site) -> None:
         expect(bad.locator(".error")).to_contain_text("denied_suffixes holds .exe")
         expect(page.locator(".chosen li", has_text="good.csv").locator(".error")).to_have_count(0)
         check(page)
-        assert page.get_by_label("Title").input_value() == "Count the rows"
+        expect(page.get_by_label("Title")).to_have_value("Count the rows")
         bad.get_by_role("button", name="Remove").click()
         publish(page)
         task = made(site, page)
@@ -397,18 +397,18 @@ def test_text_survives_a_closed_tab(browser: Browser, site: Site) -> None:
         page = alice.open("/tasks/new")
         note = page.locator(".kept")
         expect(note).to_contain_text(re.compile(r"What you typed at \d\d:\d\d is still here. Files have to be chosen"))
-        assert page.get_by_label("Title").input_value() == ""
+        expect(page.get_by_label("Title")).to_have_value("")
         check(page)
         note.get_by_role("button", name="Restore").click()
-        assert page.get_by_label("Title").input_value() == "Half a thought"
-        assert page.get_by_label("Only its people").is_checked()
+        expect(page.get_by_label("Title")).to_have_value("Half a thought")
+        expect(page.get_by_label("Only its people")).to_be_checked()
         expect(page.locator("summary", has_text="When, and")).to_contain_text("priority 1 – most urgent")
         expect(note).to_have_count(0)
         page.reload()
         page.locator(".kept").get_by_role("button", name="Discard").click()
         page.reload()
         page.get_by_label("Title").wait_for()
-        assert page.locator(".kept").count() == 0
+        expect(page.locator(".kept")).to_have_count(0)
 
 
 def test_drafts_are_each_persons_own(browser: Browser, site: Site) -> None:
@@ -419,7 +419,7 @@ def test_drafts_are_each_persons_own(browser: Browser, site: Site) -> None:
         until(lambda: page.evaluate("Object.keys(localStorage).includes('taskrepo:draft:alice:new')"))
         sign_in(alice.context, site, "carol")
         other = alice.open("/tasks/new")
-        assert other.locator(".kept").count() == 0
+        expect(other.locator(".kept")).to_have_count(0)
         other.close()
         sign_in(alice.context, site, "alice")
         page.reload()
@@ -444,7 +444,7 @@ def test_what_was_published_is_not_offered_again(browser: Browser, site: Site) -
         made(site, page)
         page.goto(f"{site.url}/tasks/new")
         page.get_by_label("Title").wait_for()
-        assert page.locator(".kept").count() == 0
+        expect(page.locator(".kept")).to_have_count(0)
         page.evaluate("""localStorage.setItem("taskrepo:draft:alice:new", JSON.stringify({
             at: Date.now() - 3 * 864e5, values: { title: "Old" } }))""")
         page.reload()
@@ -453,7 +453,7 @@ def test_what_was_published_is_not_offered_again(browser: Browser, site: Site) -
             at: Date.now() - 31 * 864e5, values: { title: "Too old" } }))""")
         page.reload()
         page.get_by_label("Title").wait_for()
-        assert page.locator(".kept").count() == 0
+        expect(page.locator(".kept")).to_have_count(0)
 
 
 def test_drafts_are_bounded_and_damage_is_harmless(browser: Browser, site: Site) -> None:
@@ -464,7 +464,7 @@ def test_drafts_are_bounded_and_damage_is_harmless(browser: Browser, site: Site)
             JSON.stringify({ at: n, values: {} }));
             localStorage.setItem("taskrepo:draft:alice:new", "{");""")
         page.reload()
-        assert page.locator(".kept").count() == 0
+        expect(page.locator(".kept")).to_have_count(0)
         page.get_by_label("Title").fill("One more")
         until(lambda: "One more" in page.evaluate("localStorage.getItem('taskrepo:draft:alice:new') || ''"))
         kept = page.evaluate("Object.keys(localStorage).filter(key => key.includes(':draft:')).sort()")
@@ -482,7 +482,7 @@ def test_preview_opens_in_place(browser: Browser, site: Site) -> None:
         shown = page.locator("#preview")
         expect(shown.locator("em")).to_have_text("this")
         expect(shown).to_be_focused()
-        assert page.locator("#preview script, #preview img").count() == 0
+        expect(page.locator("#preview script, #preview img")).to_have_count(0)
         check(page)
         page.get_by_label("Description").fill("**Changed**")
         page.get_by_label("Title").press("Enter")
@@ -499,7 +499,7 @@ def test_counts_appear_near_a_limit_and_readers_when_private(browser: Browser, s
         page = alice.open("/tasks/new")
         title = page.get_by_label("Title")
         title.fill("x" * 150)
-        assert page.locator(".near").count() == 0
+        expect(page.locator(".near")).to_have_count(0)
         title.fill("x" * 235)
         expect(page.locator(".near")).to_have_text("235 of 240 characters")
         title.fill("x")
@@ -548,14 +548,14 @@ def test_everything_works_without_scripts(browser: Browser, site: Site, tmp_path
         assert page.get_by_text("Drop files and folders").is_hidden()
         fill(page, "Without scripts")
         page.get_by_role("button", name="Preview").click()
-        assert page.locator("#preview em").inner_text() == "every"
+        expect(page.locator("#preview em")).to_have_text("every")
         page.get_by_label("Input files").set_input_files(tmp_path / "a.csv")
         publish(page)
         first = made(site, page)
         page.goto(f"{site.url}/tasks/new")
         page.get_by_label("Start from").select_option(first.id)
         page.get_by_role("button", name="Fill in").click()
-        assert page.get_by_label("Title").input_value() == "Without scripts"
+        expect(page.get_by_label("Title")).to_have_value("Without scripts")
         page.get_by_label("Take its 1 file too").check()
         publish(page)
         assert [file.path for file in made(site, page).files] == ["input/a.csv"]

@@ -1,6 +1,7 @@
 """The dashboard, the directory and profiles in a real browser: accessible, quiet and fit for every screen."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from taskrepo.model import Manifest
 from tests.support.browser import MIDDLE, PHONE, WIDE, check, chromium, visitor
 from tests.support.http import Site, running
 from tests.support.ledgers import task_of
+from tests.support.waiting import PATIENCE
 
 LONG = "Summarise what the quarterly climate report says of precipitation in mountainous regions, with citations"
 
@@ -60,11 +62,11 @@ def test_numbers_unfold_under_a_plot(browser: Browser, site: Site) -> None:
     with visitor(browser, site, "alice", scripts=False) as alice:
         page = alice.open("/dashboard")
         figure = page.get_by_role("figure").filter(has_text="Submitted").first
-        assert figure.get_by_role("img", name="Submitted: 4 submissions").is_visible()
+        expect(figure.get_by_role("img", name="Submitted: 4 submissions")).to_be_visible()
         numbers = figure.locator("summary")
         numbers.focus()
         page.keyboard.press("Enter")
-        assert figure.get_by_role("rowheader").count() == 12
+        expect(figure.get_by_role("rowheader")).to_have_count(12)
 
 
 def test_the_dashboard_follows_the_ledger(browser: Browser, site: Site) -> None:
@@ -95,8 +97,8 @@ def test_without_scripts_everything_is_there(browser: Browser, site: Site) -> No
         page.get_by_label("Type").select_option("agent")
         page.get_by_role("button", name="Show").click()
         page.get_by_role("link", name="Bob").click()
-        assert page.get_by_role("heading", name="Bob", exact=True).is_visible()
-        assert page.get_by_role("button", name="Copy").count() == 0
+        expect(page.get_by_role("heading", name="Bob", exact=True)).to_be_visible()
+        expect(page.get_by_role("button", name="Copy")).to_have_count(0)
         page.locator("#work").get_by_role("link", name="part 0").click()
         assert "/tasks/" in page.url
 
@@ -106,15 +108,18 @@ def test_the_weeks_fill_in_while_the_ledger_is_read(
 ) -> None:
     """On the first visit after a start all weeks are there, hatched; they are counted without a reload."""
     monkeypatch.setattr(trends, "PATIENCE", 0.0)
-    monkeypatch.setattr(trends, "_REST", 2.0)
-    monkeypatch.setattr(site.exchange, "trends", trends.Trends(site.exchange.ledger))
+    slow, gate = trends.Trends(site.exchange.ledger), threading.Event()
+    run = slow._run
+    monkeypatch.setattr(slow, "_run", lambda: gate.wait(PATIENCE) and run())
+    monkeypatch.setattr(site.exchange, "trends", slow)
     with visitor(browser, site, "alice") as alice:
         page = alice.open("/dashboard")
         expect(page.get_by_text("the hatched weeks are not counted yet")).to_be_visible()
-        assert page.locator("#flow .hatch").count() == 6
+        expect(page.locator("#flow .hatch")).to_have_count(6)
         check(page)
         page.locator("#numbers-created summary").click()
-        expect(page.get_by_text("The last 12 weeks.")).to_be_visible(timeout=15_000)
+        gate.set()
+        expect(page.get_by_text("The last 12 weeks.")).to_be_visible()
         expect(page.locator("#flow .hatch")).to_have_count(0)
         expect(page.locator("#numbers-created")).to_have_attribute("open", "")
     site.exchange.trends.close()

@@ -7,10 +7,12 @@ scripts can do (dropping, keys, live windows, drafts) is in the first, or has a 
 import io
 import json
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
@@ -765,9 +767,18 @@ def test_a_task_that_somebody_else_took(browser: Browser, site: Site) -> None:
         expect(dave.page.locator("#comment-text")).to_have_value("Half a thou")
 
 
-def test_a_lease_that_ended_in_the_meantime(browser: Browser, site: Site) -> None:
+def test_a_lease_that_ended_in_the_meantime(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who submits too late is told so, with scripts and without; what was typed is there to copy, and to send later."""
-    tasks = [site.task("alice", title="Quickly", lease_seconds=10) for _ in range(2)]
+    with running(tmp_path) as site, Housekeeping(site.exchange, expire_every=0.2):
+        submitted_too_late(browser, site, monkeypatch)
+
+
+def submitted_too_late(browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock goes on by an hour between typing and sending."""
+    tasks = [site.task("alice", title="Quickly", lease_seconds=1800) for _ in range(2)]
+    real = time.time
     with (
         people(browser, site, LOOKS["desk"], "carol") as (scripted,),
         people(browser, site, LOOKS["plain"], "carol") as (plain,),
@@ -778,6 +789,7 @@ def test_a_lease_that_ended_in_the_meantime(browser: Browser, site: Site) -> Non
             carol.told("The task is yours.")
             carol.unfold("Submit")
             carol.type("Summary", "Written for longer than the lease.", "#do-submit")
+        monkeypatch.setattr("time.time", lambda: real() + 3600)
         until(lambda: not any(site.exchange.snapshot().task(task).holder for task in tasks))
         expect(scripted.page.locator("#live-actions")).to_contain_text("This part has changed")
         for carol in (scripted, plain):

@@ -23,7 +23,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 from playwright.sync_api import Error as BrowserError
 
 from taskrepo.commands import SetPolicy
@@ -337,7 +337,7 @@ def test_pages_run_nothing(placed: Placed, signed_in: BrowserContext, listener: 
     for address in (f"/tasks/{placed.task}?all=1", *placed.addresses("view")):
         page.goto(address)
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-        assert page.locator("h1").count() == 1
+        expect(page.locator("h1")).to_have_count(1)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address
         assert page.evaluate("document.querySelectorAll('main script, main iframe, main svg, main style').length") == 0
         hrefs = page.evaluate("[...document.querySelectorAll('main a, main img')].map(e => e.href || e.src)")

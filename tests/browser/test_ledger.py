@@ -63,7 +63,7 @@ def test_stepping_through_the_past_by_keyboard_and_without_scripts(browser: Brow
         page.get_by_role("navigation", name="Events beside this one").get_by_role("link").first.press("Enter")
         assert page.url != f"{site.url}/ledger/{head}/board" and page.url.endswith("/board")
         page.get_by_role("link", name="Back to now").click()
-        assert page.url == f"{site.url}/tasks"
+        expect(page).to_have_url(f"{site.url}/tasks")
 
 
 def test_filters_and_the_chooser_without_scripts(browser: Browser, site: Site) -> None:
@@ -73,11 +73,11 @@ def test_filters_and_the_chooser_without_scripts(browser: Browser, site: Site) -
         page.get_by_label("Event").select_option("approved")
         page.get_by_label("Actor").fill("alice")
         page.get_by_role("button", name="Show").click()
-        assert page.locator("table tbody tr").count() == 3
+        expect(page.locator("table tbody tr")).to_have_count(3)
         assert "event=approved" in page.url and page.get_by_label("Actor").input_value() == "alice"
         page.get_by_label("The board as of").fill("2099-01-01")
         page.get_by_role("button", name="Go there").click()
-        assert page.url.endswith(f"/ledger/{site.head()}/board")
+        expect(page).to_have_url(f"{site.url}/ledger/{site.head()}/board")
 
 
 def test_a_new_event_appears_and_a_command_is_copied(browser: Browser, site: Site) -> None:
@@ -88,7 +88,7 @@ def test_a_new_event_appears_and_a_command_is_copied(browser: Browser, site: Sit
         page.get_by_role("button", name="Copy: taskrepo verify ledger").click()
         assert page.evaluate("navigator.clipboard.readText()") == "taskrepo verify ledger"
         commit = site.exchange.create(Manifest("Just now", "d"), (), "bob", via="api").commit
-        expect(page.get_by_role("table").get_by_role("link", name=commit[:12])).to_be_visible(timeout=15_000)
+        expect(page.get_by_role("table").get_by_role("link", name=commit[:12])).to_be_visible()
         check(page)
 
 
@@ -110,9 +110,9 @@ def test_a_board_under_way_comes_by_itself(browser: Browser, site: Site, monkeyp
     )
     with visitor(browser, site, "carol") as carol:
         page = carol.open(f"/ledger/{commit}/board")
-        assert page.get_by_text("still being read").is_visible()
+        expect(page.get_by_text("still being read")).to_be_visible()
         check(page)
-        expect(page.locator("#lane-published")).to_be_visible(timeout=20_000)
+        expect(page.locator("#lane-published")).to_be_visible()
 
 
 def test_style_and_script_are_small() -> None:

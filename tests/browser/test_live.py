@@ -67,7 +67,7 @@ def test_nothing_typed_is_lost(site: Site, browser: Browser) -> None:
         site.exchange.execute(Comment(task, "I began in the north."), "bob", via="api")
         expect(page.locator("main")).to_contain_text("I began in the north.")
         page.keyboard.type("ght")
-        assert box.input_value() == "half a thought"
+        expect(box).to_have_value("half a thought")
 
 
 def test_a_window_says_when_it_is_cut_off(tmp_path: Path, browser: Browser) -> None:

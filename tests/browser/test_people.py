@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from tests.support.http import Site, running
 
@@ -54,7 +54,7 @@ def visitor(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         page.get_by_label("Actor id").fill(actor)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("main").get_by_role("button", name="Sign in").click()
-        assert page.get_by_text("You are signed in.").is_visible()
+        expect(page.get_by_text("You are signed in.")).to_be_visible()
         return page
 
     yield visit
@@ -90,7 +90,7 @@ def test_a_task_from_first_form_to_archive(
     carol.get_by_label("Summary").fill("The mean is 1.")
     carol.get_by_role("button", name="Submit").click()
     carol.get_by_text("the submission lacks what the manifest asks for").first.wait_for()
-    assert carol.get_by_label("Summary").input_value() == "The mean is 1."
+    expect(carol.get_by_label("Summary")).to_have_value("The mean is 1.")
     carol.get_by_label("Artifacts", exact=True).set_input_files(tmp_path / "report.csv")
     carol.get_by_role("button", name="Submit").click()
     carol.get_by_text("Your submission is recorded.").wait_for()
@@ -121,7 +121,7 @@ def review(page: Page, address: str, command: str, reason: str) -> None:
     form = page.locator(f"#do-{command}")
     form.locator("textarea").fill(reason)
     form.get_by_role("button").click()
-    assert page.get_by_text(f"{command.removesuffix('e')}ed", exact=False).first.is_visible()
+    expect(page.get_by_text(f"{command.removesuffix('e')}ed", exact=False).first).to_be_visible()
 
 
 def test_a_double_click_sends_once(visitor: Callable[..., Page], site: Site) -> None:

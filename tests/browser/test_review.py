@@ -85,7 +85,7 @@ def test_a_whole_review_by_keys(site: Site, alice: Visitor) -> None:
     assert focused(page) == "reject-reason"
     expect(page.locator("#comment")).not_to_have_attribute("open", "")
     page.keyboard.type("Not just a new jar")  # letters that are keys elsewhere
-    assert page.locator("#reject-reason").input_value() == "Not just a new jar"
+    expect(page.locator("#reject-reason")).to_have_value("Not just a new jar")
     page.get_by_role("button", name="Reject", exact=True).click()
     page.wait_for_url(f"**/review/{third}?after={second}")
     assert state(site, second) == "rejected"
@@ -138,7 +138,8 @@ def test_kept_reasons_and_ticks(site: Site, alice: Visitor) -> None:
     page = alice.open(f"/review/{task}")
     page.get_by_label("Every row.").check()
     page.reload()
-    assert page.get_by_label("Every row.").is_checked() and not page.get_by_label("u Units.").is_checked()
+    expect(page.get_by_label("Every row.")).to_be_checked()
+    expect(page.get_by_label("u Units.")).not_to_be_checked()
     page.keyboard.press("r")
     page.keyboard.type("Name the source.")
     page.get_by_text("Keep this reason for later").click()
@@ -151,7 +152,7 @@ def test_kept_reasons_and_ticks(site: Site, alice: Visitor) -> None:
     page.locator("#reject-template").select_option("Source")
     page.get_by_role("button", name="Insert it").click()
     expected = "Name the source.\n\nNot met:\n\n- u Units.\n\nName the source."
-    assert page.locator("#reject-reason").input_value() == expected
+    expect(page.locator("#reject-reason")).to_have_value(expected)
     check(page)
     page.get_by_role("button", name="Reject", exact=True).click()
     page.wait_for_url(f"**/review?after={task}")
@@ -169,10 +170,10 @@ def test_words_not_sent_are_there_on_coming_back(site: Site, alice: Visitor) -> 
     page.keyboard.press("Escape")
     page.keyboard.press("n")
     page.wait_for_url(f"**/review/{second}")
-    assert page.locator("#reject-reason").input_value() == ""
+    expect(page.locator("#reject-reason")).to_have_value("")
     page.keyboard.press("p")
     page.wait_for_url(f"**/review/{first}")
-    assert page.locator("#reject-reason").input_value() == "Half a thought"
+    expect(page.locator("#reject-reason")).to_have_value("Half a thought")
     page.get_by_role("button", name="Reject", exact=True).click()
     page.wait_for_url(f"**/review/{second}?after={first}")
     page.goto(f"{site.url}/review/{first}")
@@ -194,7 +195,7 @@ def test_words_not_sent_are_their_writers(site: Site, alice: Visitor, signs_out:
     site.exchange.accounts.close_sessions("alice")
     sign_in(alice.context, site, "carol")
     page.goto(f"{site.url}/review/{task}")
-    assert page.locator("#reject-reason").input_value() == ""
+    expect(page.locator("#reject-reason")).to_have_value("")
     assert not page.locator("#check-0").is_checked()
 
 
@@ -219,19 +220,19 @@ def test_what_comes_shows_by_itself(site: Site, alice: Visitor) -> None:
     work, empty = alice.open("/work"), alice.open("/review")
     task = delivered(site, "Brand new")
     work.bring_to_front()
-    expect(work.locator("#review").get_by_role("link", name="Brand new")).to_be_visible(timeout=30_000)
+    expect(work.locator("#review").get_by_role("link", name="Brand new")).to_be_visible()
     expect(work.get_by_role("link", name="Start reviewing")).to_be_visible()
     empty.bring_to_front()
-    expect(empty.get_by_role("link", name="Review “Brand new”")).to_be_visible(timeout=30_000)
+    expect(empty.get_by_role("link", name="Review “Brand new”")).to_be_visible()
     empty.get_by_role("link", name="Review “Brand new”").click()
     empty.wait_for_url(f"**/review/{task}")
     empty.keyboard.press("r")
     empty.keyboard.type("Half a sent")
     site.exchange.execute(Comment(task, "One more thing."), "bob", via="api")
-    expect(empty.get_by_text("One more thing.")).to_be_visible(timeout=30_000)
-    assert empty.locator("#reject-reason").input_value() == "Half a sent"
+    expect(empty.get_by_text("One more thing.")).to_be_visible()
+    expect(empty.locator("#reject-reason")).to_have_value("Half a sent")
     site.exchange.execute(Reject(task, "By another window."), "alice", via="api")
-    expect(empty.locator("#standing").get_by_text("Submission 1 was rejected")).to_be_visible(timeout=30_000)
+    expect(empty.locator("#standing").get_by_text("Submission 1 was rejected")).to_be_visible()
 
 
 def test_the_whole_review_without_scripts(browser: Browser, site: Site) -> None:
@@ -258,7 +259,7 @@ def test_the_whole_review_without_scripts(browser: Browser, site: Site) -> None:
         page.get_by_label("What has to change").fill("")
         page.locator("#reject-template").select_option("Short")
         page.get_by_role("button", name="Reject", exact=True).click()
-        assert page.url.endswith(f"/review/{second}?after={first}")
+        expect(page).to_have_url(f"{site.url}/review/{second}?after={first}")
         page.get_by_text("with remark").click()
         page.get_by_label("Remark").fill("Fine.")
         page.get_by_role("button", name="Approve", exact=True).click()

@@ -99,7 +99,7 @@ def test_an_address_written_by_the_form_is_short(browser: Browser, site: Site) -
         page.get_by_label("Search").fill("gold")
         page.get_by_label("Search").press("Enter")
         page.wait_for_url("**q=gold*")
-        assert page.url == f"{site.url}/tasks?view=board&q=gold"
+        expect(page).to_have_url(f"{site.url}/tasks?view=board&q=gold")
 
 
 def test_keys_move_and_open(browser: Browser, site: Site) -> None:
@@ -151,6 +151,6 @@ def test_the_list_follows_the_ledger(browser: Browser, site: Site) -> None:
         page.get_by_label("Search").fill("half a wo")
         made = Manifest("Just arrived", "It is new.", labels=("arrivals",))
         task = site.exchange.create(made, (), "alice", via="api").task.id
-        expect(page.locator(f'#listing a[href="/tasks/{task}"]')).to_be_visible(timeout=15_000)
+        expect(page.locator(f'#listing a[href="/tasks/{task}"]')).to_be_visible()
         expect(page.locator("#counts").get_by_role("link", name="published 1")).to_be_visible()
         expect(page.get_by_label("Search")).to_have_value("half a wo")

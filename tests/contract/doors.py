@@ -26,6 +26,7 @@ from taskrepo.model import File
 from taskrepo.web.app import make_app
 from taskrepo.web.server import serve
 from tests.contract.cells import ACTORS, Body, path_to
+from tests.support.http import wake
 from tests.support.pens import Outlet, Pen
 from tests.support.waiting import PATIENCE, over
 
@@ -235,4 +236,5 @@ def serving(exchange: Exchange) -> Iterator[str]:
         yield ready[0]
     finally:
         stop.set()
+        wake(ready[0])
         over(thread)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from taskrepo.web.server import serve
-from tests.support.http import LIMITS, Site
+from tests.support.http import LIMITS, Site, wake
 from tests.support.person import Person
 from tests.support.waiting import PATIENCE, over
 
@@ -70,6 +70,7 @@ def serving() -> Iterator[Callable[..., Running]]:
     yield start
     for each in running:
         each.stop.set()
+        wake(f"http://127.0.0.1:{each.port}")
     for each in running:
         over(each.thread)
 

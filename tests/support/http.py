@@ -23,6 +23,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 from jsonschema import Draft202012Validator
 
+from taskrepo.accounts import Cost
 from taskrepo.commands import AddActor
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange, found
@@ -34,6 +35,7 @@ from tests.support.waiting import PATIENCE, over
 
 API = "/api/v1"
 ACTORS = (("alice", "human"), ("bob", "agent"), ("carol", "human"))
+CHEAP = Cost(n=2, r=8, p=1)
 LIMITS = Limits(  # the server's own patience is tried where a test is about it
     head_seconds=PATIENCE, idle_seconds=PATIENCE, body_seconds=PATIENCE, write_seconds=PATIENCE,
     queue_seconds=PATIENCE, stop_seconds=PATIENCE,
@@ -130,6 +132,7 @@ def running(folder: Path, **options: Any) -> Iterator[Site]:
     with Exchange(config) as exchange:
         for actor, kind in ACTORS:
             exchange.govern(AddActor(actor, kind, actor.title()), "admin", via="cli")  # type: ignore[arg-type]
+        exchange.accounts._cost = CHEAP  # passwords are not what most tests are about
         now = int(time.time())
         keys = {actor: exchange.accounts.add_key(actor, "test", now)[1] for actor in ("admin", *dict(ACTORS))}
         with served(exchange, **options) as url:
@@ -162,7 +165,15 @@ def served(exchange: Exchange, *, workers: int = 64, limits: Limits = LIMITS, **
             yield urls[0]
         finally:
             stop.set()
+            for url in urls:
+                wake(url)
             over(thread)
+
+
+def wake(url: str) -> None:
+    """Let a server that was told to stop notice at once: on its own it looks a few times a second."""
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE).close()
 
 
 # ── answers against the description ─────────────────────────────────────────────────────────────────────────────────

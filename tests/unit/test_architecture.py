@@ -41,8 +41,8 @@ CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
      "largefiles",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
-     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor",
-     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records", "trail", "revocation")
+     "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
+     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records", "trail")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")

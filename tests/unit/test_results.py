@@ -1,7 +1,9 @@
 """Schemas for results: which are taken, what they find wrong, and that neither can be made to cost much."""
 
+import inspect
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -339,6 +341,15 @@ def test_faults_are_few_and_short() -> None:
 
 COSTLY = ("result", "too costly to check: it is too large for this schema")
 BIG = [[n] for n in range(100)]
+FEW = 50_000
+"""Steps enough to show what happens at their end; how long `MAX_STEPS` take is measured elsewhere."""
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks that may cost `FEW` steps only."""
+    assert inspect.signature(counting).parameters["steps"].default == MAX_STEPS > FEW
+    monkeypatch.setattr(results, "counting", partial(counting, steps=FEW))
 
 
 def _tree(depth: int, value: Any = 1) -> Any:
@@ -356,9 +367,9 @@ def _tree(depth: int, value: Any = 1) -> Any:
         ({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"items": {"$ref": "#/$defs/a"}}] * 3, "not": {"const": 1}}}},
          _tree(30)),
         ({"items": {"allOf": [{"pattern": "(a|aa)+$"}] * 50}}, ["a" * 200_000] * 30),
-        ({"items": {}}, [1] * 1_000_001),
-        ({"contains": {}}, [1] * 1_000_001),
-        ({"type": "array"}, [[]] * 1_000_001),
+        ({"items": {}}, [1] * (FEW + 1)),
+        ({"contains": {}}, [1] * (FEW + 1)),
+        ({"type": "array"}, [[]] * (FEW + 1)),
         ({"allOf": [{"$ref": "#/$defs/a"}] * 900, "$defs": {"a": {"uniqueItems": True}}},
          [[n, "x" * 100] for n in range(600)]),
         ({"items": {"allOf": [{"$ref": "#/$defs/a"}] * 400},
@@ -368,15 +379,15 @@ def _tree(depth: int, value: Any = 1) -> Any:
         ({"anyOf": [{"minLength": 9_000_000}] * 900}, "x" * 8_000_000),
     ],
 )  # fmt: skip
-def test_every_check_has_an_end(schema: dict[str, Any], value: Any) -> None:
+def test_every_check_has_an_end(schema: dict[str, Any], value: Any, few_steps: None) -> None:
     """A value that costs too many steps, or goes too deep, is one fault at most beside those found before."""
     assert _told(schema, value)[-1] == COSTLY
 
 
-def test_what_was_found_is_told() -> None:
+def test_what_was_found_is_told(few_steps: None) -> None:
     """The faults found before a check became too costly are told as well."""
     schema = {"properties": {"a": {"type": "null"}, "b": {"items": {}}}}
-    assert _told(schema, {"a": 1, "b": [1] * 1_000_001}) == [("result.a", "must be null, not a whole number"), COSTLY]
+    assert _told(schema, {"a": 1, "b": [1] * (FEW + 1)}) == [("result.a", "must be null, not a whole number"), COSTLY]
 
 
 def test_errors_quote_little() -> None:
