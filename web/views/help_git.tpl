@@ -10,7 +10,7 @@ git log --first-parent --format='%h %ad %s' --date=iso
 git config gpg.ssh.allowedSignersFile "$PWD/allowed_signers"
 git log --first-parent --show-signature
 git fsck --strict</pre>
-<p><code>taskrepo verify .</code> goes further: it decides every step again by the rules, from the first commit on, without asking any server.</p>
+<p><code>taskrepo verify</code> goes further: it decides every step again by the rules, without asking any server, and notices if the history was rewritten. How to <a href="/help/audit">audit</a> it all, what that proves and what it cannot, is a page of its own.</p>
 <h2 id="commit">One step</h2>
 <p>Each step of a task is one commit. Its subject is the command, its trailers say the rest: the task, the event, the states before and after, who acted and through which door, the execution, and the step before it.</p>
 <pre>git log --first-parent --grep='^Task: ID$'
