@@ -71,20 +71,23 @@ def lacks(found: Place) -> str:
 
 
 class Clone(Store):
-    """The objects and the branch of a repository that somebody else may have made."""
+    """The objects of a repository that somebody else may have made, and where its branch stood when it was opened."""
 
     def __init__(self, found: Place, *, upstream: bool = True) -> None:
-        """`upstream` says that the branch is `origin/main` where there is one. Raises `Invalid("no-repository")`."""
+        """`upstream` says that the branch is `origin/main` where there is one.
+
+        Raises `Invalid("no-repository" | "bad-ref")`.
+        """
         self.found = found
         own, heard = _branch(found, BRANCH), _branch(found, UPSTREAM) if upstream else None
-        self.branch = UPSTREAM if heard else BRANCH
+        self.branch, self._head = (UPSTREAM, heard) if heard else (BRANCH, own)
         self.aside = own if heard and own != heard else None
         """Where the clone's own `main` is, if that is somewhere else."""
         super().__init__(found.git)
 
     def head(self) -> str | None:
-        """The commit the branch stands at, or `None` if there is none. Raises `Invalid("bad-ref")`."""
-        return _branch(self.found, self.branch)
+        """The commit the branch stood at, the same however often it is asked; `None` if there is no branch."""
+        return self._head
 
     def _open(self) -> Any:
         return SimpleNamespace(path=self.found.git, odb=_Bounded(open_objects(self.found.common / "objects")))

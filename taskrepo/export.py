@@ -15,6 +15,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
 
@@ -55,7 +56,9 @@ def _exported(args: Namespace, terminal: Terminal, store: Store, line: Line) -> 
     after = records.after_commit(line, args.since) if args.since else 0
     form: Form = args.format or "jsonl"
     unsound = 0
-    with terminal.progress("Exporting") as progress, _output(args) as file:
+    # A bar between the lines on one terminal would help nobody.
+    quiet = not args.output and sys.stdout.isatty()
+    with replace(terminal, json=terminal.json or quiet).progress("Exporting") as progress, _output(args) as file:
         file.write(records.heading(form))
         for record in _told(records.records(store, line, after), line, progress):
             file.write(records.written(record, form))

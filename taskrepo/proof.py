@@ -72,7 +72,7 @@ def verify(args: Namespace, terminal: Terminal) -> Answer:
             asked.clone, recalled, now=int(time.time()), whole=args.all, accept=args.accept, key=key, progress=progress
         )
     seconds = time.monotonic() - begun
-    notes = [*filter(None, (recalled.why, _aside(asked.clone))), *_kept(asked.memory, found)]
+    notes = [*filter(None, (_aside(asked.clone), recalled.why)), *_kept(asked.memory, found)]
     told = tuple(_told(asked, found, seconds, notes))
     return Answer(_data(asked, found, seconds, notes), told, 1 if found.failures else 0)
 
@@ -101,7 +101,7 @@ def _aside(clone: Clone) -> str:
     """A word on a `main` that is not what is judged."""
     if clone.aside is None:
         return ""
-    return f"Judged is origin/main, as last fetched; main here is at {clone.aside[:12]} (git log origin/main..main)."
+    return f"Judged is origin/main as last fetched, not main, which is at {clone.aside[:12]}: git log origin/main..main"
 
 
 def _kept(memory: Memory, found: Audit) -> Iterator[str]:
@@ -120,6 +120,7 @@ def _kept(memory: Memory, found: Audit) -> Iterator[str]:
 def _told(asked: Subject, found: Audit, seconds: float, notes: list[str]) -> Iterator[str | Table]:
     report, clone = found.report, asked.clone
     yield f"The ledger in {clone.found.top.resolve()} ({clone.branch.split('/', 2)[2]}):"
+    yield from notes
     for failure in found.failures:
         if failure is report.problem:
             place = f"Commit {failure.commit}, number {failure.position:,} of the history, is wrong"
@@ -134,7 +135,6 @@ def _told(asked: Subject, found: Audit, seconds: float, notes: list[str]) -> Ite
     yield f"The exchange's founding key is {report.key_fingerprint or 'not known'}."
     if found.signed is not None:
         yield from _told_of_signatures(found.signed, found.suspect)
-    yield from notes
 
 
 def _told_of_run(found: Audit, seconds: float) -> str:

@@ -96,7 +96,7 @@ def _verified(config: Config) -> dict[str, str]:
         for percent in range(8):
             exchange.execute(Progress(task, 1, percent), "bob", via="api")
     began = time.perf_counter()
-    again = verify(config.repository, verified=report.head)
+    again = verify(config.repository, since=report.sound)
     rest = time.perf_counter() - began
     assert (again.problem, again.commits - report.commits) == (None, 10)
     note(f"verified {report.commits} commits")

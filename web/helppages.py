@@ -25,6 +25,7 @@ TOPICS: Final[Mapping[str, str]] = MappingProxyType({
     "agents": "Agents",
     "files": "Files and private tasks",
     "git": "Clone and check",
+    "audit": "Audit",
     "api": "API reference",
     "errors": "Refusals",
 })

@@ -36,7 +36,8 @@ LOOKS: Final = (
     ("alice", "/ledger/{past}"), ("alice", "/ledger/{past}/board"), ("alice", "/me"), ("admin", "/admin"),
     ("admin", "/admin/policy"), ("admin", "/admin/keys"), ("admin", "/admin/maintenance"), ("alice", "/admin"),
     ("", "/login"), ("", "/help"), ("", "/help/browser"), ("", "/help/agents"), ("", "/help/files"), ("", "/help/git"),
-    ("", "/help/api"), ("", "/help/errors"), ("alice", "/tasks/00000000"), ("alice", "/nowhere"), ("", "/nowhere"),
+    ("", "/help/audit"), ("", "/help/api"), ("", "/help/errors"), ("alice", "/tasks/00000000"), ("alice", "/nowhere"),
+    ("", "/nowhere"),
 )  # fmt: skip
 # What the list above does not name, with the reason.
 ELSEWHERE: Final = {

@@ -160,6 +160,7 @@ def test_verify_names_the_first_bad_commit(shell: Shell, tmp_path: Path) -> None
     assert shell("verify", str(clone)).code == 0
     who = ["-c", "user.name=x", "-c", "user.email=x@x"]
     subprocess.run(["git", "-C", clone, *who, "commit", "-q", "--allow-empty", "-m", "hello"], check=True)
+    subprocess.run(["git", "-C", clone, "update-ref", "refs/remotes/origin/main", "HEAD"], check=True)
     bad = subprocess.check_output(["git", "-C", clone, "rev-parse", "HEAD"], text=True).strip()
     said = shell("verify", str(clone))
     assert said.code == 1 and bad in said.out

@@ -331,6 +331,18 @@ def test_a_problem_is_shown_with_its_commit(
     assert "f" * 40 in page.text and "number 7" in page.text
 
 
+def test_a_rewritten_history_is_told_with_the_way_out(
+    site: Site, sign_in: Callable[[str], Person], standing: Callable[[Status], None]
+) -> None:
+    """Everybody hears that what was verified is gone; an admin hears which commits, and what to type."""
+    now = int(time.time())
+    problem = Problem("e" * 40, 7, "rewritten-history", f"commit {'e' * 40}, number 7, is no longer in the history")
+    standing(Status(Verdict("0" * 40, 6, now, now, problem)))
+    admin, carol = sign_in("admin").get("/ledger"), sign_in("carol").get("/ledger")
+    assert "The ledger was rewritten. Commit eee" in wall(admin) and "verify --data DATA --accept" in wall(admin)
+    assert "The ledger was rewritten. What had been verified" in wall(carol) and "eee" not in carol.text
+
+
 def test_how_to_clone_is_told_with_the_path_only_to_admins(site: Site, sign_in: Callable[[str], Person]) -> None:
     """The commands are exact; where the data folder is on the server, only an admin reads."""
     path = str(site.exchange.config.repository.resolve())

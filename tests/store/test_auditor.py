@@ -15,11 +15,12 @@ from taskrepo.auditor import Auditor
 from taskrepo.commands import Claim, Comment, Release
 from taskrepo.config import Config
 from taskrepo.history import add_signature, read_commit, write_payload
-from taskrepo.memory import Verdict
+from taskrepo.memory import Memory, Verdict
 from taskrepo.signing import Signer
 from taskrepo.store import Store
 from taskrepo.verify import Sound, verify
-from tests.support.ledgers import line, made, opened, task_of
+from tests.support.ledgers import git, line, made, opened, task_of
+from tests.support.shell import Shell
 from tests.support.waiting import until
 
 
@@ -190,6 +191,42 @@ def test_runs_come_by_themselves(config: Config, monkeypatch: pytest.MonkeyPatch
     fresh.attend(start)
     fresh.attend(start + auditing.FIRST_AFTER)
     assert begun[-1] is True
+
+
+def test_a_rewritten_history_is_noticed_until_it_is_accepted(config: Config) -> None:
+    """An older copy of the ledger in its place is sound, and not what was verified; `verify --accept` ends it."""
+    commits = line(config.repository)
+    with auditor_of(config) as auditor:
+        first = done(auditor, whole=True)
+        git(config.repository, "update-ref", "refs/heads/main", commits[-3])
+        for whole in (False, True, False):
+            verdict = done(auditor, whole=whole)
+            assert verdict.problem is not None and verdict.sound == first.sound
+            assert (verdict.problem.code, verdict.problem.commit) == ("rewritten-history", commits[-1])
+            assert (verdict.head, verdict.commits) == (commits[-3], len(commits) - 2)
+        found = Shell().json("verify", "--data", str(config.data), "--accept")
+        assert (found["failures"], found["head"]) == ([], commits[-3])
+        verdict = done(auditor, whole=False)
+        assert verdict.problem is None and verdict.sound is not None and verdict.sound.commit == commits[-3]
+    assert auditor.status.verdict == verdict
+
+
+def test_a_run_that_somebody_overtook_is_of_no_use(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was accepted while a run was under way is not overwritten by what the run had been told before."""
+    with auditor_of(config) as auditor:
+        done(auditor, whole=True)
+        accepted: list[Verdict] = []
+
+        def judged(whole: bool) -> Verdict:
+            verdict = auditor.status.verdict
+            assert verdict is not None
+            accepted.append(replace(verdict, at=verdict.at + 5))
+            Memory(config.private / "verified.json").keep(accepted[0])
+            return replace(verdict, commits=1)
+
+        monkeypatch.setattr(auditor, "_judged", judged)
+        assert done(auditor, whole=False) == accepted[0]
+    assert Memory(config.private / "verified.json").recall().verdict == accepted[0]
 
 
 # ── going on from what was verified ─────────────────────────────────────────────────────────────────────────────────

@@ -75,6 +75,13 @@ def test_branches_are_read_loose_and_packed(work: Path) -> None:
     assert (clone.head(), clone.branch) == (tip(work), BRANCH)
 
 
+def test_a_branch_that_moves_meanwhile_is_seen_by_who_opens_it_next(work: Path) -> None:
+    """Whatever is asked of one look is asked of one history."""
+    clone = Clone(place(work))
+    git(work, "update-ref", UPSTREAM, tip(work, "main~1"))
+    assert clone.head() == tip(work) and Clone(place(work)).head() == tip(work, "main~1")
+
+
 def test_a_clone_is_judged_by_what_its_remote_had(work: Path) -> None:
     """Its own main may have commits nobody pushed; where that stands is told. One's own exchange is judged by main."""
     git(work, "-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "--allow-empty", "-m", "mine")

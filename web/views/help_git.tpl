@@ -13,7 +13,7 @@ git log --first-parent --format='%h %ad %s' --date=iso
 git config gpg.ssh.allowedSignersFile "$PWD/allowed_signers"
 git log --first-parent --show-signature
 git fsck --strict</pre>
-<p><code>taskrepo verify .</code> goes further: it decides every step again by the rules, from the first commit on, without asking any server.</p>
+<p><code>taskrepo verify</code> goes further: it decides every step again by the rules, without asking any server, and notices if the history was rewritten. How to <a href="/help/audit">audit</a> it all, what that proves and what it cannot, is a page of its own.</p>
 <h2 id="take-part">Take part</h2>
 <p>A push is a signed request: you commit what you want, push it to <code>refs/for/main</code>, and the exchange judges it and answers on your terminal. With the command line, a clone is set up in one go, and each request is one command:</p>
 <pre>export TASKREPO_KEY=tr_…
@@ -30,6 +30,7 @@ git config gpg.format ssh
 git config user.signingkey ~/.ssh/ledger
 git config commit.gpgsign true
 git config remote.origin.push HEAD:refs/for/main
+git config push.negotiate true       # send only what is new, also when others have written meanwhile
 git config pull.ff only</pre>
 <p>Then a commit's message is the command, and its files are the content:</p>
 <pre>git pull

@@ -2,8 +2,13 @@
 % problem = verdict.problem if verdict else None
 <section class="note standing {{"bad" if problem else "good" if verdict and standing.head else ""}}" id="standing" aria-label="Verification" data-live{{!' data-again' if standing.running else ''}}>
 % if problem:
-<p><strong>The ledger is not sound.</strong> \\
-% if standing.wrong:
+<p><strong>{{"The ledger was rewritten." if problem.code == "rewritten-history" else "The ledger is not sound."}}</strong> \\
+% if problem.code == "rewritten-history":
+{{problem.message[:1].upper() + problem.message[1:] if standing.counted else "What had been verified is no longer part of it. Ask an admin what was found"}}. \\
+% if standing.counted:
+If you know why, take the new history for good on the exchange's machine: <code>taskrepo verify --data DATA --accept</code>. \\
+% end
+% elif standing.wrong:
 Commit <a class="id" href="/ledger/{{problem.commit}}">{{problem.commit[:12]}}</a>{{f", number {problem.position:,} of the history," if standing.counted else ""}} is wrong: {{problem.message}} (<code>{{problem.code}}</code>). \\
 % elif standing.counted:
 Commit <code>{{problem.commit}}</code>, number {{f"{problem.position:,}"}} of the history, is wrong: {{problem.message}} (<code>{{problem.code}}</code>). \\
