@@ -32,7 +32,7 @@ from bottle import HTTPResponse
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.exchange import Exchange
 from taskrepo.judge import MAX_IN_GIT
-from taskrepo.web.api_request import content_type, key_holder
+from taskrepo.web.api_request import content_type, key_owner
 from taskrepo.web.edge import status_of
 from taskrepo.web.gitprocess import BLOCK, PLACES, RETRY_AFTER, Bounds, Child, Failed, environment
 
@@ -128,7 +128,7 @@ def _actor(exchange: Exchange, environ: Mapping[str, Any]) -> str:
     secret = given.strip() if scheme.lower() == "bearer" else _password(given) if scheme.lower() == "basic" else ""
     if not secret:
         raise Refused("unauthenticated", "give your API key as the password; the user name is not looked at")
-    return key_holder(exchange, secret)[1].id
+    return key_owner(exchange, secret)[1].id
 
 
 def _password(given: str) -> str:
