@@ -217,6 +217,7 @@ def _configure(found: WorkClone, base: str, actor: str, signing: Path) -> None:
         "branch.main.remote": ("origin",), "branch.main.merge": ("refs/heads/main",),
         "user.name": (actor,), "user.email": (f"{actor}@taskrepo.invalid",), "user.signingkey": (str(signing),),
         "gpg.format": ("ssh",), "commit.gpgsign": ("true",), "push.gpgSign": ("false",), "pull.ff": ("only",),
+        "push.negotiate": ("true",),
         "gpg.ssh.allowedSignersFile": (str(found.top / "allowed_signers"),),
     }  # fmt: skip
     for name, values in lists.items():
