@@ -254,7 +254,7 @@ def test_the_files_of_a_request_are_those_of_the_ledger(forger: Forger) -> None:
 
 
 def test_a_request_used_twice(forger: Forger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exchange that takes a comment again, as it was or under another signature of it, is found out at the second."""
+    """An exchange that takes a comment again, as it was or under another signature, is found out at the second."""
     pen = forger.pen
     asked = pen.ask("bob", f"comment {forger.story.task}: once")
     payload = read_commit(asked.raw(), pushed=True).payload
