@@ -249,8 +249,8 @@ def test_the_exchange_s_own_signature_does_not_come_by_push(scene: Scene, tmp_pa
     # A commit that would be the ledger's next, to the byte, is no request either.
     head, root = str(exchange.store.head()), exchange.snapshot().root
     trailers = f"Task: {task}\nEvent: claimed\nFrom: published\nTo: claimed\nActor: bob\nVia: api\n"
-    ours = "Exchange <exchange@taskrepo.invalid>"
-    forged = pen.commit("bob", f"claim {task}: Count\n\n{trailers}", root, (head,), key=own, committer=ours)
+    message, notary = f"claim {task}: Count\n\n{trailers}", "Exchange <exchange@taskrepo.invalid>"
+    forged = pen.commit("bob", message, root, (head,), key=own, committer=notary)
     assert pen.push(forged).verdict == "bad-commit"
     assert stand(exchange) == before
 

@@ -91,11 +91,11 @@ def touched(data: bytes, application: bytes, flags: int) -> tuple[bytes, bytes]:
     return hashlib.sha256(application).digest() + tail + hashlib.sha256(data).digest(), tail
 
 
-def sk_ed(application: bytes = b"ssh:", flags: int = 1, after: bytes = b"") -> bytes:
+def sk_ed(application: bytes = b"ssh:", flags: int = 1, after: bytes = b"", payload: bytes = PAYLOAD) -> bytes:
     def sign(data: bytes) -> bytes:
         signed, tail = touched(data, application, flags)
         return s(SK_ED) + s(ED.sign(signed)) + tail + after
-    return compose(s(SK_ED) + s(ED_RAW) + s(application), sign)
+    return compose(s(SK_ED) + s(ED_RAW) + s(application), sign, payload)
 
 
 def sk_ec(application: bytes = b"ssh:", flags: int = 1) -> bytes:
