@@ -124,9 +124,6 @@ class Exchange:
         try:
             self._closing.enter_context(occupied(self.staging.folder))
             self._quota = Quota(self.ledger, self._closing.enter_context(Usage(config.private)))
-            self._judge = Judge(
-                self.ledger, self.staging, self._retention, self._quota, self.heartbeats, self.privacy
-            )
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
             self.locks = self._closing.enter_context(Locks(config.private))
@@ -145,6 +142,7 @@ class Exchange:
         self._closing.callback(self.trends.close)
         self.upkeep = Upkeep(config, self.follower, self.privacy.vault, self.sweep)
         self._closing.callback(self.upkeep.close)
+        self._judge = Judge(self.ledger, self.staging, self._retention, self._quota, self.heartbeats, self.privacy)
         self.pushes = Pushes(
             self.ledger, self._writer, self._judge, self.privacy, self._quota, self.staging, self.uploads, self._settle
         )

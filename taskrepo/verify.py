@@ -199,6 +199,8 @@ class _History:
         if commit.parents != expected:
             told = " ".join(expected) or "none"
             raise Invalid("wrong-parent", "parent", f"is not {told}: the commit before, and the request it names")
+        if entry.request is not None and entry.record is not None:  # nobody would read it
+            raise Invalid("wrong-request", entry.request, "is about a record; what is pushed is about a task")
         if (entry.request is not None) != (entry.via == "git"):
             raise Invalid("wrong-message", "message", "names a request exactly if the door was git")
         if commit.author.at != commit.committer.at:
@@ -251,8 +253,6 @@ class _History:
         self._tasks += before is None
 
     def _directory_event(self, commit: Commit, entry: Entry, parent: Snapshot | None, here: Snapshot) -> None:
-        if entry.request is not None:  # nobody would have read it
-            raise Invalid("wrong-request", entry.request, "is about a record; what is pushed is about a task")
         before, after = parent.directory if parent else None, here.directory
         command = rolls.infer(before, after, entry.subject)
         actor = parent.actor(entry.actor) if parent else EXCHANGE_ACTOR

@@ -18,7 +18,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.history import Commit, add_signature, read_commit, read_message
 from taskrepo.signing import Signer
 from taskrepo.store import Store
-from taskrepo.verify import Problem, verify
+from taskrepo.verify import Problem, Sound, verify
 from tests.attack.forge import Forgery
 from tests.support.clones import below
 from tests.support.ledgers import made, task_of
@@ -124,7 +124,9 @@ def test_the_honest_story_verifies(story: Story) -> None:
     report = verify(story.config.repository)
     assert (report.problem, report.tasks) == (None, 3)
     line = [oid for oid, _ in Store(story.config.repository).history(report.head)]
-    assert verify(story.config.repository, verified=line[4]).problem is None
+    middle = Sound(line[4], len(line) - 4, 3, report.key_fingerprint)
+    again = verify(story.config.repository, since=middle)
+    assert (again.problem, again.judged) == (None, 4)
 
 
 def test_a_request_dropped_from_the_parents(forger: Forger) -> None:
@@ -153,12 +155,12 @@ def test_a_request_swapped_for_another(forger: Forger) -> None:
     """Of the same actor on the same task, of another actor, or none that is known."""
     asked = forger.story.asked
     assert forger.merge("claim", same, (asked["progress"].id,)).code == "wrong-parent"
-    assert forger.instead("claim", asked["progress"]).code in ("wrong-request", "wrong-parent")
-    assert forger.instead("submit", asked["approve"]).code == "wrong-author"
+    assert forger.instead("claim", asked["progress"]).code in ("wrong-request", "unknown-commit")
+    assert forger.instead("submit", asked["approve"]).code == "wrong-key"
     ghost = Asked("9" * 40, "")
     assert forger.merge("claim", forger.naming(ghost), (ghost.id,)).code == "missing-object"
     head = forger.forgery.line[2]
-    assert forger.merge("claim", forger.naming(Asked(head, "")), (head,)).code == "bad-commit"
+    assert forger.merge("claim", forger.naming(Asked(head, "")), (head,)).code == "wrong-key"
 
 
 def on(forger: Forger, name: str) -> str:
@@ -173,8 +175,8 @@ def test_a_request_changed(forger: Forger) -> None:
         ("progress", "bob", f"progress {task} 60%: half", "wrong-request"),
         ("progress", "bob", f"progress {task} 50%: all", "wrong-request"),
         ("progress", "bob", f"comment {task}: half", "wrong-request"),
-        ("progress", "bob", f"progress {forger.story.other} 50%: half", "wrong-request"),
-        ("progress", "alice", f"progress {task} 50%: half", "wrong-author"),
+        ("progress", "bob", f"progress {forger.story.other} 50%: half", "stale-execution"),
+        ("progress", "alice", f"progress {task} 50%: half", "wrong-key"),
         ("approve", "alice", f"reject {task}: clean", "wrong-request"),
         ("approve", "alice", f"approve {task}: dirty", "wrong-request"),
         ("claim", "bob", "claim zzzzzzzz", "unknown-task"),
@@ -218,17 +220,17 @@ def test_a_request_of_another_place_or_time(forger: Forger) -> None:
     task, pen, before = forger.story.task, forger.pen, on(forger, "claim")
     root, line = pen.exchange.snapshot(before).root, forger.forgery.line
     later = pen.ask("bob", f"claim {task}", on=line[-1])
-    assert forger.instead("claim", later).code == "wrong-parent"
+    assert forger.instead("claim", later).code == "unknown-commit"
     foreign = pen.commit("bob", "x", root, (before,))
     assert forger.instead("claim", pen.commit("bob", f"claim {task}", root, (foreign.id,), foreign.objects)).code == (
-        "wrong-parent"
+        "unknown-commit"
     )
     assert forger.instead("claim", pen.commit("bob", f"claim {task}", root, ())).code == "bad-commit"
     assert forger.instead("claim", pen.commit("bob", f"claim {task}", root, (before, line[0]))).code == "bad-commit"
     for at in (0, 4_070_908_800):
         assert forger.instead("claim", pen.ask("bob", f"claim {task}", on=before, at=at)).code == "wrong-time"
     early = pen.ask("bob", f"approve {task}: clean", on=on(forger, "submit"))
-    assert forger.instead("approve", early).code == "wrong-author"
+    assert forger.instead("approve", early).code == "wrong-key"
 
 
 def test_a_decision_on_what_its_author_did_not_see(forger: Forger) -> None:
