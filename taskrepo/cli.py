@@ -240,15 +240,16 @@ _AS: Final = ("who you are, when working on a data folder", "which admin you are
 
 def _common() -> dict[str, ArgumentParser]:
     """The options that many commands share; they may also stand before the command."""
-    plain, exchange, task = (ArgumentParser(add_help=False, argument_default=SUPPRESS) for _ in range(3))
-    for parser in (plain, exchange, task):
+    plain, exchange, task, clone = (ArgumentParser(add_help=False, argument_default=SUPPRESS) for _ in range(4))
+    for parser in (plain, exchange, task, clone):
         parser.add_argument("--json", action="store_true", help="answer in JSON")
+    for parser in (plain, exchange, task):
         parser.add_argument("--data", metavar="FOLDER", help=_DATA[parser is exchange])
         parser.add_argument("--as", dest="actor_id", metavar="ACTOR", help=_AS[parser is exchange])
     for parser in (plain, task):
         parser.add_argument("--url", metavar="URL", help="the server (default: TASKREPO_URL)")
         parser.add_argument("--key", metavar="KEY", help="your API key (default: TASKREPO_KEY, which is safer)")
-    return {"plain": plain, "exchange": exchange, "task": task}
+    return {"plain": plain, "exchange": exchange, "task": task, "clone": clone}
 
 
 def _family(words: Any, first: str) -> Any:

@@ -165,7 +165,7 @@ def _signing_key(found: WorkClone, named: str | None, actor: dict[str, Any]) -> 
 def _is_over(line: str, actor: dict[str, Any]) -> bool:
     """Whether the ledger has the key as one that was the actor's and counts no more."""
     known = _known(line, actor)
-    return known is not None and known["retired_at"] is not None
+    return known is not None and bool(known["retired_at"] or known["compromised_at"])
 
 
 def _known(line: str, actor: dict[str, Any]) -> dict[str, Any] | None:

@@ -35,7 +35,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "wrong-state": f"look again: {_FRESH}",
     "unknown-commit": f"start from this ledger's main: {_FRESH}",
     "private-content": "use the browser, the API, or the taskrepo command",
-    "unknown-file": "git lfs push origin HEAD, then push again",
+    "unknown-file": "git lfs push --object-id origin SHA256 sends it, even if the ledger has it; then push again",
     "too-much": "git fetch first, or git config push.negotiate true, so that only what is new is sent",
 }
 

@@ -8,11 +8,11 @@
 'remote:claim'
 """
 
-from argparse import BooleanOptionalAction
+from argparse import SUPPRESS, BooleanOptionalAction
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
-Kind = Literal["task", "exchange", "plain"]
+Kind = Literal["task", "exchange", "plain", "clone"]
 
 
 class Argument(NamedTuple):
@@ -226,7 +226,8 @@ and only to private tasks: what a public task said is in clones that nobody can 
         _arg("--signing-key", metavar="FILE", help="the SSH key to sign with, yours or an agent's (FILE.pub); "
                                                    "default: the clone's own, else a new one"),
         _arg("--no-key-file", action="store_true", help="keep no API key in the clone: git takes it from TASKREPO_KEY"),
-    ), kind="plain", notes="""\
+        _arg("--key", default=SUPPRESS, metavar="KEY", help="your API key (default: TASKREPO_KEY, which is safer)"),
+    ), kind="clone", notes="""\
 It needs your API key (TASKREPO_KEY, or it asks). It registers the SSH key as yours, and sets in the
 clone's own configuration who you are, how you sign, where `git push` goes, how git finds the API key
 (in a file that only you can read, or in TASKREPO_KEY), and Git LFS if git-lfs is installed. Run it
@@ -245,7 +246,7 @@ again on a clone to set it right: nothing you have done there is lost."""),
         _arg("--dry-run", action="store_true", help="have it judged, and write nothing"),
         _arg("--show", action="store_true", help="do nothing; show the lines that do the same with git alone"),
         _arg("-C", dest="clone", default=".", metavar="CLONE", help="the clone (default: the one you are in)"),
-    ), kind="plain", notes="""\
+    ), kind="clone", notes="""\
 Your own key signs: git asks for it, or your agent does. If the exchange refuses, your clone is as it
 was before. What decides about something you saw (approve, reject, answer, revise) is about what your
 clone shows: run `git pull` and look, if the exchange says that it has changed."""),
