@@ -23,8 +23,8 @@ MAX_OPTIONS = 16
 def pre_receive() -> int:
     """Judge a push; 0 if git may go on."""
     from taskrepo.config import Config
+    from taskrepo.doorbell import ask
     from taskrepo.errors import TaskrepoError
-    from taskrepo.reception import ask
 
     quarantine = os.environ.get("GIT_QUARANTINE_PATH")
     asked = {

@@ -16,30 +16,25 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Semaphore, Thread
 from typing import Any, Final, Self
 
 from taskrepo import replies
 from taskrepo.config import Config
+from taskrepo.doorbell import NAME, private_folder, received
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.exchange import Exchange
 from taskrepo.pushes import Push, Verdict
 
 log = logging.getLogger(__name__)
 
-MAX_ASKED: Final = 1 << 20
-"""Bytes of a request."""
 PLACES: Final = 8
-LONGEST: Final = 900.0
-"""Seconds that a hook waits for an answer."""
 _PAUSE: Final = 0.2
 PATIENCE: Final = 30.0
 """Seconds that a hook may take to say what it wants."""
-NAME: Final = "push.sock"
 _QUARANTINE: Final = re.compile(r"(?:tmp_objdir-)?incoming-[0-9A-Za-z]{6}")
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -57,7 +52,7 @@ class Reception:
         self._inode = 0
 
     def __enter__(self) -> Self:
-        with _folder(self._exchange.config) as folder:
+        with private_folder(self._exchange.config) as folder:
             fresh = folder / f"{NAME}.{os.getpid()}"
             fresh.unlink(missing_ok=True)
             self._socket.bind(str(fresh))
@@ -106,7 +101,7 @@ class Reception:
 
     def _answer(self, link: socket.socket) -> dict[str, Any]:
         try:
-            asked = _received(link)
+            asked = received(link)
             return answer_to(self._exchange, asked)
         except TaskrepoError as error:
             verdict = Verdict(error=error)
@@ -124,25 +119,6 @@ def answer_to(exchange: Exchange, asked: Any) -> dict[str, Any]:
     push = _push(exchange.config, asked)
     verdict = exchange.pushes.receive(push)
     return {"ok": verdict.error is None, "lines": list(replies.told(verdict))}
-
-
-def ask(config: Config, asked: Any) -> dict[str, Any] | None:
-    """Ask the exchange that serves the data folder; `None` if none does.
-
-    Raises `Refused("busy")` if it breaks off: then nobody here knows what became of the push.
-    """
-    with _folder(config) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        try:
-            link.connect(str(folder / NAME))
-        except OSError:
-            return None
-        link.settimeout(LONGEST)
-        try:
-            link.sendall(json.dumps(asked).encode() + b"\n")
-            return dict(_received(link, None))
-        except (OSError, Invalid):
-            message = "the exchange broke off, and may have taken the push: git pull shows whether it did"
-            raise Refused("busy", message) from None
 
 
 def _push(config: Config, asked: Any) -> Push:
@@ -164,28 +140,7 @@ def _quarantine(config: Config, folder: str) -> Path:
     return path
 
 
-@contextmanager
-def _folder(config: Config) -> Iterator[Path]:
-    """A name of the private folder that is short enough for a socket's, which has at most 107 bytes."""
-    descriptor = os.open(config.private, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield Path(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
-
-
 def _is_trusted(link: socket.socket) -> bool:
     """Whether the other side is this process's own user, or root."""
     _, user, _ = _CREDENTIALS.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return user in (0, os.geteuid())
-
-
-def _received(link: socket.socket, limit: int | None = MAX_ASKED) -> Any:
-    """One line of JSON. Raises `Invalid("bad-hook")`."""
-    data = bytearray()
-    while not data.endswith(b"\n"):
-        part = link.recv(1 << 16)
-        if not part or (limit is not None and len(data) + len(part) > limit):
-            raise Invalid("bad-hook", "hook", "broke off, or said too much")
-        data += part
-    return json.loads(data)

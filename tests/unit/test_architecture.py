@@ -42,7 +42,8 @@ CORE: Final = frozenset(
      "largefiles",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
-     "notary", "requests", "pushes", "replies", "reception", "audit", "memory", "lineage", "records", "trail")
+     "notary", "requests", "pushes", "replies", "reception", "doorbell",
+     "audit", "memory", "lineage", "records", "trail")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
