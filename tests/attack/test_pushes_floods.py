@@ -64,7 +64,7 @@ def test_one_blob_in_thousands_of_places_is_not_unpacked(scene: Scene) -> None:
     oid = object_id("blob", zeros)
     raw = b"".join(row("100644", f"{number:05}", oid) for number in range(MAX_FILES))
     before = stand(exchange)
-    assert peak(pen, planted(pen, task, raw, {oid: ("blob", zeros)}), "task-too-large") < 64 * MEBIBYTE
+    assert peak(pen, planted(pen, task, raw, {oid: ("blob", zeros)}), "task-too-large") < 2 * MAX_IN_GIT
     assert stand(exchange) == before
 
 

@@ -149,7 +149,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Exchang
 
 
 def test_no_legitimate_request_is_refused(exchange: tuple[Exchange, Pen]) -> None:
-    """A thousand of them in the deep profile; then every commit is judged again, and nothing is in the store but what main reaches."""
+    """A thousand of them in the deep profile; then every commit is judged again, and there is no ref but main."""
     held, pen = exchange
     chance, asked = random.Random(11), 0
     lives: list[tuple[Life, Iterator[tuple[str, str, Files]]]] = []
