@@ -241,18 +241,34 @@ def changes(objects: Objects, old: str, new: str) -> tuple[list[Change], list[st
     Raises `Invalid("bad-tree")` for a tree that is not as git writes it, is too deep, or changes too many files.
     """
     files: list[Change] = []
-    trees: dict[str, int] = {}
+    trees = _Trees()
     for path, was, now in _differences(objects, old, new, trees):
         if len(files) == MAX_FILES:
             raise Invalid("bad-tree", path, f"is one of over {MAX_FILES:,} changed files; push fewer at once")
         files.append(Change(path, was, now))
-    return files, list(trees)
+    return files, list(trees.ids)
 
 
-def _differences(objects: Objects, old: str | None, new: str | None, trees: dict[str, int]) -> Iterator[Change]:
+class _Trees:
+    """The trees that a request brings, and how many bytes they are."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, None] = {}
+        self.size = 0
+
+    def add(self, oid: str, size: int) -> None:
+        """Count a tree, once."""
+        if oid not in self.ids:
+            self.ids[oid] = None
+            self.size += size
+
+
+def _differences(objects: Objects, old: str | None, new: str | None, trees: _Trees) -> Iterator[Change]:
     """Walk two trees at once, without recursion, since a pushed one may be as deep as somebody likes."""
     waiting: list[tuple[str, str | None, str | None, int]] = [("", old, new, 0)]
     while waiting:
+        if len(waiting) > MAX_FILES:  # in each of them at least one file has changed
+            raise Invalid("bad-tree", waiting[-1][0], f"is one of over {MAX_FILES:,} changed folders")
         prefix, left_id, right_id, depth = waiting.pop()
         left = objects.tree(left_id) if left_id else {}
         right = _exact_tree(objects, right_id, prefix, trees) if right_id else {}
@@ -279,11 +295,11 @@ def _path(prefix: str, name: str, depth: int) -> str:
     return path
 
 
-def _exact_tree(objects: Objects, oid: str, where: str, trees: dict[str, int]) -> Tree:
+def _exact_tree(objects: Objects, oid: str, where: str, trees: _Trees) -> Tree:
     """The tree, if its bytes are those git writes for its entries, and it has some; `trees` counts them."""
     data = objects.read(oid, "tree")
-    trees[oid] = len(data)
-    if sum(trees.values()) > MAX_TREES:
+    trees.add(oid, len(data))
+    if trees.size > MAX_TREES:
         raise Invalid("bad-tree", where or "tree", f"is one of over {MAX_TREES:,} bytes of folders")
     tree = objects.tree(oid)
     if format_tree(tree) != data:
