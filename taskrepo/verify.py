@@ -182,7 +182,7 @@ class _History:
             self._task_event(oid, commit, entry, parent, here)
         else:
             self._directory_event(commit, entry, parent, here)
-        self._past.note(oid, commit.committer.at, entry.task, entry.request)
+        self._past.note(oid, entry.task, entry.request)
         self._heard(position, oid, commit, entry, attestation)
         return here, commit.committer.at
 
