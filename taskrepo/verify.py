@@ -211,7 +211,7 @@ class _History:
     def _check_signatures(self, commit: Commit, entry: Entry, keys_at: Snapshot) -> Attestation:
         attestation = attest(commit, entry, keys_at.keys, self._store.read)
         for signature in (attestation.exchange, *attestation.signatures):
-            if not signature.good:
+            if not signature.counts:
                 raise Invalid(signature.code, "", signature.message)
         self._key = self._key or attestation.exchange.fingerprint
         return attestation
