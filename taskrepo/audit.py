@@ -15,20 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from taskrepo.attestation import Attestation
+from taskrepo.attestation import Attestation, keys_of, suspect_since
 from taskrepo.clones import Clone
 from taskrepo.errors import Invalid
 from taskrepo.history import Commit, Entry
-from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.ledger import Ledger
 from taskrepo.lineage import Line, Mark, Parting, parting, thinned
 from taskrepo.memory import Recalled, Verdict
-from taskrepo.model import PublicKey
 from taskrepo.tally import Tally
 from taskrepo.verify import Problem, Progress, Report, Sound, verify
 
 REWRITTEN: Final = "rewritten-history"
 FOUNDING: Final = "founding-key"
-LAST: Final = 2**63
 ALARMS: Final = frozenset({REWRITTEN, FOUNDING})
 """The failures that are not of a commit but of the whole history, compared with what is remembered or expected."""
 
@@ -171,27 +169,24 @@ def _verdict(
 
 
 def _suspect(clone: Clone, report: Report, signed: Tally | None) -> dict[str, int]:
-    """How many commits each revoked key signed from the moment on from which it is not to be trusted."""
+    """How many commits each revoked key signed from the moment on from which it is not to be trusted.
+
+    Only if there are any is the history walked, back to the earliest such moment.
+    """
     if signed is None or report.sound is None:
         return {}
     ledger = Ledger(clone)
     snapshot = ledger.snapshot(report.sound.commit)
-    since = {key.fingerprint: at for key in _keys(snapshot) if (at := _moment(key)) is not None}
-    since = {key: at for key, at in since.items() if key in signed.keys and signed.keys[key][1].last >= at}
-    found = dict.fromkeys(since, 0)
-    for oid, _ in clone.history(snapshot.commit) if since else ():
+    keys = keys_of(snapshot.directory)
+    newest = {key: suspect_since(keys, owner, key, count.last) for key, (owner, count) in signed.keys.items()}
+    found = {key: 0 for key, since in newest.items() if since is not None}
+    begin = min((since for since in newest.values() if since is not None), default=0)
+    for oid, _ in clone.history(snapshot.commit) if found else ():
         happening = ledger.happening(oid)
-        if happening.commit.committer.at < min(since.values()):
+        at = happening.commit.committer.at
+        if at < begin:
             break  # times never decrease along the line
         for made in ledger.attestation(happening).signatures:
-            if happening.commit.committer.at >= since.get(made.fingerprint, LAST):
+            if suspect_since(keys, made.owner, made.fingerprint, at) is not None:
                 found[made.fingerprint] += 1
     return found
-
-
-def _keys(snapshot: Snapshot) -> Iterator[PublicKey]:
-    return (key for actor in snapshot.directory.actors.values() for key in actor.keys)
-
-
-def _moment(key: PublicKey) -> int | None:
-    return getattr(key, "compromised_at", None)

@@ -22,7 +22,6 @@ MARKS: Final = 64
 """How many commits of a line are remembered, so that a later look knows roughly where it parted."""
 LOST: Final = 1000
 # No other line of a ledger's commit can begin like these.
-_TIME: Final = re.compile(rb"\ncommitter [^\n]* ([0-9]{1,12}) \+0000\n")
 _TASK: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
 _REQUEST: Final = re.compile(rb"\nRequest: ([0-9a-f]{40})\n")
 Mark = tuple[int, str]
@@ -130,16 +129,16 @@ class Past:
         self._store = store
         self._unread: str | None = None
         self._last: dict[str, str] = {}
-        self._times: dict[str, int] = {}
+        self._known: set[str] = set()
         self._merged: dict[str, str] = {}  # request → the commit that merged it
 
     def begin(self, newest: str) -> None:
         """Say which commit is the newest that earlier runs judged."""
         self._unread = newest
 
-    def note(self, oid: str, at: int, task: str | None, request: str | None) -> None:
-        """Take in the next commit, its time, and the task and request it names."""
-        self._times[oid] = at
+    def note(self, oid: str, task: str | None, request: str | None) -> None:
+        """Take in the next commit, and the task and request it names."""
+        self._known.add(oid)
         if task is not None:
             self._last[task] = oid
         if request is not None:
@@ -153,21 +152,17 @@ class Past:
 
     def place(self, oid: str) -> str | None:
         """The commit of the line that this one is, or that merged it as a request. All after that are read then."""
-        while not (oid in self._times or oid in self._merged) and self._read_back():
+        while not (oid in self._known or oid in self._merged) and self._read_back():
             pass
-        return oid if oid in self._times else self._merged.get(oid)
-
-    def at(self, oid: str) -> int:
-        """The time of a commit that `place` has given, in Unix seconds."""
-        return self._times[oid]
+        return oid if oid in self._known else self._merged.get(oid)
 
     def _read_back(self) -> bool:
         """Read one commit more of those that earlier runs judged; whether there was one."""
         if self._unread is None:
             return False
         oid, raw = self._unread, self._store.read(self._unread, "commit")
-        time, task, request = (form.search(raw) for form in (_TIME, _TASK, _REQUEST))
-        self._times[oid] = int(time[1]) if time else 0
+        task, request = (form.search(raw) for form in (_TASK, _REQUEST))
+        self._known.add(oid)
         if task is not None:
             self._last.setdefault(task[1].decode(), oid)
         if request is not None:

@@ -182,7 +182,7 @@ class _History:
             self._task_event(oid, commit, entry, parent, here)
         else:
             self._directory_event(commit, entry, parent, here)
-        self._past.note(oid, commit.committer.at, entry.task, entry.request)
+        self._past.note(oid, entry.task, entry.request)
         self._heard(position, oid, commit, entry, attestation)
         return here, commit.committer.at
 
@@ -213,7 +213,7 @@ class _History:
     def _check_signatures(self, commit: Commit, entry: Entry, keys_at: Snapshot) -> Attestation:
         attestation = attest(commit, entry, keys_at.keys, self._store.read)
         for signature in (attestation.exchange, *attestation.signatures):
-            if not signature.good:
+            if not signature.counts:
                 raise Invalid(signature.code, "", signature.message)
         self._key = self._key or attestation.exchange.fingerprint
         return attestation

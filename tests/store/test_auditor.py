@@ -19,6 +19,7 @@ from taskrepo.memory import Memory, Verdict
 from taskrepo.signing import Signer
 from taskrepo.store import Store
 from taskrepo.verify import Sound, verify
+from tests.support.clones import Clone
 from tests.support.ledgers import git, line, made, opened, task_of
 from tests.support.shell import Shell
 from tests.support.waiting import until
@@ -237,17 +238,23 @@ def sound_at(config: Config, commit: str, commits: int, tasks: int = 0) -> Sound
     return Sound(commit, commits, tasks, Signer.load(config.signing_key).fingerprint)
 
 
-def test_going_on_finds_what_a_whole_run_finds(config: Config) -> None:
+def test_going_on_finds_what_a_whole_run_finds(config: Config, tmp_path: Path) -> None:
     """From every commit on, the report is that of a run from the first one."""
     with opened(config) as exchange:
         first, second = task_of(exchange), task_of(exchange)
+        carol = Clone.of(exchange, "carol", tmp_path)
+        assert carol.ask(f"comment {first}: Old news").ask(f"comment {second}: And more").push().code == 0
+        # Amended, the second is written against the first, which is a request by then, and not of main.
+        carol.git("commit", "--quiet", "--amend", "--allow-empty", "--message", f"comment {second}: Again")
         steps = Claim(first), Comment(second, "?"), Comment(first, "Half."), Release(first, 1, "tired"), Claim(second)
         for command in steps:
             exchange.execute(command, "bob", via="api")
+        assert carol.push().code == 0
     made: list[int] = []
     whole = verify(config.repository, heard=lambda *told: made.append(told[3].command == "create"))
     assert (whole.judged, whole.tasks) == (len(made), 5)
-    for number, commit in enumerate([*line(config.repository), "0" * 40], 1):
+    commits = git(config.repository, "rev-list", "--first-parent", "--reverse", "main").split()
+    for number, commit in enumerate([*commits, "0" * 40], 1):
         report = verify(config.repository, since=sound_at(config, commit, number, sum(made[:number])))
         judged = whole.commits - number if number <= whole.commits else whole.commits
         assert report == replace(whole, judged=judged)
