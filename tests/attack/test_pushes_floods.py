@@ -3,6 +3,7 @@
 What is refused is refused before it fills memory or the store.
 """
 
+import random
 import tracemalloc
 from collections.abc import Iterator
 from hashlib import sha256
@@ -18,9 +19,9 @@ from taskrepo.judge import MAX_IN_GIT
 from taskrepo.notary import MAX_FILES
 from taskrepo.reception import Reception
 from taskrepo.uploads import Piece
-from tests.support.clones import below
+from tests.support.clones import below, git
 from tests.support.ledgers import made, task_of
-from tests.support.pens import Asked, Object, Outlet, Pen, stand
+from tests.support.pens import Asked, Object, Outlet, Pen, leftovers, stand
 
 Scene = tuple[Exchange, Pen, str]
 MEBIBYTE = 1 << 20
@@ -131,6 +132,25 @@ def test_a_large_file_goes_by_git_lfs(scene: Scene, tmp_path: Path) -> None:
     assert pen.push(asked).verdict == "needs-lfs"
     assert Outlet.of(exchange, tmp_path).push(asked).verdict == "needs-lfs"
     assert stand(exchange) == before
+
+
+def test_a_push_over_the_limit_is_cut_off_before_it_is_stored(scene: Scene, tmp_path: Path) -> None:
+    """The repository sets a limit on what git takes in at all; here a lower one is met by a lower flood."""
+    exchange, pen, task = scene
+    repository = exchange.config.repository
+    limit = git(repository, "config", "receive.maxInputSize").strip()
+    assert 0 < int(limit) <= 2 * MAX_IN_GIT
+    before = stand(exchange)
+    noise = random.Random(1).randbytes(MEBIBYTE)
+    asked = pen.ask("bob", f"submit {task}: x", {below(task, "submissions/1/artifacts/a.bin"): noise})
+    git(repository, "config", "receive.maxInputSize", str(MEBIBYTE // 2))
+    try:
+        said = Outlet.of(exchange, tmp_path).push(asked)
+    finally:
+        git(repository, "config", "receive.maxInputSize", limit)
+    assert said.code != 0
+    assert "exceeds maximum allowed size" in said.text
+    assert (stand(exchange), leftovers(exchange)) == (before, [])
 
 
 def pointer(data: bytes, size: int | None = None) -> str:
