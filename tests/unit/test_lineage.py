@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from taskrepo.lineage import MARKS, Line, task_of, thinned
+from taskrepo.lineage import MARKS, Line, thinned
 
 IDS = [bytes([n]) * 20 for n in range(1, 201)]
 
@@ -26,9 +26,3 @@ def test_marks_are_few_and_spread_evenly() -> None:
         gaps = [later[0] - earlier[0] for earlier, later in pairwise((*marks, (place, "")))]
         assert max(gaps) <= 2 + 4 * place / MARKS
     assert thinned(()) == ()
-
-
-def test_a_commits_task_is_read_from_its_trailer() -> None:
-    """Only a line that is the trailer counts."""
-    assert task_of(b"tree x\n\nclaim 4k7q2m9x: Task: 00000000\n\nTask: 4k7q2m9x\nEvent: claimed\n") == "4k7q2m9x"
-    assert task_of(b"tree x\n\nadd-actor bob\n\nRecord: actors/bob.yaml\n") == ""
