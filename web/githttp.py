@@ -188,8 +188,8 @@ def _started(
     if service is RECEIVE:
         more["TASKREPO_PUSHER"] = actor
     command = ("git", service.name.removeprefix("git-"), *strict, "--stateless-rpc", *options, str(repository))
-    # However few workers there are, half of them answer what is not git.
-    places = int(environ.get("taskrepo.workers", 2 * PLACES)) // 2
+    # However few workers there are, some answer what is not git, even while half of them wait for news (`live`).
+    places = int(environ.get("taskrepo.workers", 3 * PLACES)) // 3
     try:
         started: Child = children.start(
             actor, command, environment(repository, **more), service.bounds, most=places, told=told

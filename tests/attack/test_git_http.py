@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 
+from taskrepo import hooks
 from taskrepo.web import githttp
 from taskrepo.web.gitprocess import Bounds
 from tests.support.githttp import PATH, ZERO, asked, at_work, basic, packet, stored, wanting
@@ -317,6 +318,36 @@ def test_noise_is_no_fault_of_the_server(site: Site) -> None:
         for path in (UPLOAD, RECEIVE):
             answer = asked(site, "POST", path, bytes(body), Git_Protocol=chance.choice(["version=2", "version=1", ""]))
             assert answer.status in (200, 400), (bytes(body), answer.status, answer.data[:200])
+
+
+# ── faults of the server's own ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_fault_of_the_server_is_told_as_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without git, or with a repository it cannot read, the answer is a sentence that gives nothing of it away."""
+    head = site.exchange.config.repository / "HEAD"
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", "/nonexistent")
+        refused(asked(site, "GET", f"{REFS}?service=git-upload-pack"), 500, "internal: git failed here")
+        refused(asked(site, "POST", UPLOAD, GOOD), 500, "internal: git failed here")
+    head.rename(head.with_name("HEAD.away"))
+    try:
+        refused(asked(site, "GET", f"{REFS}?service=git-upload-pack"), 500, "internal: git failed here")
+    finally:
+        head.with_name("HEAD.away").rename(head)
+
+
+def test_a_program_that_is_killed_before_it_answers_can_be_asked_again(site: Site) -> None:
+    """Its client is told to come back, not that the request is malformed."""
+    hooks_folder = site.exchange.config.repository / "hooks"
+    (hooks_folder / "pre-receive").write_text("#!/bin/sh\nkill -9 $PPID\n")
+    line = f"{site.head()} {ZERO} refs/heads/main\x00 report-status delete-refs".encode()
+    try:
+        answer = asked(site, "POST", RECEIVE, packet(line) + b"0000")
+    finally:
+        hooks.install(hooks_folder)
+    refused(answer, 503, "busy: ")
+    assert answer.headers["Retry-After"] == "5"
 
 
 # ── packs ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -63,8 +63,8 @@ def clone(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """An exchange of four workers, with more in it than the buffers of a connection hold."""
-    with running(tmp_path_factory.mktemp("git-http-large"), limits=PATIENT, workers=4) as running_site:
+    """An exchange of six workers, with more in it than the buffers of a connection hold."""
+    with running(tmp_path_factory.mktemp("git-http-large"), limits=PATIENT, workers=6) as running_site:
         files = [ledgers.upload(running_site.exchange, f"input/{n}.bin", os.urandom(1000 << 10)) for n in range(14)]
         running_site.exchange.create(Manifest("Large", "Large."), tuple(files), "alice", via="api")
         yield running_site
@@ -356,7 +356,7 @@ def test_a_client_that_stops_in_the_middle_of_its_words_is_not_waited_for(site: 
 
 
 def test_there_are_only_so_many_at_a_time(large: Site, tmp_path: Path) -> None:
-    """Half of the workers at most serve git: beyond that a client is told to come back, and finds a place later."""
+    """A third of the workers at most serves git: beyond that a client is told to come back, and finds a place later."""
     with ExitStack() as clients:
         for _ in range(2):
             clients.enter_context(stalled(large, wanting(large.head() or "")))
