@@ -13,6 +13,7 @@
 """
 
 import re
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ def around(folder: Path) -> Place | None:
 
 def lacks(found: Place) -> str:
     """Why a repository may not have every object, and how to fetch them; empty if it should have them all."""
-    git = f"git -C '{found.top}'"
+    git = f"git -C {shlex.quote(str(found.top))}"
     if (found.common / "shallow").exists():
         return f"is a shallow clone, which has only the latest commits; fetch the others with: {git} fetch --unshallow"
     packs = found.common / "objects" / "pack"

@@ -132,7 +132,7 @@ def test_what_a_clone_lacks_is_said_with_what_to_type(origin: Path, work: Path, 
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{origin}", "shallow")
     git(tmp_path, "clone", "--quiet", "--no-checkout", "--filter=blob:none", f"file://{origin}", "partial")
     assert lacks(place(work)) == ""
-    assert f"git -C '{tmp_path / 'shallow'}' fetch --unshallow" in lacks(place(tmp_path / "shallow"))
+    assert f"git -C {tmp_path / 'shallow'} fetch --unshallow" in lacks(place(tmp_path / "shallow"))
     assert "fetch --refetch --no-filter" in lacks(place(tmp_path / "partial"))
 
 
