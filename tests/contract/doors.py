@@ -1,5 +1,6 @@
 """The doors of the exchange, driven alike: give a command as some actor, hear the verdict's code."""
 
+import gc
 import json
 import os
 import posix
@@ -173,6 +174,10 @@ class CommandLineDoor:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), out
 
     def _child(self, actor: str, words: list[str], writing: int) -> None:
+        # Nobody asks what this process has covered, and its memory is its parent's as long as it is left alone.
+        sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
+        gc.disable()
         code = 70
         try:
             os.dup2(writing, 1)
