@@ -151,9 +151,8 @@ def serve(exchange: Exchange, request: Any) -> HTTPResponse:
     actor = basic_caller(exchange, request.environ).id
     if content_type(request.environ) != f"application/x-{service.name}-request":
         raise Refused("unsupported-media-type", f"this address takes application/x-{service.name}-request")
-    told = _told(request.environ, service.most)
-    first = next(told, b"")
-    child = _started(exchange, request, service, actor, told=chain((first,), told))
+    told = _begun(_told(request.environ, service.most))
+    child = _started(exchange, request, service, actor, told=told)
     try:
         return _answer(child, f"application/x-{service.name}-result")
     except Failed as failed:
@@ -248,6 +247,15 @@ def _told(environ: Mapping[str, Any], most: int) -> Iterator[bytes]:
     raise Refused("unsupported-media-type", "a body is sent as it is, or in gzip; no other Content-Encoding is read")
 
 
+def _begun(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same blocks, of which the first have come: what is short is known to be sound before git hears any of it."""
+    first, size = list[bytes](), 0
+    while size < BLOCK and (block := next(blocks, b"")):
+        first.append(block)
+        size += len(block)
+    return chain(first, blocks)
+
+
 def _blocks(source: Any) -> Iterator[bytes]:
     while block := source.read1(BLOCK):
         yield block
@@ -283,6 +291,6 @@ def inflated(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", f"{ROOT}/info/refs", advertise),
     *(("POST", f"{ROOT}/{name}", serve) for name in SERVICES),
-    ("ANY", "/git/<rest:path>", refuse),
+    ("ANY", "/git/<rest:re:(?!exchange[.]git/info/lfs/).*>", refuse),
 )
-"""The last takes what no other address below /git does."""
+"""The last takes what no other address below /git does; what is below Git LFS's, that answers in its own words."""

@@ -544,6 +544,7 @@ class Cutter:
 
     def __init__(self, port: int, after: list[int]) -> None:
         self._port, self.after = port, after
+        self._closed = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -551,6 +552,7 @@ class Cutter:
 
     def close(self) -> None:
         """Stop."""
+        self._closed.set()
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         over(self._thread)
@@ -566,8 +568,8 @@ class Cutter:
 
     def _pass(self, client: socket.socket, server: socket.socket) -> None:
         passed = 0
-        while True:
-            for ready in select.select([client, server], [], [], 10)[0]:
+        while not self._closed.is_set():
+            for ready in select.select([client, server], [], [], 0.1)[0]:
                 try:
                     data = ready.recv(65536)
                     (server if ready is client else client).sendall(data)

@@ -288,20 +288,24 @@ def test_the_signing_keys_with_their_times(site: Site, sign_in: Callable[[str], 
 def test_the_commands_to_connect_work(site: Site, sign_in: Callable[[str], Person], tmp_path: Path) -> None:
     """What the profile of an agent says after its key was made is run as it stands, and claims work."""
     one, two, three = (task_of(site.exchange) for _ in range(3))
+    last = task_of(site.exchange, Manifest("Last of all", "d", priority=5))
     site.exchange.follower.catch_up()
     admin = sign_in("admin")
     page = admin.submit(admin.get("/actors/bob"), "/actors/bob/key", {"name": "box"})
     blocks = re.findall(r"<pre[^>]*>(.*?)</pre>", page.html, re.DOTALL)
     script = "\n".join(blocks).replace("&quot;", '"').replace("&#039;", "'").replace("&amp;", "&")
-    program = tmp_path / "my-program"
+    home = tmp_path / "home"
+    home.mkdir()
+    program = home / "my-program"
     program.write_text('#!/bin/sh\nmkdir -p submission && echo done > submission/summary.md\n')
     program.chmod(0o755)
-    script = script.replace("taskrepo work --", "taskrepo work --once --")
+    script = script.replace("taskrepo work --", "taskrepo work --once --").replace("do claim ID", f"do claim {last}")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
-    ran = subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=environment, capture_output=True, timeout=PATIENCE)
+    ran = subprocess.run(["bash", "-euc", script], cwd=home, env=environment, capture_output=True, timeout=PATIENCE)
     assert ran.returncode == 0, (ran.stdout, ran.stderr)
     states = {task: site.exchange.snapshot().task(task).state for task in (one, two, three)}
     assert sorted(states.values()) == ["claimed", "claimed", "submitted"]
+    assert site.exchange.snapshot().task(last).assignee == "bob"
     quiet = admin.get("/actors/bob")
     assert "tr_…" in quiet.text and not re.search(r"tr_\w{8}_", quiet.html)
     assert "Connect" not in admin.get("/actors/alice").text

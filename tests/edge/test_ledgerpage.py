@@ -134,11 +134,13 @@ def test_a_long_search_says_what_it_looked_through(
     site: Site, sign_in: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A search that ends before the history does says how many events it looked at, and goes on from there."""
+    for _ in range(6):
+        create(site)
     monkeypatch.setattr(chronicle, "SCAN", 4)
     page = sign_in("alice").get("/ledger?event=founded")
     assert "Looked at 4 events and found none that fit" in wall(page)
     seen = 0
-    while "Looked at" in page.text:
+    while "Looked at" in page.text and not rows(page):
         (onward,) = {link for link in links(page) if "before=" in link and "event=founded" in link}
         page, seen = sign_in("alice").get(onward), seen + 1
     assert seen > 1 and "founded" in page.text and len(rows(page)) == 1
@@ -340,7 +342,7 @@ def test_a_rewritten_history_is_told_with_the_way_out(
     standing(Status(Verdict("0" * 40, 6, now, now, problem)))
     admin, carol = sign_in("admin").get("/ledger"), sign_in("carol").get("/ledger")
     assert "The ledger was rewritten. Commit eee" in wall(admin) and "verify --data DATA --accept" in wall(admin)
-    assert "The ledger was rewritten. What had been verified" in wall(carol) and "eee" not in carol.text
+    assert "The ledger was rewritten. What had been verified" in wall(carol) and "e" * 12 not in carol.text
 
 
 def test_how_to_clone_is_told_with_the_path_only_to_admins(site: Site, sign_in: Callable[[str], Person]) -> None:
