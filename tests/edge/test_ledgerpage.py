@@ -135,6 +135,8 @@ def test_a_long_search_says_what_it_looked_through(
 ) -> None:
     """A search that ends before the history does says how many events it looked at, and goes on from there."""
     monkeypatch.setattr(chronicle, "SCAN", 4)
+    while len(line(site.exchange.config.repository)) % 4:  # where a search ends just with the history, it ends
+        create(site)
     page = sign_in("alice").get("/ledger?event=founded")
     assert "Looked at 4 events and found none that fit" in wall(page)
     seen = 0
@@ -340,7 +342,7 @@ def test_a_rewritten_history_is_told_with_the_way_out(
     standing(Status(Verdict("0" * 40, 6, now, now, problem)))
     admin, carol = sign_in("admin").get("/ledger"), sign_in("carol").get("/ledger")
     assert "The ledger was rewritten. Commit eee" in wall(admin) and "verify --data DATA --accept" in wall(admin)
-    assert "The ledger was rewritten. What had been verified" in wall(carol) and "eee" not in carol.text
+    assert "The ledger was rewritten. What had been verified" in wall(carol) and "eeeeeeeeeeee" not in carol.text
 
 
 def test_how_to_clone_is_told_with_the_path_only_to_admins(site: Site, sign_in: Callable[[str], Person]) -> None:

@@ -152,12 +152,14 @@ def test_an_index_under_way_does_not_hold_up_the_end(config: Config, monkeypatch
     with opened(config) as exchange:
         task_of(exchange)
         exchange.follower.catch_up()
+        hold = threading.Event()
         monkeypatch.setattr("taskrepo.index.PROGRESS_EVERY", 1)
-        exchange.follower.progress = lambda done: until(lambda: exchange.upkeep._closing)
+        exchange.follower.progress = lambda done: hold.wait(PATIENCE) and None
         exchange.upkeep.begin("index", "admin")
         until(lambda: exchange.follower.standing().built is not None)
         exchange.upkeep.close()
         assert exchange.upkeep.status().ended["index"].said == "It was cut short by the end of the program."
+        hold.set()
 
 
 def test_a_program_that_does_not_end_is_ended(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
