@@ -125,6 +125,9 @@ class _Look:
         marks, passed = wanted.marks, 0
         timed = (wanted.since, wanted.until) != (0, LAST)
         for oid, raw in commits:
+            if len(self.found) >= most or self.looked >= SCAN or passed >= HIDDEN:  # and there is more
+                self.ended = False
+                return
             at = time_of(raw) if timed else 0
             if not oid:
                 passed += 1
@@ -136,9 +139,6 @@ class _Look:
                 return
             else:
                 passed += 1
-            if len(self.found) >= most or self.looked >= SCAN or passed >= HIDDEN:
-                self.ended = False
-                return
 
 
 def _older(view: View, wanted: Wanted, limit: int, before: str) -> Stretch:

@@ -47,6 +47,7 @@ _PATIENT: Final = {
     "taskrepo.follower": "_PATIENCE",
     "taskrepo.store": "_LOCK_PATIENCE",
     "taskrepo.tables": "BUSY_SECONDS",
+    "taskrepo.trends": "PATIENCE",
     "taskrepo.upkeep": "_GIT_SECONDS",
     "taskrepo.web.packagedraft": "_PATIENCE",
 }

@@ -22,6 +22,7 @@ from tests.support.githttp import PATH, ZERO, asked, at_work, basic, packet, sto
 from tests.support.http import Site, running
 from tests.support.ledgers import until
 from tests.support.person import Person
+from tests.support.waiting import PATIENCE
 
 UPLOAD: Final = f"{PATH}/git-upload-pack"
 RECEIVE: Final = f"{PATH}/git-receive-pack"
@@ -90,7 +91,7 @@ def test_no_field_but_a_key_lets_anybody_in(site: Site) -> None:
 def test_a_large_body_without_a_key_is_not_read(site: Site) -> None:
     """Who sends no key hears so at once, with 500 MB announced and none of them sent."""
     for head in (f"Content-Length: {500 << 20}", "Transfer-Encoding: chunked"):
-        with socket.create_connection(("127.0.0.1", site.port), 10) as sock:
+        with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as sock:
             sock.sendall(f"POST {RECEIVE} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
             assert sock.recv(1 << 16).startswith(b"HTTP/1.1 401 ")
     assert not at_work(site.exchange.config.repository)

@@ -312,7 +312,7 @@ def test_a_rebuild_that_failed_is_made_up_for(
 
     with monkeypatch.context() as patched:
         patched.setattr(Index, "rebuild", full)
-        patched.setattr("taskrepo.follower._PATIENCE", 1.0)  # for what will not come
+        patched.setattr("taskrepo.follower._PATIENCE", 0.1)
         exchange.execute(Erase(made.id, "x"), "alice", via="api")
         exchange.close()
     with Exchange(config) as again:

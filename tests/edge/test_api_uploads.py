@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -309,7 +309,7 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
     half = len(DATA) // 2
     with (
         started(tmp_path / "exchange") as (process, url),
-        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10) as sock,
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE) as sock,
     ):
         sock.sendall(head(key, len(DATA)) + DATA[:half])
         until(lambda: sends(url, key, "HEAD").headers.get("Upload-Offset") == str(half))
@@ -544,7 +544,7 @@ class Cutter:
 
     def __init__(self, port: int, after: list[int]) -> None:
         self._port, self.after = port, after
-        self._closed = threading.Event()
+        self._passing: tuple[socket.socket, ...] = ()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -552,8 +552,9 @@ class Cutter:
 
     def close(self) -> None:
         """Stop."""
-        self._closed.set()
-        self._socket.shutdown(socket.SHUT_RDWR)
+        for each in (self._socket, *self._passing):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         over(self._thread)
 
@@ -564,12 +565,13 @@ class Cutter:
             except OSError:
                 return
             with connection, socket.create_connection(("127.0.0.1", self._port), PATIENCE) as server:
+                self._passing = (connection, server)
                 self._pass(connection, server)
 
     def _pass(self, client: socket.socket, server: socket.socket) -> None:
         passed = 0
-        while not self._closed.is_set():
-            for ready in select.select([client, server], [], [], 0.1)[0]:
+        while True:
+            for ready in select.select([client, server], [], [], 10)[0]:
                 try:
                     data = ready.recv(65536)
                     (server if ready is client else client).sendall(data)

@@ -431,7 +431,7 @@ def test_archives_are_unpacked_one_after_another(
     site: Site, sign_in: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many requests for a page that unpacks an archive do not unpack it many times at once; others have their turn."""
-    monkeypatch.setattr(packagedraft, "_PATIENCE", 0.2)
+    monkeypatch.setattr(packagedraft, "_PATIENCE", 0.1)
     person, other = sign_in("alice"), sign_in("carol")
     page, theirs = (give(each, packed(**{"manifest.yaml": MANIFEST})) for each in (person, other))
     with packagedraft._TURNS.turn("alice"):

@@ -22,6 +22,7 @@ from taskrepo.terminal import Terminal
 from taskrepo.web.githttp import MAX_PUSHED
 from tests.support.githttp import Ran, git
 from tests.support.shell import Shell
+from tests.support.waiting import PATIENCE
 
 EARLIER: Final = """\
 [core]
@@ -217,7 +218,7 @@ def test_serving_puts_right_what_an_earlier_version_founded(shell: Shell) -> Non
         assert Store(repository).settings_wrong() == {} and hooks.faults(repository / "hooks") == []
     finally:
         server.terminate()
-        _, told = server.communicate(timeout=30)
+        _, told = server.communicate(timeout=PATIENCE)
     assert b"Mended in the ledger's repository: the setting receive.hideRefs.\n" in told
     assert b"Mended in the ledger's repository: the hook pre-receive is missing" in told
 

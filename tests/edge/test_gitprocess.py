@@ -14,6 +14,7 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.web import gitprocess
 from taskrepo.web.gitprocess import EACH, PLACES, Bounds, Child, Children, Failed, environment, tells_failure
 from tests.support.ledgers import until
+from tests.support.waiting import over
 
 Start = Callable[..., Child]
 LONG: Final = Bounds(20.0)
@@ -223,7 +224,7 @@ def test_closing_ends_all_and_lets_none_start(start: Start, children: Children) 
         reader.start()
     children.close()
     for reader in readers:
-        reader.join(20)
+        over(reader)
     assert [type(error) for error in found] == [Failed] * 3
     until(lambda: not any(alive(other) for _, other in pairs))
     with pytest.raises(Refused, match="busy"):

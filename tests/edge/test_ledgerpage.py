@@ -137,10 +137,12 @@ def test_a_long_search_says_what_it_looked_through(
     for _ in range(6):
         create(site)
     monkeypatch.setattr(chronicle, "SCAN", 4)
+    while len(line(site.exchange.config.repository)) % 4:  # where a search ends just with the history, it ends
+        create(site)
     page = sign_in("alice").get("/ledger?event=founded")
     assert "Looked at 4 events and found none that fit" in wall(page)
     seen = 0
-    while "Looked at" in page.text and not rows(page):
+    while "Looked at" in page.text:
         (onward,) = {link for link in links(page) if "before=" in link and "event=founded" in link}
         page, seen = sign_in("alice").get(onward), seen + 1
     assert seen > 1 and "founded" in page.text and len(rows(page)) == 1
@@ -342,7 +344,7 @@ def test_a_rewritten_history_is_told_with_the_way_out(
     standing(Status(Verdict("0" * 40, 6, now, now, problem)))
     admin, carol = sign_in("admin").get("/ledger"), sign_in("carol").get("/ledger")
     assert "The ledger was rewritten. Commit eee" in wall(admin) and "verify --data DATA --accept" in wall(admin)
-    assert "The ledger was rewritten. What had been verified" in wall(carol) and "e" * 12 not in carol.text
+    assert "The ledger was rewritten. What had been verified" in wall(carol) and "eeeeeeeeeeee" not in carol.text
 
 
 def test_how_to_clone_is_told_with_the_path_only_to_admins(site: Site, sign_in: Callable[[str], Person]) -> None:

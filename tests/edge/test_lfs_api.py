@@ -18,11 +18,12 @@ from taskrepo.web import edge, lfs, lfs_locks
 from taskrepo.web.lfs_format import LFS, MEDIA_TYPE, refusal, translated
 from tests.support.http import Answer, Site, running, served
 from tests.support.person import Person
+from tests.support.waiting import PATIENCE
 
 LARGE = b"large;" * 1_000
 OID = hashlib.sha256(LARGE).hexdigest()
 UNKNOWN = "0" * 64
-POOL = urllib3.PoolManager(retries=False, timeout=30)
+POOL = urllib3.PoolManager(retries=False, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ from tests.support.githttp import (
 from tests.support.http import Site, running, served
 from tests.support.ledgers import until
 from tests.support.person import Person
+from tests.support.waiting import PATIENCE
 
 VERSIONS: Final = (0, 1, 2)
 REPLACE: Final = f"refs/replace/{'1' * 40}"
@@ -171,7 +172,8 @@ def test_the_page_of_help_can_be_pasted(site: Site, tmp_path: Path) -> None:
     lines = found[1].replace("&quot;", '"').replace("&#039;", "'")
     environment = {**os.environ, "HOME": str(tmp_path), "TASKREPO_KEY": site.keys["bob"]}
     environment["GIT_CONFIG_GLOBAL"] = str(tmp_path / "config")
-    subprocess.run(["bash", "-euc", lines], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
+    words = ["bash", "-euc", lines]
+    subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=PATIENCE)
     assert git(tmp_path / "exchange", "rev-parse", "HEAD").check().strip() == site.head()
     assert site.keys["bob"] not in (tmp_path / "exchange" / ".git" / "config").read_text()
 
@@ -348,7 +350,7 @@ def test_a_client_that_stops_in_the_middle_of_its_words_is_not_waited_for(site: 
     body = b"0098" + b"x" * 100
     head = f"POST {PATH}/git-receive-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
     head += f"Content-Type: application/x-git-receive-pack-request\r\nAuthorization: Bearer {site.keys['bob']}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", site.port), 20) as sock:
+    with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as sock:
         sock.sendall(head.encode() + body)
         until(lambda: any("receive-pack" in line for line in at_work(repository)))
     until(lambda: not at_work(repository))
@@ -376,7 +378,7 @@ def test_many_clones_at_once_all_succeed(site: Site, tmp_path: Path) -> None:
         for n in range(6)
     ]
     for each in started:
-        _, told = each.communicate(timeout=120)
+        _, told = each.communicate(timeout=PATIENCE)
         assert each.returncode == 0, told
     assert len({git(tmp_path / str(n), "rev-parse", "HEAD^{tree}").check() for n in range(6)}) == 1
 

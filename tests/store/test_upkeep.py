@@ -152,8 +152,8 @@ def test_an_index_under_way_does_not_hold_up_the_end(config: Config, monkeypatch
     with opened(config) as exchange:
         task_of(exchange)
         exchange.follower.catch_up()
-        monkeypatch.setattr("taskrepo.index.PROGRESS_EVERY", 1)
         hold = threading.Event()
+        monkeypatch.setattr("taskrepo.index.PROGRESS_EVERY", 1)
         exchange.follower.progress = lambda done: hold.wait(PATIENCE) and None
         exchange.upkeep.begin("index", "admin")
         until(lambda: exchange.follower.standing().built is not None)
