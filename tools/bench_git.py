@@ -2,7 +2,8 @@
 
 * A push is one signed request, timed as its pusher sees it, beside the same commit pushed to a plain bare repository
   with the same objects, the same checks (`fsckObjects`) and no hook. They take turns; read the difference.
-* Each pusher pushes from a clone of its own, and does not pull in between.
+* Each pusher pushes from a clone of its own and does not pull in between; `push.negotiate` is on, as the ledger's README
+  says, or git would send the whole history whenever somebody else has written.
 * Verifying is timed from the first commit, and again after ten more.
 """
 
@@ -142,7 +143,7 @@ def _clone(folder: Path, name: str, remote: Path | str, key: Path) -> Path:
     _git(folder, "clone", "--quiet", remote, clone)
     settings: Mapping[str, Any] = {
         "user.name": "bob", "user.email": "bob@taskrepo.invalid", "gpg.format": "ssh", "commit.gpgsign": "true",
-        "user.signingkey": key.with_suffix(".pub"),
+        "push.negotiate": "true", "user.signingkey": key.with_suffix(".pub"),
     }  # fmt: skip
     for setting, value in settings.items():
         _git(clone, "config", setting, value)
