@@ -2,8 +2,8 @@
 
 * A push is one signed request, timed as its pusher sees it, beside the same commit pushed to a plain bare repository
   with the same objects, the same checks (`fsckObjects`) and no hook. They take turns; read the difference.
-* Each pusher pushes from a clone of its own and does not pull in between; `push.negotiate` is on, as the ledger's README
-  says, or git would send the whole history whenever somebody else has written.
+* Each pusher pushes from a clone of its own and does not pull in between; `push.negotiate` is on, as the ledger's
+  README says, or git would send the whole history whenever somebody else has written.
 * Verifying is timed from the first commit, and again after ten more.
 """
 
