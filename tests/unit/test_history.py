@@ -266,6 +266,18 @@ def test_hostile_commits_are_refused(name: str) -> None:
     assert caught.value.code == "bad-commit"
 
 
+def test_only_who_pushes_breaks_lines_otherwise() -> None:
+    """The exchange's own signatures have lines of one length; those of pushed commits are as their signers like."""
+    head, _, rest = RAW.partition(b"SIGNATURE-----\n ")
+    body, _, tail = rest.partition(b"\n -----END")
+    letters = body.replace(b"\n ", b"")
+    lines = [letters[at : at + 76] for at in range(0, len(letters), 76)]
+    raw = head + b"SIGNATURE-----\n " + b"\n ".join(lines) + b"\n -----END" + tail
+    with pytest.raises(Invalid, match="has lines of more than 70 characters"):
+        history.read_commit(raw)
+    assert history.read_commit(raw, pushed=True).payload == PAYLOAD
+
+
 @given(st.integers(0, len(RAW) - 1), st.integers(1, 255))
 def test_a_changed_byte_is_never_missed(place: int, flip: int) -> None:
     """Any byte of a commit changed is refused, or breaks the signature; nothing lies outside what is signed."""
