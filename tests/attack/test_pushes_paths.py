@@ -34,7 +34,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 # What no request may touch: at the root of the tree, and in its own task.
 ROOT = (
     "policy.yaml", "actors/bob.yaml", "actors/evil.yaml", "actors/exchange.yaml", "allowed_signers", "README.md",
-    ".gitattributes", ".gitmodules", ".mailmap", ".lfsconfig", "LICENSE", "tasks/README.md", "tasks/x",
+    ".gitattributes", ".gitmodules", ".mailmap", ".lfsconfig", "LICENSE", "tasks/README.md", "tasks/xx",
     "hooks/pre-receive",
 )  # fmt: skip
 OWN = (
