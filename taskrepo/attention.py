@@ -18,7 +18,7 @@ from taskrepo.lifecycle import eligibility
 from taskrepo.measures import DAY
 from taskrepo.model import EXCHANGE, HELD, Actor, Policy, State, Task, iso
 from taskrepo.query import Query, Sort
-from taskrepo.roles import may_read, reviewer
+from taskrepo.roles import may_read, move, reviewer
 
 LOOK: Final = 50
 SHOWN: Final = 5
@@ -112,15 +112,6 @@ def survey(exchange: Exchange, reader: Actor, now: int) -> Survey:
             _group("failing", lost, _failing),
         ),
     )
-
-
-def move(task: Task) -> str:
-    """Whose move it is: an actor's id, `anyone` for a review by anybody, or empty for whoever is eligible."""
-    if task.waiting is not None or task.state in ("draft", "approved", "failed", "cancelled"):
-        return task.publisher
-    if task.state == "submitted":
-        return reviewer(task)
-    return task.holder.actor if task.holder else ""
 
 
 def _group(kind: str, look: Look, concern: Callable[[Task], Concern | None]) -> Group:

@@ -35,6 +35,7 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.files import LfsStore, Staging, occupied, remove_abandoned
 from taskrepo.follower import Follower
 from taskrepo.heartbeats import Heartbeats
+from taskrepo.hints import Hints
 from taskrepo.index import Index
 from taskrepo.judge import Judge, Outcome, Request
 from taskrepo.largefiles import LargeFiles
@@ -138,6 +139,7 @@ class Exchange:
             raise
         self.news = News(self.store.head)
         self._closing.callback(self.news.close)
+        self.hints = Hints()
         self.trends = Trends(self.ledger)
         self._closing.callback(self.trends.close)
         self.upkeep = Upkeep(config, self.follower, self.privacy.vault, self.sweep)
@@ -181,9 +183,14 @@ class Exchange:
         """All actors and the policy as of now, which everybody may know."""
         return self.ledger.snapshot().directory
 
-    def search(self, query: Query, limit: int, cursor: str | None = None, *, reader: Actor) -> Page:
-        """One page of the matching tasks that `reader` may know of, whose own last write is always among them."""
-        self.follower.wait_for(reader.id)
+    def search(
+        self, query: Query, limit: int, cursor: str | None = None, *, reader: Actor, at_once: bool = False
+    ) -> Page:
+        """One page of the matching tasks that `reader` may know of.
+
+        Their own last write is always among them, unless it is to be `at_once`: `follower.unseen` then tells the rest.
+        """
+        self.follower.wait_for("" if at_once else reader.id)
         return self._index.search(replace(query, reader=_listing_for(reader)), limit, cursor)
 
     def counts(self, reader: Actor) -> dict[str, int]:

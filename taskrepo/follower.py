@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from types import TracebackType
 from typing import Final, Self
 
 from taskrepo.errors import Refused
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.matching import needs
 from taskrepo.model import EXCHANGE, HELD, Row, Task
 from taskrepo.query import EVERYTHING, MAX_LIMIT, Query
 from taskrepo.roles import people, reviewer
@@ -36,6 +37,7 @@ _PACK_EVERY: Final = 32
 _OLD_COMMITS: Final = 100
 _BREATH: Final = 0.05
 _MOST_BEHIND: Final = 1000
+_MOST_UNSEEN: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,15 @@ class Standing:
     fault_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Unseen:
+    """The tasks that changed between the commit `stamp` of the index and `head`."""
+
+    stamp: str
+    head: str
+    tasks: frozenset[str]
+
+
 class Follower:
     """One background thread over one index. Safe to use from many threads."""
 
@@ -71,6 +82,8 @@ class Follower:
         self._shown: str | None = None
         self._owed: dict[str, int] = {}
         self._held: set[str] | None = None
+        self._looking = Lock()  # guards `_unseen`
+        self._unseen: _Unseen | None = None
         self._writes = _PACK_EVERY
         self._anew = False  # somebody asked for a rebuild
         self._built: int | None = None
@@ -126,6 +139,31 @@ class Follower:
         with self._changed:
             if self._shown != head:
                 self._await(self._begun + 1)
+
+    def unseen(self) -> frozenset[str]:
+        """The tasks that have changed since the commit that the index shows now, or showed a moment ago.
+
+        What the index says of all others is so. There are few: where the index is far behind, this waits for it.
+        """
+        for _ in range(2):
+            with self._looking:
+                stamp, head = self._index.stamp, self._ledger.store.head()
+                if stamp == head:
+                    return frozenset()
+                found = self._unseen = self._looked(self._unseen, stamp, head)
+            if found is not None:
+                return found.tasks
+            self.catch_up()
+        return frozenset()  # the index is being built: nothing is known of any task
+
+    def _looked(self, known: "_Unseen | None", stamp: str | None, head: str | None) -> "_Unseen | None":
+        since = known.head if known and known.stamp == stamp else stamp
+        changed = changed_tasks(self._ledger.store, since, head, _MOST_UNSEEN) if since and head else None
+        if stamp is None or head is None or changed is None:
+            return None
+        older = known.tasks if known and since != stamp else frozenset()
+        tasks = older.union(task for task, _ in changed)
+        return _Unseen(stamp, head, tasks) if len(tasks) <= _MOST_UNSEEN else None
 
     def held(self) -> list[Task]:
         """The tasks somebody holds, as of now."""
@@ -330,6 +368,9 @@ def row_of(task: Task, seq: int) -> Row:
         seq=seq,
         text="\n".join((manifest.title, manifest.description, " ".join(manifest.labels))),
         readers=tuple(filter(None, sorted(people(task)))) if manifest.private else None,
+        needs=needs(manifest),
+        origin=manifest.origin,
+        source=manifest.source_name,
     )
 
 

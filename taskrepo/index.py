@@ -54,7 +54,7 @@ from taskrepo.segments import (
     read_head,
 )
 
-VERSION: Final = 2
+VERSION: Final = 3
 CHUNK: Final = 20_000
 PROGRESS_EVERY: Final = 500
 _TRIES: Final = 5

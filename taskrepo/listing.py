@@ -5,8 +5,8 @@
   query costs little more than the page it returns. Nothing is ranked or grouped over all documents.
 * Orders are kept per segment too; a page merges them from the cursor on and stops when it is full.
 * Text is found in its own part and joined by task id; what the state part does not know is not shown.
-* Relevance depends on the task's own text alone (each word up to 9 times, ten times as much in the title), so that a
-  cursor in it stays good while other tasks change.
+* Relevance depends on the task's own text alone (see `relevance`), so that a cursor in it stays good while other tasks
+  change.
 * Nothing an answer says depends on what its reader may not know of: a beginning stands for too many words only if that
   many are in live tasks of theirs, whatever else the query says and however the index is cut into segments.
 
@@ -18,7 +18,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from heapq import heapify, heappop, merge
 from itertools import chain, islice
 from operator import or_
@@ -40,6 +40,7 @@ from taskrepo.query import (
     title_key,
     write_cursor,
 )
+from taskrepo.relevance import Pair, best, scored
 from taskrepo.segments import Leaf, docs_in, mask_of
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
@@ -47,7 +48,6 @@ _FIELDS: Final = ("title", "body")
 _SPARSE: Final = 16
 MAX_EXPANSION: Final = 1000
 MAX_ENDINGS: Final = 64
-MAX_POINTED: Final = 64
 _L = TypeVar("_L", bound=Leaf)
 
 
@@ -67,6 +67,7 @@ class Columns(Leaf):
         self._numbers = {name: array("q", (row[n] for row in rows)) for n, name in enumerate(_NUMBERS, 1)}
         self._orders: dict[str, Sequence[int]] = {}
         self._titles: list[str] | None = None
+        self.pairs: dict[str, Pair] = {}
 
     def holds(self, term: Fact | Within | IdPrefix) -> int:
         """The documents for which the condition holds."""
@@ -78,15 +79,32 @@ class Columns(Leaf):
             case IdPrefix(prefix):
                 return mask_of(self._beginning_id(prefix), self.size)
 
-    def walk(self, sort: str, mask: int, after: Key | None, scores: Mapping[str, int]) -> Iterator[Key]:
+    def all_of(self, clauses: Iterable[Clause]) -> int:
+        """The documents for which every clause holds; none of them is about text."""
+        holding = (1 << self.size) - 1
+        for clause in clauses:
+            assert not isinstance(clause.term, Phrase)
+            holds = self.holds(clause.term)
+            holding &= ~holds if clause.negated else holds
+        return holding
+
+    def walk(self, sort: str, mask: int, after: Key | None) -> Iterator[Key]:
         """The sort keys of the masked documents that come after `after`, ascending."""
-        key = self._key(sort, scores)
-        if sort == "relevance" or mask.bit_count() * _SPARSE < self.size:
+        key = self._key(sort)
+        if mask.bit_count() * _SPARSE < self.size:
             return _ascending([k for k in map(key, docs_in(mask)) if after is None or k > after])
-        order = self._order(sort, key)
+        order = self.order(sort)
         start = bisect_right(order, after, key=key) if after else 0
         flags = mask.to_bytes(self.size // 8 + 1, "little")
         return (key(doc) for doc in islice(order, start, None) if flags[doc >> 3] >> (doc & 7) & 1)
+
+    def order(self, sort: str) -> Sequence[int]:
+        """The documents in the order of a sort."""
+        return self._order(sort, self._key(sort))
+
+    def latest(self, doc: int) -> tuple[int, int, str]:
+        """The key of a document in the order of what changed last."""
+        return -self._numbers["updated"][doc], -self._numbers["seq"][doc], self.ids[doc]
 
     def _within(self, term: Within) -> Iterator[int]:
         numbers = self._numbers[term.number]
@@ -103,7 +121,7 @@ class Columns(Leaf):
             self._orders[sort] = array("I", sorted(range(self.size), key=key))
         return self._orders[sort]
 
-    def _key(self, sort: str, scores: Mapping[str, int]) -> Callable[[int], Key]:
+    def _key(self, sort: str) -> Callable[[int], Key]:
         ids = self.ids
         priority, due, created, updated, seq = self._numbers.values()
         match sort:
@@ -120,9 +138,7 @@ class Columns(Leaf):
             case "title":
                 titles = self._title_keys()
                 return lambda doc: (titles[doc], ids[doc])
-            case "relevance":
-                return lambda doc: (-scores.get(ids[doc], 0), -updated[doc], -seq[doc], ids[doc])
-        return lambda doc: (-updated[doc], -seq[doc], ids[doc])
+        return self.latest
 
     def _title_keys(self) -> list[str]:
         if self._titles is None:
@@ -136,7 +152,6 @@ class Texts(Leaf):
     def keep(self, rows: list[tuple[Any, ...]]) -> None:
         """Keep the digests, by document number."""
         self.digests: list[bytes] = [row[1] for row in rows]
-        self._points: dict[str, bytes] = {}
 
     def saying(self, phrase: Phrase) -> int:
         """The documents in whose title or body the phrase stands. `endings` are given if the beginning has many."""
@@ -157,25 +172,13 @@ class Texts(Leaf):
             for word, first, last in self.beginning(field, prefix):
                 yield word, (first,) if first == last else self.holding(field, word)
 
-    def score(self, phrases: Iterable[Phrase], wanted: int) -> Iterator[tuple[str, int]]:
-        """The relevance of the wanted documents' tasks, where their words add to it."""
-        counted = [self._pointed(token) for phrase in phrases for token in dict.fromkeys(phrase.tokens)]
-        totals = counted[0] if len(counted) == 1 else map(sum, zip(*counted, strict=True))
-        flags = _flags(wanted, self)
-        return ((self.ids[n], total) for n, total in enumerate(totals) if total and flags[n >> 3] >> (n & 7) & 1)
-
-    def _pointed(self, token: str) -> bytes:
-        """What a word adds to the relevance of each document, at most 99, by its number."""
-        found = self._points.get(token)
-        if found is None:
-            points = bytearray(self.size)
-            for field, weight in (("title", 10), ("body", 1)):
-                for doc, often in self.frequencies(field, token).items():
-                    points[doc] += weight * min(often, 9)
-            found = bytes(points)
-            # Others may be at it: a dictionary is replaced, never emptied.
-            self._points = {**(self._points if len(self._points) < MAX_POINTED else {}), token: found}
-        return found
+    def points(self, word: str) -> bytes | None:
+        """What a word adds to the relevance of each document, at most 99, by its number; `None` if it is in none."""
+        points = bytearray(self.size)
+        for field, weight in (("title", 10), ("body", 1)):
+            for doc, often in self.frequencies(field, word).items():
+                points[doc] += weight * min(often, 9)
+        return bytes(points) if any(points) else None
 
     def _saying(self, field: str, phrase: Phrase) -> int:
         ends = self._endings(field, phrase) if phrase.prefix else [phrase.tokens[-1]]
@@ -228,21 +231,25 @@ class Snapshot:
     def page(self, plan: Plan, limit: int, after: Key | None) -> Page:
         """The first `limit` tasks of the plan after the key. Raises `Invalid` for too wide a prefix."""
         # Before anything is matched: whether a query is refused must not hang on what its other words find.
-        clauses = [self._settled(clause, plan.readable) for clause in plan.clauses]
-        masks = [self._matching(leaf, live, clauses) for leaf, live in self.columns]
-        scores = self._scores(plan) if plan.sort == "relevance" else {}
-        walks = [
-            leaf.walk(plan.sort, mask, after, scores)
-            for (leaf, _), mask in zip(self.columns, masks, strict=True)
-            if mask
-        ]
+        said = [self._settled(clause, plan.readable) for clause in plan.said]
+        masks = [self._planned(leaf, live, plan, said) for leaf, live in self.columns]
+        walk = self._by_relevance(plan) if plan.sort == "relevance" else partial(Columns.walk, sort=plan.sort)
+        matched = [(leaf, mask) for (leaf, _), mask in zip(self.columns, masks, strict=True) if mask]
+        walks = [walk(leaf, mask=mask, after=after) for leaf, mask in matched]
         keys = list(islice(merge(*walks), limit + 1))
         following = write_cursor(plan, keys[limit - 1]) if len(keys) > limit else None
         return Page(tuple(str(key[-1]) for key in keys[:limit]), following, sum(mask.bit_count() for mask in masks))
 
+    def _by_relevance(self, plan: Plan) -> Callable[..., Iterator[Key]]:
+        phrases = [clause.term for clause in plan.said if isinstance(clause.term, Phrase) and not clause.negated]
+        words = tuple(dict.fromkeys(token for phrase in phrases for token in phrase.tokens))
+        return lambda leaf, mask, after: best(leaf, scored(leaf, mask, self.texts, words), after)
+
     def counts(self, clauses: Sequence[Clause] = ()) -> dict[str, int]:
         """How many tasks for which all the clauses hold are in each state, zeros included."""
-        masks = [(leaf, self._matching(leaf, live, clauses)) for leaf, live in self.columns]
+        return self._by_state([(leaf, self._matching(leaf, live, clauses)) for leaf, live in self.columns])
+
+    def _by_state(self, masks: Sequence[tuple[Columns, int]]) -> dict[str, int]:
         return {
             state: sum((leaf.having("facts", f"state:{state}") & mask).bit_count() for leaf, mask in masks if mask)
             for state in STATES
@@ -250,7 +257,8 @@ class Snapshot:
 
     def tally(self, plan: Plan) -> dict[str, int]:
         """How many of the plan's tasks are in each state, zeros included. Raises as `page` does."""
-        return self.counts([self._settled(clause, plan.readable) for clause in plan.clauses])
+        said = [self._settled(clause, plan.readable) for clause in plan.said]
+        return self._by_state([(leaf, self._planned(leaf, live, plan, said)) for leaf, live in self.columns])
 
     def find(self, task: str) -> tuple[Columns, int] | None:
         """The state segment and document number of a task."""
@@ -295,6 +303,10 @@ class Snapshot:
                         return None
         return tuple(sorted(found))
 
+    def _planned(self, leaf: Columns, live: int, plan: Plan, said: Sequence[Clause]) -> int:
+        """The live documents for which the plan's clauses hold; `said` are those about text, settled."""
+        return self._matching(leaf, live & leaf.cached(plan.digest, lambda: leaf.all_of(plan.plain)), said)
+
     def _matching(self, leaf: Columns, live: int, clauses: Sequence[Clause]) -> int:
         for clause in clauses:
             if not live:
@@ -318,10 +330,6 @@ class Snapshot:
         # A small segment asks for each of its tasks instead of going through all that say the words.
         said = [(text.docs, _flags(mask, text)) for text, mask in hits if mask]
         return mask_of((doc for doc, task in enumerate(leaf.ids) if _says(said, task)), leaf.size)
-
-    def _scores(self, plan: Plan) -> dict[str, int]:
-        phrases = [c.term for c in plan.clauses if isinstance(c.term, Phrase) and not c.negated]
-        return dict(chain.from_iterable(text.score(phrases, live) for text, live in self.texts))
 
 
 def _ascending(keys: list[Key]) -> Iterator[Key]:

@@ -345,7 +345,8 @@ class Row:
     """What a listing knows of a task: its sort keys and filters, and the text it is found by.
 
     `seq` is the ledger position of its last event (a count of commits), which breaks ties between equal times.
-    `readers` are those who may know of a private task beside admins; `None` means everybody.
+    `readers` are those who may know of a private task beside admins; `None` means everybody. `needs` are the words of
+    `matching.needs`; `origin` and `source` say what the work came from.
     """
 
     id: str
@@ -363,3 +364,6 @@ class Row:
     seq: int
     text: str
     readers: tuple[str, ...] | None = None
+    needs: tuple[str, ...] = ()
+    origin: str = ""
+    source: str = ""

@@ -114,13 +114,7 @@ class OfflineDesk:
 
         caller = self._caller()
         lists = worklist(self._exchange, caller, int(time.time()))
-        names = ("to_do", "to_review", "to_answer", "ready")
-        found = {
-            name: [{**present.brief(i.task), "why": i.why, "rank": n} for n, i in enumerate(getattr(lists, name), 1)]
-            for name in names
-        }
-        counts = {name: len(items) for name, items in found.items()}
-        return {"summary": {**counts, "states": self._exchange.counts(caller)}, **found}
+        return present.queue(lists, self._exchange.counts(caller), self._exchange.directory.actors)
 
     def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
         """Create a task from a package."""
@@ -169,7 +163,7 @@ class OfflineDesk:
 
     def claim_next(self, *, request_id: str | None = None) -> Json:
         """Claim the best eligible task."""
-        from taskrepo.worklist import claim_best
+        from taskrepo.candidates import claim_best
 
         caller = self._caller()
         return self._answer(claim_best(self._exchange, caller, via="cli", request_id=request_id))

@@ -7,9 +7,10 @@
   only the query that made it.
 
 The language: `word` · `"exact phrase"` · `begin*` · `id:4k7q` (a bare word of at least four characters also matches as
-the beginning of an id) · `state:running,claimed` · `publisher: assignee: reviewer: label:` · `priority:2` ·
-`due: created: updated:` with `<2026-12-01`, `>=2026-12-01T08:00Z` or a plain day (UTC) · `is:waiting` ·
-`assignee:none` · `due:none`.
+the beginning of an id) · `state:running,claimed` · `publisher: assignee: reviewer: label:` · `with:alice`, any of the
+three · `priority:2` · `due: created: updated:` with `<2026-12-01`, `>=2026-12-01T08:00Z` or a plain day (UTC) ·
+`is:waiting` · `assignee:none` · `due:none` · `for:human` or `for:agent` · `reasoning: browser: compute:` as tasks ask
+for them · `speed:fast` · `origin:email` · `source:"Letter from Alice"`.
 
 >>> plan(Query('gold "price data" state:running -label:"old stuff"')).clauses[2]
 Clause(term=Fact(any_of=('state:running',)), negated=False)
@@ -20,14 +21,15 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import Final, Literal, get_args
 
 from taskrepo.errors import Invalid
-from taskrepo.model import STATES, Row
+from taskrepo.model import STATES, Browser, Compute, Row, Speed, Tier
 
 Sort = Literal["-updated", "updated", "-created", "created", "priority", "due", "title", "relevance"]
 Key = tuple[int | str, ...]
@@ -53,7 +55,14 @@ _SHAPES: Final[dict[str, str]] = {
 _PEOPLE: Final = ("publisher", "assignee", "reviewer")
 _NUMBERS: Final = ("priority", "due", "created", "updated")
 _PUBLIC: Final = "public"
-_FIELDS: Final = ("id", "state", *_PEOPLE, "label", *_NUMBERS, "is")
+_WORDS: Final = ("label", "origin", "source")  # in people's own words
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "for": ("human", "agent"), "reasoning": get_args(Tier), "browser": get_args(Browser), "compute": get_args(Compute),
+    "speed": get_args(Speed),
+}  # fmt: skip
+_FLAGS: Final = ("waiting",)
+_WITH: Final = "with"  # somebody who has any part in it
+_FIELDS: Final = ("id", "state", *_PEOPLE, _WITH, *_WORDS, *_NUMBERS, *_CHOICES, "is")
 CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """The inside of a character class: of these, each is a word of its own."""
 _TOKEN: Final = re.compile(f"[{CJK}]|[^\\W_{CJK}]+")
@@ -147,13 +156,16 @@ class Clause:
 class Plan:
     """A query made ready: clauses that must all hold, the order, and a digest that binds cursors to it.
 
-    `readable` are those of the clauses that say which tasks the reader may know of.
+    `readable` are those of the clauses that say which tasks the reader may know of; `said` are those about text, and
+    `plain` all others.
     """
 
     clauses: tuple[Clause, ...]
     sort: Sort
     digest: str
     readable: tuple[Clause, ...]
+    said: tuple[Clause, ...]
+    plain: tuple[Clause, ...]
 
 
 def states_listed(q: str) -> tuple[str, ...]:
@@ -165,6 +177,7 @@ def states_listed(q: str) -> tuple[str, ...]:
     return () if "state:" in q or "is:" in q else tuple(state for state in STATES if state != "archived")
 
 
+@lru_cache(2048)  # pages and queues ask the same again and again
 def plan(query: Query) -> Plan:
     """The plan of a query. Raises `Invalid("bad-query", field, …)` for anything that means nothing."""
     if query.sort not in get_args(Sort):
@@ -172,7 +185,9 @@ def plan(query: Query) -> Plan:
     shown = readable(query.reader)
     clauses = (*_filters(query), *parse(query.q), *parse(query.also), *shown)
     digest = hashlib.sha256(repr(astuple(query)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
-    return Plan(clauses, query.sort, digest, shown)
+    said = tuple(clause for clause in clauses if isinstance(clause.term, Phrase))
+    plain = tuple(clause for clause in clauses if not isinstance(clause.term, Phrase))
+    return Plan(clauses, query.sort, digest, shown, said, plain)
 
 
 def readable(reader: str | None) -> tuple[Clause, ...]:
@@ -214,7 +229,10 @@ def facts(row: Row) -> list[str]:
     people = [f"{field}:{_plain(getattr(row, field))}" for field in _PEOPLE]
     labels = [f"label:{folded(label)}" for label in dict.fromkeys(row.labels)]
     readers = [_PUBLIC] if row.readers is None else [_reader(reader) for reader in row.readers]
-    return [f"state:{row.state}", *people, *dict.fromkeys(labels), *(["is:waiting"] if row.waiting else []), *readers]
+    came = [f"{field}:{folded(text)}" for field, text in (("origin", row.origin), ("source", row.source)) if text]
+    waiting = ["is:waiting"] if row.waiting else []
+    parts = dict.fromkeys(f"{_WITH}:{_plain(who)}" for who in (row.publisher, row.assignee, row.reviewer) if who)
+    return [f"state:{row.state}", *people, *parts, *dict.fromkeys(labels), *row.needs, *came, *waiting, *readers]
 
 
 def title_key(title: str) -> str:
@@ -325,27 +343,36 @@ def _field(field: str, piece: re.Match[str], where: str) -> Term:
         return _number(field, piece["op"] or "=", value, where)
     if piece["op"] not in (None, "=") or not values:
         raise Invalid("bad-query", "q", f"{field}: {where} takes a plain value")
-    if field in _PEOPLE:
+    if field in (*_PEOPLE, _WITH):
         return Fact(tuple(_person(field, v, piece["quoted"] is not None) for v in values))
     return _named(field, values, where)
 
 
 def _named(field: str, values: tuple[str, ...], where: str) -> Term:
-    if field == "label":
-        return Fact(tuple(f"label:{folded(v)}" for v in values))
+    if field in _WORDS:
+        return Fact(tuple(f"{field}:{folded(v)}" for v in values))
+    if field in _CHOICES:
+        return _chosen(field, values, where)
     if field == "id":
         if not _ID.fullmatch(values[0].lower()) or len(values) > 1:
             raise Invalid("bad-query", "q", f"id: {where} takes the beginning of one task id")
         return IdPrefix(values[0].lower())
-    if field == "is" and values == ("waiting",):
-        return Fact(("is:waiting",))
-    return _states(values, "q", f"{field}: {where} ")
+    flags = tuple(f"is:{v}" for v in values if v in _FLAGS) if field == "is" else ()
+    states = tuple(v for v in values if f"is:{v}" not in flags)
+    return Fact((*flags, *(_states(states, "q", f"{field}: {where} ").any_of if states else ())))
+
+
+def _chosen(field: str, values: tuple[str, ...], where: str) -> Fact:
+    for value in values:
+        if value not in _CHOICES[field]:
+            raise Invalid("bad-query", "q", f"{field}: {where} is one of {', '.join(_CHOICES[field])}")
+    return Fact(tuple(f"{field}:{value}" for value in values))
 
 
 def _states(values: tuple[str, ...], field: str, where: str) -> Fact:
     for value in values:
         if value not in STATES:
-            known = ", ".join((*STATES, "waiting") if where.startswith("is:") else STATES)
+            known = ", ".join((*STATES, *_FLAGS) if where.startswith("is:") else STATES)
             raise Invalid("bad-query", field, f"{where}is one of {known}, not {value[:40]!r}")
     return Fact(tuple(f"state:{value}" for value in values))
 

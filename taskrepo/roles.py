@@ -49,6 +49,15 @@ def reviewer(task: Task) -> str:
     return task.publisher if task.manifest.review == "publisher" else task.manifest.review
 
 
+def move(task: Task) -> str:
+    """Whose move it is: an actor's id, `anyone` for a review by anybody, or empty for whoever is eligible."""
+    if task.waiting is not None or task.state in ("draft", "approved", "failed", "cancelled"):
+        return task.publisher
+    if task.state == "submitted":
+        return reviewer(task)
+    return task.holder.actor if task.holder else ""
+
+
 def _is_publisher(task: Task, command: Command, actor: Actor) -> bool:
     return actor.id == task.publisher
 

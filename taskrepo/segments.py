@@ -19,6 +19,7 @@ file and replaces the part's table of contents (TOC).
 
 import copy
 import json
+import re
 import struct
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -35,10 +36,12 @@ from whoosh.index import TOC, clean_files
 from whoosh.reading import SegmentReader, TermNotFound
 from whoosh.writing import SegmentWriter
 
-MAX_MASKS: Final = 256
+MAX_MASKS: Final = 512
 TERMS_AT_ONCE: Final = 1024
 FAN_IN: Final = 8
 _TRAILER: Final = struct.Struct(">II")
+_FAR: Final = 4
+_SOME: Final = re.compile(rb"[^\0]")
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
@@ -257,7 +260,13 @@ def mask_of(docs: Iterable[int], size: int) -> int:
 
 def docs_in(mask: int) -> Iterator[int]:
     """The document numbers of a mask, ascending."""
-    for base, byte in enumerate(mask.to_bytes(mask.bit_length() // 8 + 1, "little")):
+    flags = mask.to_bytes(mask.bit_length() // 8 + 1, "little")
+    if mask.bit_count() * _FAR < len(flags):  # what is empty between them is passed over by the C library
+        for found in _SOME.finditer(flags):
+            for bit in _BITS[found[0][0]]:
+                yield found.start() * 8 + bit
+        return
+    for base, byte in enumerate(flags):
         for bit in _BITS[byte]:
             yield base * 8 + bit
 

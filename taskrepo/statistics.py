@@ -68,6 +68,12 @@ def figures(tasks: Iterable[Task], actor: str) -> Figures:
     return Figures(seen, approved, rejected, rate, float(median(spans)) if spans else None)
 
 
+def typical(tasks: Iterable[Task]) -> float | None:
+    """The median seconds from claim to first submission, whoever's; `None` without any."""
+    spans = [span for task in tasks for execution in task.executions if (span := _span(task, execution)) is not None]
+    return float(median(spans)) if spans else None
+
+
 def _span(task: Task, execution: Execution) -> int | None:
     """Seconds from the claim to the first submission of an execution."""
     first = next((s for s in task.submissions if s.execution == execution.number), None)

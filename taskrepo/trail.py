@@ -8,6 +8,7 @@
 """
 
 import re
+from itertools import count
 from threading import RLock
 from typing import Final
 
@@ -72,14 +73,17 @@ class Trail:
             self._last[match[1].decode()] = oid
 
 
-def changed_tasks(store: Store, since: str | None, head: str) -> list[tuple[str, str]] | None:
+def changed_tasks(store: Store, since: str | None, head: str, most: int | None = None) -> list[tuple[str, str]] | None:
     """The tasks with events after the commit `since` up to `head`, each with its latest commit, oldest first.
 
-    `since` of `None` means from the first. The answer is `None` if `since` is not in the history of `head`.
+    `since` of `None` means from the first. The answer is `None` if `since` is not in the history of `head`, or not
+    among its latest `most` commits.
     """
     found: dict[str, str] = {}
     oid: str | None = head
-    while oid is not None and oid != since:
+    for _ in count() if most is None else range(most):
+        if oid is None or oid == since:
+            break
         raw = store.read(oid, "commit")
         match = _TASK_TRAILER.search(raw)
         if match:

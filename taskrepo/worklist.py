@@ -1,45 +1,40 @@
-"""What an actor should do next: their work in hand, what waits for them, and what they could take.
+"""What an actor should do next: their work in hand, what waits for them, what they could take, and what they wait for.
 
 * Whether something can be done is asked of the rule book; this module only searches and sorts.
-* Nothing is in a list, or claimed, that the actor may not read.
-* Every search is bounded: at most `SCAN` tasks are looked at for a list, and for a page `REVIEWS` or `LOOK`.
-* A `Listed` says how many there are in all, also of those that it leaves out.
-* Claiming the best task wins one, or there was none: a lost race goes on with the next.
+* Nothing is in a list that the actor may not read.
+* Every list is a search of the index and shows its beginning; a `Listed` says how many there are in all, also of those
+  that it leaves out. `ready` is `candidates`, in the order of their rank.
+* The lists are of this moment: they wait for the index, where it has not seen the latest events yet.
 
->>> claim_best(exchange, bob, via="api").task.state                                     # doctest: +SKIP
-'claimed'
+>>> worklist(exchange, bob, now).ready[0].task.id                                       # doctest: +SKIP
+'4k7q2m9x'
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from threading import Lock
 from typing import Final
 
+from taskrepo import candidates
 from taskrepo.commands import Answer, Approve, Claim
-from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
-from taskrepo.judge import Outcome
-from taskrepo.lifecycle import allowed, eligibility, may
-from taskrepo.matching import rank
-from taskrepo.model import Actor, Door, Policy, State, Task, iso
+from taskrepo.lifecycle import eligibility, may
+from taskrepo.model import Actor, Policy, State, Task, iso
 from taskrepo.query import MAX_LIMIT, Query
-from taskrepo.statistics import figures, measured
+from taskrepo.roles import holds, move
 
-SCAN: Final = 5000
 REVIEWS: Final = 100
 """How many submissions a queue of reviews puts in order."""
 LOOK: Final = 200
 """How many of the most urgent published tasks a page looks at."""
-_PACE: Final = 50  # of an actor's latest tasks, for their pace
+SOON: Final = 86_400
+"""Seconds before its due date from which a task is due soon."""
 _CHOICE: Final = 5
 _EXHAUSTED: Final = ("every attempt at it that you may have is used up",)
 _HANDS: Final = 50  # of an actor's tasks in hand, to put in order
-REPLAY_COMMITS: Final = 2000
-_CANDIDATES: Final = 20
-_ROUNDS: Final = 10
-_LOST: Final = frozenset({"already-claimed", "wrong-state", "not-eligible", "attempts-exhausted"})
-_LOCKS: Final = tuple(Lock() for _ in range(64))
+_MINUTE: Final = 60
+_BEGUN: Final = frozenset({"claimed", "running", "submitted", "rejected"})
+_OPEN: Final[tuple[State, ...]] = ("draft", "published", "claimed", "running", "submitted", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,60 +46,79 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Worklist:
-    """An actor's lists, each best first: work in hand, to review, to answer, and free to claim."""
+class Items:
+    """The first tasks of a list, best first, and how many it has in all."""
 
-    to_do: tuple[Item, ...]
-    to_review: tuple[Item, ...]
-    to_answer: tuple[Item, ...]
-    ready: tuple[Item, ...]
+    first: tuple[Item, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist:
+    """An actor's lists. Whose move it is: theirs in `to_do`, `to_review`, `to_answer` and `untriaged` (their drafts,
+    not yet published); whoever's is first in `ready`; somebody else's in `waiting`. `overdue` and `due_soon` are what
+    they have a part in and are in other lists too."""
+
+    to_do: Items
+    to_review: Items
+    to_answer: Items
+    ready: Items
+    waiting: Items
+    overdue: Items
+    due_soon: Items
+    untriaged: Items
 
 
 def worklist(exchange: Exchange, actor: Actor, now: int, limit: int = 50) -> Worklist:
-    """The lists of `actor` at `now` (Unix seconds), each of at most `limit` tasks."""
+    """The lists of `actor` at `now` (Unix seconds), each with its first `limit` tasks."""
     exchange.follower.catch_up()
-    latency = measured(exchange, actor.id, actor).median_seconds
-
-    def chosen(fits: Callable[[Task], bool], why: Callable[[Task], str], *queries: Query) -> tuple[Item, ...]:
-        found = {task.id: task for query in queries for task in _tasks(exchange, actor, query) if fits(task)}
-        return tuple(Item(task, why(task)) for task in _sorted(found.values(), actor, latency)[:limit])
-
     policy = exchange.view(actor).policy
-    who = (actor.id, "anyone")
+
+    def listed(fits: Callable[[Task], bool], why: Callable[[Task], str], *queries: Query) -> Items:
+        parts = [_listed(exchange, actor, query, limit, fits) for query in queries]
+        tasks = {task.id: task for part in parts for task in part.tasks}.values()
+        order = sorted(tasks, key=_urgency) if len(parts) > 1 else tasks
+        return Items(tuple(Item(task, why(task)) for task in islice(order, limit)), sum(part.total for part in parts))
+
+    def mine(task: Task) -> bool:
+        return holds(task, actor) and move(task) == actor.id
+
+    def others(task: Task) -> bool:
+        return (
+            actor.id in (task.publisher, task.assignee) and task.state not in ("draft", "published") and not mine(task)
+        )
+
+    unsettled = f'with:"{actor.id}" is:{",".join(_OPEN)}'
+    today = now - now % _MINUTE  # a time that many ask about alike
     return Worklist(
-        chosen(
-            lambda task: task.holder is not None and task.holder.actor == actor.id,
-            lambda task: _why_to_do(exchange.renewed(task)),
-            Query(states=("claimed", "running", "rejected"), assignee=actor.id, sort="priority"),
-        ),
-        chosen(
-            lambda task: "approve" in allowed(task, actor, now, policy),
-            lambda task: f"{task.assignee} submitted it at {iso(task.submissions[-1].at)} for review",
-            *(Query(states=("submitted",), reviewer=name, sort="priority") for name in who),
-        ),
-        chosen(
-            lambda task: "answer" in allowed(task, actor, now, policy),
-            lambda task: f"{task.assignee} has been waiting for an answer since {iso(_asked_at(task))}",
-            Query(waiting=True, publisher=actor.id, sort="priority"),
-            *(Query(waiting=True, reviewer=name, sort="priority") for name in who),
-        ),
-        tuple(Item(task, _why_ready(task)) for task in ready(exchange, actor, limit, latency)),
-    )
+        listed(mine, lambda task: _why_to_do(exchange.renewed(task)),
+               Query("-is:waiting", ("claimed", "running", "rejected"), assignee=actor.id, sort="priority")),
+        listed(lambda task: may(task, Approve, actor, now, policy), _why_to_review,
+               replace(_reviews(actor, policy), sort="priority")),
+        listed(lambda task: may(task, Answer, actor, now, policy), _why_to_answer,
+               *(replace(query, sort="priority") for query in _questions(actor))),
+        ready(exchange, actor, now, limit),
+        listed(others, lambda task: _why_waiting(task, actor),
+               Query("is:waiting,submitted", assignee=actor.id, sort="priority"),
+               Query(f'-is:waiting -assignee:"{actor.id}"', ("claimed", "running", "rejected"), publisher=actor.id,
+                     sort="priority")),
+        listed(lambda task: _due(task) < now and task.state in _OPEN, _why_due,
+               Query(also=f"{unsettled} due:<{iso(today)}", sort="due")),
+        listed(lambda task: now <= _due(task) and task.state in _OPEN, _why_due,
+               Query(also=f"{unsettled} due:>={iso(today)} due:<{iso(today + SOON)}", sort="due")),
+        listed(lambda task: task.state == "draft", _why_untriaged,
+               Query(states=("draft",), publisher=actor.id, sort="priority")),
+    )  # fmt: skip
 
 
-def ready(exchange: Exchange, actor: Actor, limit: int, latency: float | None = None) -> list[Task]:
-    """The best published tasks that `actor` is eligible for, best first.
-
-    Priority and due date come from the index; the finer ranking looks at ten times `limit` of the eligible ones.
-    """
-    policy = exchange.view(actor).policy
-    found: list[Task] = []
-    for task in _tasks(exchange, actor, Query(states=("published",), sort="priority")):
-        if len(found) >= 10 * limit or (len(found) >= limit and _urgency(task) != _urgency(found[-1])):
-            break
-        if task.state == "published" and not eligibility(task, actor, policy):
-            found.append(task)
-    return _sorted(found, actor, latency)[:limit]
+def ready(exchange: Exchange, actor: Actor, now: int, limit: int) -> Items:
+    """The tasks that `actor` can claim, best first."""
+    found = tuple(islice(candidates.candidates(exchange, actor, now), limit))
+    total = len(found)
+    if total == limit:
+        wanted = candidates.reach(actor, exchange.view(actor).policy)
+        total = max(total, exchange.search(Query(states=("published",), also=wanted), 1, reader=actor).total)
+    return Items(tuple(Item(task, _why_ready(task, actor)) for task in found), total)
 
 
 # ── for a page ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,7 +218,7 @@ def offer(exchange: Exchange, actor: Actor, now: int, most: int, look: int = LOO
     ready: list[Task] = []
     barred: list[Barred] = []
     looked = 0
-    for task in islice(_tasks(exchange, actor, query), look):
+    for task in _published(exchange, actor, query, look):
         if len(ready) >= _CHOICE * most:
             break
         looked += 1
@@ -213,9 +227,20 @@ def offer(exchange: Exchange, actor: Actor, now: int, most: int, look: int = LOO
             ready.append(task)
         elif task.state == "published" and task.publisher != actor.id:
             barred.append(Barred(task, reasons or _EXHAUSTED))
-    best = _sorted(ready, actor, _pace(exchange, actor, ready))[:most]
+    best = sorted(ready, key=candidates.order(exchange, actor))[:most]
     total = max(exchange.search(query, 1, reader=actor).total, looked)
     return Offer(Listed(tuple(best), len(ready)), tuple(barred[:most]), looked, total)
+
+
+def _published(exchange: Exchange, actor: Actor, query: Query, most: int) -> Iterator[Task]:
+    """The first `most` tasks of the query, as they stand now."""
+    cursor: str | None = None
+    while most > 0:
+        page = exchange.search(query, min(most, MAX_LIMIT), cursor, reader=actor)
+        yield from exchange.view(actor).tasks(page.ids)
+        most, cursor = most - MAX_LIMIT, page.next
+        if cursor is None:
+            return
 
 
 def _listed(exchange: Exchange, actor: Actor, query: Query, most: int, fits: Callable[[Task], bool]) -> Listed:
@@ -246,91 +271,54 @@ def _questions(actor: Actor) -> tuple[Query, Query]:
     return Query(waiting=True, publisher=actor.id, sort="updated"), Query(others, waiting=True, sort="updated")
 
 
-def _pace(exchange: Exchange, actor: Actor, tasks: Iterable[Task]) -> float | None:
-    """The actor's measured latency, if the order of these tasks hangs on it."""
-    if all(task.manifest.speed_priority != "fast" for task in tasks):
-        return None
-    latest = exchange.search(Query(assignee=actor.id), _PACE, reader=actor).ids
-    return figures(exchange.view(actor).tasks(latest), actor.id).median_seconds
-
-
 def _ends(task: Task) -> tuple[int, str]:
     return task.lease.until if task.lease and task.state != "rejected" else 0, task.id
 
 
-# ── claiming ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _urgency(task: Task) -> tuple[int, float, int, str]:
+    """The order of the index's sort by priority."""
+    return task.manifest.priority, _due(task), task.created_at, task.id
 
 
-def claim_best(exchange: Exchange, actor: Actor, *, via: Door, request_id: str | None = None) -> Outcome:
-    """Claim the best task that `actor` can have. Raises `Refused("nothing-to-claim")`.
-
-    A repeated `request_id` finds the task it claimed, if that is among the ledger's latest `REPLAY_COMMITS` events.
-    """
-    if request_id is None:
-        return _claim(exchange, actor, via, None)
-    # Two equal requests at once must not both find that there was none before.
-    with _LOCKS[hash((actor.id, request_id)) % len(_LOCKS)]:
-        earlier = _claimed_before(exchange, actor, request_id)
-        if earlier is None:
-            return _claim(exchange, actor, via, request_id)
-        return exchange.execute(Claim(earlier), actor.id, via=via, request_id=request_id)
-
-
-def _claim(exchange: Exchange, actor: Actor, via: Door, request_id: str | None) -> Outcome:
-    exchange.follower.catch_up()
-    latency = measured(exchange, actor.id, actor).median_seconds
-    for _ in range(_ROUNDS):
-        candidates = ready(exchange, actor, _CANDIDATES, latency)
-        if not candidates:
-            break
-        for task in candidates:
-            try:
-                return exchange.execute(Claim(task.id), actor.id, via=via, request_id=request_id)
-            except Refused as refused:
-                if refused.code not in _LOST:
-                    raise
-    raise Refused("nothing-to-claim", f"no published task is open to {actor.id} just now")
-
-
-def _claimed_before(exchange: Exchange, actor: Actor, request_id: str) -> str | None:
-    """The task of the event that carries this actor's request id. Raises `Refused("idempotency-mismatch")`."""
-    found = exchange.view(actor).requested(request_id, REPLAY_COMMITS)
-    if found is not None and found.entry.command != Claim.name:
-        raise Refused("idempotency-mismatch", f"the key was used for {found.entry.command}", commit=found.id)
-    return found.entry.task if found else None
-
-
-def _tasks(exchange: Exchange, reader: Actor, query: Query) -> Iterator[Task]:
-    """The tasks that match, as they stand now, at most `SCAN`. The index may be a moment behind them."""
-    cursor: str | None = None
-    for _ in range(SCAN // MAX_LIMIT):
-        page = exchange.search(query, MAX_LIMIT, cursor, reader=reader)
-        yield from exchange.view(reader).tasks(page.ids)
-        cursor = page.next
-        if cursor is None:
-            return
-
-
-def _sorted(tasks: Iterable[Task], actor: Actor, latency: float | None) -> list[Task]:
-    return sorted(tasks, key=lambda task: (rank(task.manifest, task.created_at, actor, latency), task.id))
-
-
-def _urgency(task: Task) -> tuple[int, int | None]:
-    return task.manifest.priority, task.manifest.due_at
+def _due(task: Task) -> float:
+    return float("inf") if task.manifest.due_at is None else task.manifest.due_at
 
 
 def _why_to_do(task: Task) -> str:
     if task.state == "rejected":
         return "your submission was rejected; rework it"
-    if task.waiting:
-        return f"you wait for an answer since {iso(task.waiting.since)}"
     assert task.lease is not None  # a held task has a lease
     return f"you hold it until {iso(task.lease.until)}"
 
 
-def _why_ready(task: Task) -> str:
+def _why_to_review(task: Task) -> str:
+    return f"{task.assignee} submitted it at {iso(task.submissions[-1].at)} for review"
+
+
+def _why_to_answer(task: Task) -> str:
+    return f"{task.assignee} has been waiting for an answer since {iso(_asked_at(task))}"
+
+
+def _why_waiting(task: Task, actor: Actor) -> str:
+    if task.waiting is not None:
+        who = "you wait" if holds(task, actor) else f"{task.assignee} waits"
+        return f"{who} for an answer since {iso(_asked_at(task))}"
+    if task.state == "submitted":
+        return f"submitted at {iso(task.submissions[-1].at)}; {move(task)} reviews it"
+    return f"{task.assignee} works on it" if task.state != "rejected" else f"rejected; {task.assignee} reworks it"
+
+
+def _why_due(task: Task) -> str:
+    return f"due {iso(int(_due(task)))}"
+
+
+def _why_untriaged(task: Task) -> str:
+    return "a draft of yours: publish it, or it waits for ever"
+
+
+def _why_ready(task: Task, actor: Actor) -> str:
     due = f", due {iso(task.manifest.due_at)}" if task.manifest.due_at is not None else ""
-    return f"you are eligible; priority {task.manifest.priority}{due}"
+    return f"you are eligible; {candidates.reason(task, actor)}{due}"
 
 
 def _asked_at(task: Task) -> int:

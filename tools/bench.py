@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bench_files
+import bench_find
 import bench_git
 import bench_web
 from bench_rig import machine, note, parallel, server
@@ -57,12 +58,14 @@ class Figures:
 
 
 def main() -> None:
-    """Run the benchmark and print its table; `files`, `web` and `git` are others, of their own."""
+    """Run the benchmark and print its table; `files`, `find`, `web` and `git` are others, of their own."""
     if sys.argv[1:2] == ["files"]:
         bench_files.main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["web"]:
         sys.exit(bench_web.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["find"]:
+        sys.exit(bench_find.main(sys.argv[2:]))
     if sys.argv[1:2] == ["git"]:
         sys.exit(bench_git.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

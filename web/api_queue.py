@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import bottle
 
+from taskrepo.candidates import claim_best
 from taskrepo.exchange import Exchange
 from taskrepo.model import Actor, Task, iso
 from taskrepo.query import Query
@@ -22,7 +23,7 @@ from taskrepo.schema import validate
 from taskrepo.statistics import throughput
 from taskrepo.web import present
 from taskrepo.web.api_request import answer, enter, json_body, request_id, respond, without_conditions
-from taskrepo.worklist import Item, claim_best, worklist
+from taskrepo.worklist import worklist
 
 MAX_LISTED: Final = 100
 MAX_FEED: Final = 500
@@ -32,14 +33,7 @@ def show_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /queue`: what the caller should do next, best first."""
     caller = enter(exchange, request, "limit")
     lists = worklist(exchange, caller.actor, int(time.time()), caller.number("limit", 50, MAX_LISTED))
-    shown = {
-        "to_do": _items(lists.to_do),
-        "to_review": _items(lists.to_review),
-        "to_answer": _items(lists.to_answer),
-        "ready": _items(lists.ready),
-    }
-    summary = {**{name: len(items) for name, items in shown.items()}, "states": exchange.counts(caller.actor)}
-    return respond({"summary": summary, **shown})
+    return respond(present.queue(lists, exchange.counts(caller.actor), caller.view.directory.actors))
 
 
 def claim_from_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
@@ -72,10 +66,6 @@ def show_stats(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     counts = {span: dict(events) for span, events in measured.counts.items()}
     rates = {**counts, "complete": measured.complete}
     return respond({"counts": exchange.counts(reader), "oldest": oldest, "throughput": rates})
-
-
-def _items(items: tuple[Item, ...]) -> list[present.Json]:
-    return [{**present.brief(i.task), "why": i.why, "rank": rank} for rank, i in enumerate(items, 1)]
 
 
 def _oldest(

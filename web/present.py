@@ -7,7 +7,8 @@
 'running'
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,10 +18,14 @@ from taskrepo.ledger import Delivery, Happening, Remark
 from taskrepo.lifecycle import allowed, reviewer
 from taskrepo.model import Actor, Execution, File, Lease, Policy, PublicKey, Submission, Task, iso
 from taskrepo.package import entry_folder, submission_folder
+from taskrepo.roles import move
 from taskrepo.schema import load
+from taskrepo.worklist import Worklist
 
 API: Final = "/api/v1"
 Json = dict[str, Any]
+_NEXT: Final = {"draft": "publish", "published": "claim", "claimed": "work", "running": "work", "submitted": "review",
+                "rejected": "rework"}  # fmt: skip
 
 
 def brief(task: Task) -> Json:
@@ -41,6 +46,29 @@ def brief(task: Task) -> Json:
         "created_at": iso(task.created_at),
         "updated_at": iso(task.updated.at),
     }
+
+
+def queue(lists: Worklist, states: Mapping[str, int], actors: Mapping[str, Actor]) -> Json:
+    """An actor's lists, with the counts of all of them."""
+    shown = {field.name: getattr(lists, field.name) for field in fields(lists)}
+    found = {
+        name: [
+            {**brief(item.task), "why": item.why, "rank": rank, "next": next_move(item.task, actors)}
+            for rank, item in enumerate(items.first, 1)
+        ]
+        for name, items in shown.items()
+    }
+    return {"summary": {**{name: items.total for name, items in shown.items()}, "states": states}, **found}
+
+
+def next_move(task: Task, actors: Mapping[str, Actor]) -> Json:
+    """Who makes the next step, of what kind they are, and what it is; no owner is named where several may be it."""
+    owner, action = move(task), "answer" if task.waiting else _NEXT.get(task.state)
+    if task.state == "published":
+        kind = {"human_only": "human", "agent_only": "agent"}.get(task.manifest.executor_constraints, "anyone")
+    else:
+        kind = actors[owner].type if owner in actors else "anyone"
+    return {"owner": owner if owner in actors else None, "kind": kind, "action": action}
 
 
 def full(task: Task) -> Json:

@@ -22,11 +22,11 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "recent", "tally")
+     "signed_request", "recent", "hints", "tally")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
-    frozenset({"index", "listing", "segments"}),
+    frozenset({"index", "listing", "relevance", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
     frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks"}),
     frozenset({"heartbeats"}),
@@ -39,7 +39,7 @@ IO_GROUPS: Final = (
 IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
-     "largefiles",
+     "candidates", "largefiles",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
@@ -170,7 +170,8 @@ def test_the_web_reaches_in_by_few_doors() -> None:
     """The web sees the pure modules, the exchange and what it answers with, not the store or the index."""
 
     def holds(name: str) -> None:
-        inner = {"store", "packs", "index", "listing", "segments", "writer", "follower", "heartbeats", "accounts"}
+        inner = {"store", "packs", "index", "listing", "relevance", "segments", "writer", "follower", "heartbeats",
+                 "accounts"}  # fmt: skip
         assert {(name, other) for other in _own_imports(name) & inner} <= REACHES
 
     each([n for n in NAMES if n.startswith(("web.", "hooks"))], holds)

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from taskrepo.matching import rank, shortfalls
+from taskrepo.matching import needs, paced, rank, shortfalls, within_reach
 from taskrepo.model import Actor, ActorType, Browser, Capabilities, Compute, Constraint, Manifest, Speed, Tier
 
 ADMITTED = {
@@ -76,9 +76,11 @@ def test_priority_comes_first_then_due_then_age() -> None:
 
 
 def test_fast_work_goes_to_the_quick() -> None:
-    """Fast work moves up for a quick executor, and comes last for one whose pace is not known."""
-    fast, bob = Manifest("t", "d", speed_priority="fast"), _actor()
-    assert rank(fast, 1, bob, 10.0) < rank(fast, 1, bob, 99.0) < rank(fast, 1, bob)
+    """Fast work moves up for a quick executor and down for a slow one; where the pace is not known it stays."""
+    fast, plain, bob = Manifest("t", "d", speed_priority="fast"), Manifest("t", "d"), _actor()
+    quick, slow = paced(600, 1200), paced(99_999, 10)
+    assert (quick, slow, paced(None, 10), paced(10, None), paced(0, 0)) == (-1.0, 2.0, 0.0, 0.0, 0.0)
+    assert rank(fast, 1, bob, quick) < rank(plain, 1, bob, quick) == rank(fast, 1, bob) < rank(fast, 1, bob, slow)
 
 
 def test_quality_work_goes_to_the_strong() -> None:
@@ -93,3 +95,22 @@ def test_fit_never_outranks_a_due_date(speed: Speed) -> None:
     strong = _actor(reasoning_tier="high")
     early = rank(Manifest("t", "d", due_at=1, speed_priority=speed), 9, _actor(reasoning_tier="low"))
     assert early < rank(Manifest("t", "d", due_at=2, speed_priority=speed), 1, strong, 0.0)
+
+
+def test_what_a_listing_finds_is_what_an_actor_can_do() -> None:
+    """The words that find work within an actor's reach are in the needs of just the work they fall short of nothing."""
+    actors = [
+        Actor("x", kind, "X", Capabilities(tier, browser, compute))
+        for kind, tier, browser, compute in product(
+            get_args(ActorType), get_args(Tier), get_args(Browser), get_args(Compute))
+    ]  # fmt: skip
+    work = [
+        Manifest("t", "d", constraint, tier, browser, compute)
+        for constraint, tier, browser, compute in product(
+            get_args(Constraint), get_args(Tier), get_args(Browser), get_args(Compute))
+    ]  # fmt: skip
+    for actor, manifest in product(actors, work):
+        clauses = [part.partition(":")[::2] for part in within_reach(actor).split()]
+        asked = {*needs(manifest)}
+        found = all({f"{field}:{value}" for value in values.split(",")} & asked for field, values in clauses)
+        assert found == (not shortfalls(manifest, actor)), (actor, manifest)

@@ -190,12 +190,15 @@ def test_tokens_fold() -> None:
 def test_facts_of_a_row() -> None:
     """A row can be filtered by its state, people, labels without case, whether it waits, and who may know of it."""
     people = ["publisher:alice", "assignee:", "reviewer:bob"]
-    assert facts(ROW) == ["state:running", *people, "label:old stuff", "label:x", "is:waiting", "public"]
+    parts = ["with:alice", "with:bob"]
+    assert facts(ROW) == ["state:running", *people, *parts, "label:old stuff", "label:x", "is:waiting", "public"]
     assert facts(replace(ROW, readers=("alice", "\ud800")))[-2:] == ["reader:alice", "reader:?"]
     assert facts(replace(ROW, readers=()))[-1] == "is:waiting"
     assert facts(replace(ROW, waiting=False, labels=("a", "A"), publisher="\ud800"))[1:] == [
-        "publisher:?", "assignee:", "reviewer:bob", "label:a", "public",
+        "publisher:?", "assignee:", "reviewer:bob", "with:?", "with:bob", "label:a", "public",
     ]  # fmt: skip
+    told = facts(replace(ROW, needs=("for:agent",), origin="E-Mail", source="Père"))
+    assert told[-5:] == ["for:agent", "origin:e-mail", "source:pere", "is:waiting", "public"]
 
 
 def test_title_key_is_short() -> None:

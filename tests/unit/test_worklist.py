@@ -1,5 +1,6 @@
 """Figures and lists: what is counted, and what an actor is told to do next."""
 
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from taskrepo import history, statistics, worklist
+from taskrepo import candidates, history, statistics, worklist
 from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Comment, Reject, Release, Submit
 from taskrepo.config import Config
-from taskrepo.errors import Refused
+from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange, found
-from taskrepo.model import Actor, Capabilities, Execution, Manifest, Review, Stamp, Submission, Task
+from taskrepo.model import Actor, Capabilities, Execution, Manifest, Review, Stamp, Submission, Task, iso
 from taskrepo.statistics import DAY, Figures, figures, throughput
 
 NOW = 1_800_000_000
@@ -100,9 +101,15 @@ def made(exchange: Exchange, **manifest: object) -> str:
     return exchange.create(Manifest("t", "d", **manifest), (), "alice", via="api").task.id  # type: ignore[arg-type]
 
 
-def test_ready_is_ranked_by_priority_due_date_and_fit(exchange: Exchange) -> None:
+def ready(exchange: Exchange, reader: Actor, limit: int = 10) -> list[str]:
+    """What is offered to the actor, in order."""
+    return [item.task.id for item in worklist.ready(exchange, reader, int(time.time()), limit).first]
+
+
+def test_ready_is_ranked_by_priority_due_date_and_fit(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """Urgent before due before fitting before old, and only what the actor is eligible for."""
     plain = made(exchange)
+    later_by(monkeypatch, 2)
     quality = made(exchange, speed_priority="quality")
     fast = made(exchange, speed_priority="fast")
     due = made(exchange, due_at=NOW)
@@ -110,11 +117,12 @@ def test_ready_is_ranked_by_priority_due_date_and_fit(exchange: Exchange) -> Non
     made(exchange, reasoning_tier="high")
     bob = actor(exchange, "bob")
     exchange.follower.catch_up()
-    assert [t.id for t in worklist.ready(exchange, bob, 10)] == [urgent, due, quality, plain, fast]
-    assert [t.id for t in worklist.ready(exchange, bob, 10, latency=0.0)][:3] == [urgent, due, quality]
-    assert [t.id for t in worklist.ready(exchange, bob, 1)] == [urgent]
-    strong = replace(bob, capabilities=Capabilities(reasoning_tier="high"))
-    assert len(worklist.ready(exchange, strong, 10)) == 6
+    assert ready(exchange, bob) == [urgent, due, quality, plain, fast]
+    assert ready(exchange, bob, 1) == [urgent]
+    assert len(ready(exchange, replace(bob, capabilities=Capabilities(reasoning_tier="high")))) == 6
+    exchange.hints.paces.put("bob", (time.monotonic() + 60, 60.0))
+    exchange.hints.paces.put("", (time.monotonic() + 60, 3600.0))
+    assert ready(exchange, bob) == [urgent, due, fast, quality, plain]
 
 
 def test_nobody_is_offered_what_they_alone_would_review(exchange: Exchange) -> None:
@@ -122,7 +130,7 @@ def test_nobody_is_offered_what_they_alone_would_review(exchange: Exchange) -> N
     made(exchange)
     shared = made(exchange, review="anyone")
     exchange.follower.catch_up()
-    assert [t.id for t in worklist.ready(exchange, actor(exchange, "alice"), 10)] == [shared]
+    assert ready(exchange, actor(exchange, "alice")) == [shared]
 
 
 def test_the_four_lists(exchange: Exchange) -> None:
@@ -132,46 +140,62 @@ def test_the_four_lists(exchange: Exchange) -> None:
 
     def seen(name: str) -> list[str]:
         found_lists = worklist.worklist(exchange, lists[name], int(time.time()))
-        names = ("to_do", "to_review", "to_answer", "ready")
-        return [f"{which}: {item.why}"[:28] for which in names for item in getattr(found_lists, which)]
+        names = ("to_do", "to_review", "to_answer", "ready", "waiting")
+        return [f"{which}: {item.why}"[:28] for which in names for item in getattr(found_lists, which).first]
 
     assert (seen("bob"), seen("alice")) == (["ready: you are eligible; pri"], [])
     exchange.execute(Claim(one), "bob", via="api")
-    assert (seen("bob"), seen("alice")) == (["to_do: you hold it until 202"], [])
+    assert (seen("bob"), seen("alice")) == (["to_do: you hold it until 202"], ["waiting: bob works on it"])
     exchange.execute(Ask(one, "?"), "bob", via="api")
-    assert (seen("bob"), seen("alice")) == (["to_do: you wait for an answe"], ["to_answer: bob has been wait"])
+    assert (seen("bob"), seen("alice")) == (["waiting: you wait for an ans"], ["to_answer: bob has been wait"])
     exchange.execute(Submit(one, 1, "done"), "bob", via="api")
-    assert (seen("bob"), seen("alice")) == ([], ["to_review: bob submitted it "])
+    assert (seen("bob"), seen("alice")) == ([f"waiting: submitted at {iso(int(time.time()))[:6]}"], ["to_review: bob submitted it "])
     exchange.execute(Reject(one, "no"), "alice", via="api")
-    assert (seen("bob"), seen("alice")) == (["to_do: your submission was r"], [])
+    assert (seen("bob"), seen("alice")) == (["to_do: your submission was r"], ["waiting: rejected; bob rework"])
+
+
+def test_due_work_and_drafts(exchange: Exchange) -> None:
+    """What somebody has a part in and is late, or due within a day, is listed; so are their drafts."""
+    now = int(time.time())
+    late, soon = made(exchange, due_at=now - 90), made(exchange, due_at=now + 600)
+    made(exchange, due_at=now + 2 * DAY)
+    draft = exchange.create(Manifest("t", "d"), (), "alice", via="api", draft=True).task.id
+    lists = {name: worklist.worklist(exchange, actor(exchange, name), now) for name in ("alice", "bob")}
+
+    def seen(name: str) -> list[list[str]]:
+        parts = (lists[name].overdue, lists[name].due_soon, lists[name].untriaged)
+        return [[item.task.id for item in items.first] for items in parts]
+
+    assert (seen("alice"), seen("bob")) == ([[late], [soon], [draft]], [[], [], []])
+    assert lists["alice"].overdue.first[0].why == f"due {iso(now - 90)}"
 
 
 def test_claim_best_and_its_repetition(exchange: Exchange) -> None:
     """The best task is claimed; the same request id finds it again, also when it has moved on; another's does not."""
     one, two = made(exchange, priority=1), made(exchange, priority=2)
     bob = actor(exchange, "bob")
-    first = worklist.claim_best(exchange, bob, via="api", request_id="r1")
+    first = candidates.claim_best(exchange, bob, via="api", request_id="r1")
     exchange.execute(Release(one, 1, "no"), "bob", via="api")
-    again = worklist.claim_best(exchange, bob, via="api", request_id="r1")
+    again = candidates.claim_best(exchange, bob, via="api", request_id="r1")
     assert (first.task.id, again.commit, again.replayed) == (one, first.commit, True)
-    carols = worklist.claim_best(exchange, actor(exchange, "carol"), via="api", request_id="r1")
+    carols = candidates.claim_best(exchange, actor(exchange, "carol"), via="api", request_id="r1")
     assert (carols.task.id, carols.replayed) == (one, False)
-    assert worklist.claim_best(exchange, bob, via="api").task.id == two
+    assert candidates.claim_best(exchange, bob, via="api").task.id == two
     with pytest.raises(Refused, match="nothing-to-claim"):
-        worklist.claim_best(exchange, bob, via="api")
+        candidates.claim_best(exchange, bob, via="api")
     exchange.execute(Comment(one, "x"), "bob", via="api", request_id="r2")
     with pytest.raises(Refused, match="idempotency-mismatch"):
-        worklist.claim_best(exchange, bob, via="api", request_id="r2")
+        candidates.claim_best(exchange, bob, via="api", request_id="r2")
 
 
 def test_an_old_request_id_is_looked_for_only_so_far(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search for a repetition ends at its bound."""
     made(exchange)
     bob = actor(exchange, "bob")
-    worklist.claim_best(exchange, bob, via="api", request_id="r1")
-    monkeypatch.setattr(worklist, "REPLAY_COMMITS", 0)
+    candidates.claim_best(exchange, bob, via="api", request_id="r1")
+    monkeypatch.setattr(candidates, "REPLAY_COMMITS", 0)
     with pytest.raises(Refused, match="nothing-to-claim"):
-        worklist.claim_best(exchange, bob, via="api", request_id="r1")
+        candidates.claim_best(exchange, bob, via="api", request_id="r1")
 
 
 def test_what_is_wrong_with_the_caller_is_told(exchange: Exchange) -> None:
@@ -180,17 +204,56 @@ def test_what_is_wrong_with_the_caller_is_told(exchange: Exchange) -> None:
     bob = actor(exchange, "bob")
     exchange.govern(ChangeActor("bob", active=False), "admin", via="api")
     with pytest.raises(Refused, match="actor-suspended"):
-        worklist.claim_best(exchange, bob, via="api")
+        candidates.claim_best(exchange, bob, via="api")
 
 
 def test_a_search_looks_at_so_many_tasks_and_no_more(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list is searched page by page up to its bound."""
+    """Work that somebody cannot have is looked through page by page up to a bound."""
     for _ in range(3):
         made(exchange)
-    monkeypatch.setattr(worklist, "MAX_LIMIT", 1)
-    monkeypatch.setattr(worklist, "SCAN", 2)
+    monkeypatch.setattr(candidates, "_FIRST", 1)
+    monkeypatch.setattr(candidates, "SCAN", 3)
     exchange.follower.catch_up()
-    assert len(worklist.ready(exchange, actor(exchange, "bob"), 10)) == 2
+    assert len(ready(exchange, actor(exchange, "bob"))) == 3
+    monkeypatch.setattr(candidates, "SCAN", 1)
+    assert len(ready(exchange, actor(exchange, "bob"))) == 1
+
+
+def test_what_the_index_has_not_seen_is_in_its_place(exchange: Exchange) -> None:
+    """New work is offered in its order, and what was just claimed is not, before the index hears of it."""
+    first, third = made(exchange, priority=1), made(exchange, priority=3)
+    exchange.follower.catch_up()
+    bob, index = actor(exchange, "bob"), exchange._index
+    stood = index.stamp
+    with index._writing:  # the index stands still
+        second = made(exchange, priority=2)
+        assert ready(exchange, bob) == [first, second, third]
+        exchange.execute(Claim(first), "carol", via="api")
+        assert ready(exchange, bob) == [second, third]
+        assert candidates.claim_best(exchange, bob, via="api").task.id == second
+        assert (exchange.follower.unseen(), index.stamp) == ({first, second}, stood)
+    exchange.follower.catch_up()
+    assert (exchange.follower.unseen(), ready(exchange, bob)) == (frozenset(), [third])
+
+
+def test_work_can_be_chosen(exchange: Exchange) -> None:
+    """Of the work that fits some words the best is claimed; words that mean nothing are refused."""
+    made(exchange, priority=1)
+    urgent = made(exchange, labels=("urgent",))
+    bob = actor(exchange, "bob")
+    assert candidates.claim_best(exchange, bob, via="api", q="label:urgent").task.id == urgent
+    with pytest.raises(Refused, match="nothing-to-claim"):
+        candidates.claim_best(exchange, bob, via="api", q="label:urgent")
+    with pytest.raises(Invalid, match="bad-query"):
+        candidates.claim_best(exchange, bob, via="api", q="label:")
+
+
+def test_what_somebody_else_is_about_to_claim_comes_last(exchange: Exchange) -> None:
+    """The next best is taken, and the best itself if there is no other: the exchange decides who was first."""
+    first, second = made(exchange), made(exchange)
+    bob = actor(exchange, "bob")
+    exchange.hints.claiming.add(first)
+    assert [candidates.claim_best(exchange, bob, via="api").task.id for _ in range(2)] == [second, first]
 
 
 def test_a_search_that_only_loses_ends(exchange: Exchange) -> None:
@@ -200,18 +263,22 @@ def test_a_search_that_only_loses_ends(exchange: Exchange) -> None:
     weak = replace(bob.capabilities, reasoning_tier="low")
     exchange.govern(ChangeActor("bob", capabilities=weak), "admin", via="api")
     with pytest.raises(Refused, match="nothing-to-claim"):
-        worklist.claim_best(exchange, bob, via="api")
+        candidates.claim_best(exchange, bob, via="api")
 
 
-def test_the_finer_ranking_is_bounded(exchange: Exchange) -> None:
-    """However many tasks are equally urgent, only ten times the limit are compared."""
-    for _ in range(12):
-        made(exchange)
-    last = made(exchange, speed_priority="quality")
+def test_the_order_is_that_of_the_rank(exchange: Exchange) -> None:
+    """Over tasks of all kinds the order is just that of their ranks, for whoever asks."""
+    chance = random.Random(5)
+    speeds, dues = ("fast", "quality", "balanced"), (None, NOW, NOW + 9)
+    for _ in range(40):
+        made(exchange, priority=chance.randint(1, 2), due_at=chance.choice(dues), speed_priority=chance.choice(speeds))
     exchange.follower.catch_up()
-    ready = worklist.ready(exchange, actor(exchange, "bob"), 1)
-    assert len(ready) == 1
-    assert last in {t.id for t in worklist.ready(exchange, actor(exchange, "bob"), 13)}
+    tasks = list(exchange.view(actor(exchange, "bob")).tasks(exchange.snapshot().ids()))
+    for pace in (60.0, 3600.0, None):
+        exchange.hints.paces.put("bob", (time.monotonic() + 60, pace))
+        exchange.hints.paces.put("", (time.monotonic() + 60, 600.0))
+        bob = actor(exchange, "bob")
+        assert ready(exchange, bob, 50) == [task.id for task in sorted(tasks, key=candidates.order(exchange, bob))]
 
 
 def test_workload_and_figures_from_the_exchange(exchange: Exchange) -> None:
@@ -350,18 +417,17 @@ def test_the_search_for_an_offer_is_bounded(exchange: Exchange) -> None:
     assert (enough.looked, enough.ready.total, len(enough.ready.tasks), enough.total) == (5, 5, 1, 8)
 
 
-def test_fast_work_is_offered_by_the_actors_pace(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who was never measured is offered fast work last; who is known to deliver at once, in its turn."""
-    fast = made(exchange, speed_priority="fast")
-    later_by(monkeypatch, 2)
-    balanced = made(exchange)
+def test_fast_work_is_offered_by_the_actors_pace(exchange: Exchange) -> None:
+    """Who delivers much sooner than people do is offered fast work first; who was never measured, in its turn."""
+    for by in ("carol", "bob"):
+        submitted(exchange, by)
     exchange.follower.catch_up()
-    bob = actor(exchange, "bob")
-    assert ids(worklist.offer(exchange, bob, 0, 10).ready) == [balanced, fast]
-    for _ in range(3):
-        submitted(exchange)
-    exchange.follower.catch_up()
-    assert ids(worklist.offer(exchange, bob, 0, 10).ready) == [fast, balanced]
+    assert candidates._pace(exchange, actor(exchange, "bob")) == 0.0
+    exchange.hints.paces.put("", (time.monotonic() + 60, 3600.0))
+    assert candidates._pace(exchange, actor(exchange, "bob")) == -2.0
+    balanced, fast = made(exchange), made(exchange, speed_priority="fast")
+    assert ready(exchange, actor(exchange, "bob")) == [fast, balanced]
+    assert set(ready(exchange, actor(exchange, "admin"))) == {fast, balanced}
 
 
 def test_who_has_lost_every_attempt_is_told_so(exchange: Exchange) -> None:
