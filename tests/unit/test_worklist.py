@@ -149,9 +149,10 @@ def test_the_four_lists(exchange: Exchange) -> None:
     exchange.execute(Ask(one, "?"), "bob", via="api")
     assert (seen("bob"), seen("alice")) == (["waiting: you wait for an ans"], ["to_answer: bob has been wait"])
     exchange.execute(Submit(one, 1, "done"), "bob", via="api")
-    assert (seen("bob"), seen("alice")) == ([f"waiting: submitted at {iso(int(time.time()))[:6]}"], ["to_review: bob submitted it "])
+    at = iso(int(time.time()))[:6]
+    assert (seen("bob"), seen("alice")) == ([f"waiting: submitted at {at}"], ["to_review: bob submitted it "])
     exchange.execute(Reject(one, "no"), "alice", via="api")
-    assert (seen("bob"), seen("alice")) == (["to_do: your submission was r"], ["waiting: rejected; bob rework"])
+    assert (seen("bob"), seen("alice")) == (["to_do: your submission was r"], ["waiting: rejected; bob rewor"])
 
 
 def test_due_work_and_drafts(exchange: Exchange) -> None:
