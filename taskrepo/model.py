@@ -153,7 +153,8 @@ class Criterion:
 class Manifest:
     """The definition of the work: the part of a package that people write. Only title and description are required.
 
-    `result_schema` is the JSON text of a schema for `result.json`; `readers` may read and claim a private task.
+    `result_schema` is the JSON text of a schema for `result.json`; `readers` may read and claim a private task;
+    `blocked_by` are the ids of tasks that must be settled well before this one can be claimed.
     """
 
     title: str
@@ -175,6 +176,7 @@ class Manifest:
     visibility: Visibility = "public"
     readers: tuple[str, ...] = ()
     result_schema: str = ""
+    blocked_by: tuple[str, ...] = ()
     origin: str = ""
     source_name: str = ""
     source_url: str = ""
@@ -345,7 +347,8 @@ class Row:
     """What a listing knows of a task: its sort keys and filters, and the text it is found by.
 
     `seq` is the ledger position of its last event (a count of commits), which breaks ties between equal times.
-    `readers` are those who may know of a private task beside admins; `None` means everybody.
+    `readers` are those who may know of a private task beside admins; `None` means everybody. `blocked` says whether
+    it cannot be claimed because of one of the tasks `blocked_by`.
     """
 
     id: str
@@ -363,3 +366,5 @@ class Row:
     seq: int
     text: str
     readers: tuple[str, ...] | None = None
+    blocked: bool = False
+    blocked_by: tuple[str, ...] = ()

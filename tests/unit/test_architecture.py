@@ -17,7 +17,7 @@ FOLDERS: Final = {"taskrepo": "taskrepo", "web": "taskrepo.web", "hooks": "taskr
 
 PURE: Final = frozenset(
     ("errors", "model", "commands", "events", "policy", "patterns", "matching", "roles", "evolution", "inference",
-     "measures", "lifecycle", "directory", "identity", "alignment", "premises")
+     "measures", "dependencies", "lifecycle", "directory", "identity", "alignment", "premises")
 )
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
