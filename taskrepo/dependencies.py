@@ -29,7 +29,8 @@ MAX_WALK: Final = 1000
 """How many unsettled tasks may be behind one another and a task that waits for them."""
 Lookup = Callable[[str], Task | None]
 
-_WAITING: Final = frozenset({"draft", "published"})
+UNCLAIMED: Final[tuple[State, ...]] = ("draft", "published")
+"""The states in which a task may be blocked."""
 _HOW: Final[Mapping[State, str]] = {
     "draft": "is a draft", "published": "is published", "claimed": "is claimed", "running": "is running",
     "submitted": "is submitted and waits for its review", "rejected": "was rejected", "failed": "has failed",
@@ -99,7 +100,12 @@ def blockers(task: Task, lookup: Lookup, reader: Actor | None = None) -> Blocker
 
 def is_blocked(task: Task, lookup: Lookup) -> bool:
     """Whether the task cannot be claimed, now or once it is published, because of what it waits for."""
-    return task.state in _WAITING and bool(blockers(task, lookup))
+    return task.state in UNCLAIMED and bool(blockers(task, lookup))
+
+
+def may_have_turned(task: Task) -> bool:
+    """Whether the task may be settled well since its latest events, or not any more; most never come into question."""
+    return task.state in ("approved", "archived") or bool(task.reason)
 
 
 def _blocker(task: Task, name: str, other: Task | None) -> Blocker:

@@ -8,8 +8,10 @@
 'none'
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 State = Literal[
@@ -31,6 +33,9 @@ Outcome = Literal[
 STATES: Final[tuple[State, ...]] = get_args(State)
 HELD: Final[frozenset[State]] = frozenset({"claimed", "running"})
 EXCHANGE: Final = "exchange"
+DAY: Final = 86400
+ESTIMATED_DAYS: Final[Mapping[int, int]] = MappingProxyType({1: 1, 2: 3, 3: 7, 4: 14, 5: 30})
+"""For each priority, when a task is taken to be due whose manifest does not say so."""
 
 
 def iso(at: int) -> str:
@@ -287,6 +292,22 @@ class Task:
         last = self.execution
         done = self.state in ("approved", "archived") and last is not None and last.outcome == "approved"
         return last.actor if last and (done or self.holder) else ""
+
+    @property
+    def due_by(self) -> int:
+        """When it is due: as its manifest says, else estimated by its priority from when it was (last) published.
+
+        An estimate is never stored: it moves when the priority does.
+        """
+        if self.manifest.due_at is not None:
+            return self.manifest.due_at
+        begun = self.created_at if self.published_at is None else self.published_at
+        return begun + ESTIMATED_DAYS[self.manifest.priority] * DAY
+
+    @property
+    def due_estimated(self) -> bool:
+        """Whether `due_by` is only an estimate."""
+        return self.manifest.due_at is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
 from taskrepo.folders import Chunks, Package, Readable, Upload
 from taskrepo.judge import Outcome
-from taskrepo.lifecycle import eligibility
 from taskrepo.model import Actor, File, FileKind, Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
 from taskrepo.revocation import revocation
@@ -80,13 +79,13 @@ class OfflineDesk:
         """Everything about a task."""
         view = self._view()
         found = self._exchange.renewed(view.task(view.resolve(task)))
-        caller, policy = view.reader, view.policy
         deliveries = (view.delivery(found, made.number) for made in found.submissions)
         return {
             **present.detail(found, deliveries, view.discussion(found)),
             "commit": view.last(found.id),
-            "next_actions": present.next_actions(found, caller, int(time.time()), policy),
-            "why_not": list(eligibility(found, caller, policy)) if found.state == "published" else [],
+            "next_actions": present.next_actions(found, view, int(time.time())),
+            "why_not": present.why_not(found, view),
+            "waits_for": present.waits_for(found, view),
         }
 
     def events(self, task: str) -> Json:
@@ -238,8 +237,7 @@ class OfflineDesk:
         return self._exchange.view(self._caller())
 
     def _answer(self, outcome: Outcome) -> Json:
-        view = self._view()
-        return present.answer(outcome.task, outcome.commit, view.reader, int(time.time()), view.policy)
+        return present.answer(outcome.task, outcome.commit, self._view(), int(time.time()))
 
     @contextmanager
     def _staged(self, uploads: Sequence[Upload], kind: FileKind) -> Iterator[tuple[File, ...]]:

@@ -252,8 +252,8 @@ _PATH: Final[Mapping[str, Json]] = {
 _QUERY: Final[Mapping[str, Json]] = {
     "q": {"type": "string", "maxLength": 500, "description": (
         'Words, "exact phrases", begin*, and fields: id: state: publisher: assignee: reviewer: label: priority: due: '
-        "created: updated: is:waiting. All must match; `-` before one negates it; commas mean or; numbers and dates "
-        "take < <= > >=, as in `gold -label:old due:<2026-12-01`.")},
+        "created: updated: is:waiting is:blocked blocker:ID. All must match; `-` before one negates it; commas mean "
+        "or; numbers and dates take < <= > >=, as in `gold -label:old due:<2026-12-01`.")},
     "state": {"type": "string", "description": (
         "One or more states, separated by commas. Without it tasks of every state are listed, archived ones too.")},
     "publisher": {"type": "string", "description": "An actor's id."},
