@@ -48,6 +48,7 @@ from taskrepo.privacy import Privacy
 from taskrepo.pushes import Pushes
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.quota import Quota
+from taskrepo.reminded import Reminded
 from taskrepo.retention import Retention
 from taskrepo.signing import Signer
 from taskrepo.store import Store
@@ -126,6 +127,7 @@ class Exchange:
             self._quota = Quota(self.ledger, self._closing.enter_context(Usage(config.private)))
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
+            self.reminded = self._closing.enter_context(Reminded(config.private))
             self.locks = self._closing.enter_context(Locks(config.private))
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))

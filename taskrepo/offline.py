@@ -27,7 +27,8 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
 from taskrepo.folders import Chunks, Package, Readable, Upload
 from taskrepo.judge import Outcome
-from taskrepo.model import Actor, File, FileKind, Task
+from taskrepo.model import Actor, File, FileKind, Task, iso
+from taskrepo.plain import seconds
 from taskrepo.query import MAX_LIMIT, Query, Sort
 from taskrepo.revocation import revocation
 from taskrepo.view import View
@@ -120,6 +121,22 @@ class OfflineDesk:
         }
         counts = {name: len(items) for name, items in found.items()}
         return {"summary": {**counts, "states": self._exchange.counts(caller)}, **found}
+
+    def reminders(self) -> Json:
+        """What the caller wants to be reminded of by now."""
+        from taskrepo.reminders import due
+
+        now = int(time.time())
+        found = [present.reminder(each) for each in due(self._exchange, self._caller(), now)]
+        return {"now": iso(now), "reminders": found, "total": len(found)}
+
+    def reminded(self, task: str, at: str) -> Json:
+        """Acknowledge the reminder of that moment."""
+        from taskrepo.reminders import sent
+
+        now, view = int(time.time()), self._view()
+        moment = sent(self._exchange, view.reader, view.resolve(task), now, seconds(at, "at"))
+        return {"task": task, "at": iso(moment), "sent_at": iso(now)}
 
     def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
         """Create a task from a package."""

@@ -17,6 +17,7 @@ from taskrepo.ledger import Delivery, Happening, Remark
 from taskrepo.lifecycle import allowed, eligibility, reviewer
 from taskrepo.model import Actor, Execution, File, Lease, PublicKey, Submission, Task, iso
 from taskrepo.package import entry_folder, submission_folder
+from taskrepo.reminders import Reminder
 from taskrepo.schema import load
 from taskrepo.view import View
 
@@ -71,6 +72,11 @@ def detail(task: Task, deliveries: Iterable[Delivery], remarks: Iterable[Remark]
     told = {d.number: d for d in deliveries}
     submissions = [{**submission(s), **_delivered(task, told[s.number])} for s in task.submissions]
     return {**full(task), "submissions": submissions, "discussion": [remark(task, r) for r in remarks]}
+
+
+def reminder(item: Reminder) -> Json:
+    """A reminder: its task, whether it is of its due date or a reminder of its own, and its moment."""
+    return {"task": brief(item.task), "kind": item.kind, "at": iso(item.at)}
 
 
 def waits_for(task: Task, view: View) -> Json:
