@@ -36,7 +36,9 @@ PACE_SECONDS: Final = 300.0
 _PACE: Final = 50  # of the latest tasks, for a pace
 _FIRST: Final = 16
 _ROUNDS: Final = 5
-_LOST: Final = frozenset({"already-claimed", "wrong-state", "not-eligible", "attempts-exhausted", "unknown-task"})
+_LOST: Final = frozenset(
+    {"already-claimed", "attempts-exhausted", "blocked", "not-eligible", "unknown-task", "wrong-state"}
+)
 _LOCKS: Final = tuple(Lock() for _ in range(64))
 
 
@@ -57,7 +59,7 @@ def candidates(exchange: Exchange, actor: Actor, now: int, q: str = "") -> Itera
     fresh = view.tasks(sorted(unseen)) if not q else iter(())
     key = order(exchange, actor)
     found = merge(*speeds, sorted(fresh, key=key), key=key)
-    return (task for task in found if may(task, Claim, actor, now, view.policy))
+    return (task for task in found if may(task, Claim, actor, now, view.policy, view.blocked(task)))
 
 
 def order(exchange: Exchange, actor: Actor) -> Callable[[Task], tuple[float | str, ...]]:
@@ -68,7 +70,7 @@ def order(exchange: Exchange, actor: Actor) -> Callable[[Task], tuple[float | st
 
 def reach(actor: Actor, policy: Policy) -> str:
     """What finds the work within the actor's reach, in the language of listings."""
-    return within_reach(actor) + ("" if policy.self_review else f' -reviewer:"{actor.id}"')
+    return f"{within_reach(actor)} -is:blocked" + ("" if policy.self_review else f' -reviewer:"{actor.id}"')
 
 
 def _of_speed(exchange: Exchange, actor: Actor, query: Query, unseen: frozenset[str]) -> Iterator[Task]:
@@ -119,15 +121,16 @@ def _claim(exchange: Exchange, actor: Actor, via: Door, request_id: str | None, 
 
     for _ in range(_ROUNDS):
         passed: list[Task] = []
-        tried_any = False
+        seen = False
         for task in candidates(exchange, actor, int(time.time()), q):
+            seen = True
             # Two who look at the same moment may both go on, and then one loses: this only spares most of that.
             if task.id in exchange.hints.claiming:
                 passed.append(task)
                 continue
             exchange.hints.claiming.add(task.id)
             try:
-                outcome, tried_any = tried(task), True
+                outcome = tried(task)
             finally:
                 exchange.hints.claiming.discard(task.id)
             if outcome is not None:
@@ -135,8 +138,9 @@ def _claim(exchange: Exchange, actor: Actor, via: Door, request_id: str | None, 
         for task in passed:
             if (outcome := tried(task)) is not None:
                 return outcome
-        if not tried_any and not passed:
+        if not seen and not exchange.follower.unseen():
             break
+        exchange.follower.catch_up()  # what waited for another task may have become free, which only the index tells
     raise Refused("nothing-to-claim", f"no published task is open to {actor.id} just now")
 
 

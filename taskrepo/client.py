@@ -128,6 +128,14 @@ class Client:
         """The caller's ranked work."""
         return self._get("/queue")
 
+    def reminders(self) -> Json:
+        """What the caller wants to be reminded of by now."""
+        return self._get("/reminders?limit=200")
+
+    def reminded(self, task: str, at: str) -> Json:
+        """Acknowledge the reminder of that moment."""
+        return self._send_json(f"/reminders/{quote(task, safe='')}/sent", {"at": at}, None, None)
+
     def add_public_key(self, actor: str, name: str, line: str) -> Json:
         """Register an SSH public key as the actor's: `{"actor": …, "commit": …}`."""
         return self._send_json(f"/actors/{quote(actor, safe='')}/keys", {"name": name, "key": line}, None, None)
@@ -431,8 +439,7 @@ def _wait_after(error: TaskrepoError, attempt: int) -> float | None:
     """How many seconds to wait before trying again; `None` if that is no use."""
     if isinstance(error, Refused) and error.code not in ("busy", "too-many-requests"):
         return None
-    asked = error.details.get("retry_after")
-    pause: float = min(8.0, 0.2 * 2.0**attempt) * random.uniform(0.5, 1)
+    asked, pause = error.details.get("retry_after"), float(min(8.0, 0.2 * 2.0**attempt)) * random.uniform(0.5, 1)
     return max(float(asked), pause) if isinstance(asked, int) else pause
 
 

@@ -24,7 +24,7 @@ from typing import Final, Self
 from filelock import FileLock
 
 from taskrepo import directory as rolls
-from taskrepo import history, hooks, identity, lifecycle, roster
+from taskrepo import fulltext, history, hooks, identity, lifecycle, roster
 from taskrepo.accounts import Accounts
 from taskrepo.auditor import Auditor
 from taskrepo.commands import Command, Create, DirectoryCommand, Expire, Found, SetPolicy
@@ -49,6 +49,7 @@ from taskrepo.privacy import Privacy
 from taskrepo.pushes import Pushes
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.quota import Quota
+from taskrepo.reminded import Reminded
 from taskrepo.retention import Retention
 from taskrepo.signing import Signer
 from taskrepo.store import Store
@@ -117,6 +118,7 @@ class Exchange:
         self.heartbeats = Heartbeats(config.heartbeats)
         self.privacy = Privacy(self.ledger, Vault(config.vault), self.staging)
         self.boards = Boards(self.ledger)
+        self._texts = fulltext.known()
         self._retention = Retention(self.ledger, self.staging, self.lfs)
         self.large = LargeFiles(self.lfs, self.uploads, self._retention)
         self._closing = ExitStack()
@@ -127,22 +129,27 @@ class Exchange:
             self._quota = Quota(self.ledger, self._closing.enter_context(Usage(config.private)))
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
+            self.reminded = self._closing.enter_context(Reminded(config.private))
             self.locks = self._closing.enter_context(Locks(config.private))
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
             self._writer = self._closing.enter_context(
                 Writer(self.ledger, Signer.load(config.signing_key), config.writer_lock)
             )
-            self.follower = self._closing.enter_context(Follower(self.ledger, self._index, self.privacy.listed))
+            self.follower = self._closing.enter_context(Follower(self.ledger, self._index, self._opened))
         except BaseException:
             self._closing.close()
             raise
+        self._begin()
+
+    def _begin(self) -> None:
+        """What rests on the parts that are open."""
         self.news = News(self.store.head)
         self._closing.callback(self.news.close)
         self.hints = Hints()
         self.trends = Trends(self.ledger)
         self._closing.callback(self.trends.close)
-        self.upkeep = Upkeep(config, self.follower, self.privacy.vault, self.sweep)
+        self.upkeep = Upkeep(self.config, self.follower, self.privacy.vault, self.sweep)
         self._closing.callback(self.upkeep.close)
         self._judge = Judge(self.ledger, self.staging, self._retention, self._quota, self.heartbeats, self.privacy)
         self.pushes = Pushes(
@@ -208,6 +215,12 @@ class Exchange:
         if task.lease is None or task.execution is None:
             return task
         return lifecycle.with_heartbeat(task, self.heartbeats.last(task.id, task.execution.number))
+
+    def _opened(self, snapshot: Snapshot, task: Task) -> tuple[Task, str]:
+        """A task as its readers see it, and the text by which they find it."""
+        opened = self.privacy.opened(task)
+        view = View(self.ledger, snapshot, EXCHANGE_ACTOR, self.lfs, self.privacy)
+        return opened, fulltext.text_of(view, opened, self._texts)
 
     def _destroy(self, task: str) -> None:
         """Destroy what is left of an erased task's content; doing it again is harmless."""

@@ -9,8 +9,9 @@
 The language: `word` · `"exact phrase"` · `begin*` · `id:4k7q` (a bare word of at least four characters also matches as
 the beginning of an id) · `state:running,claimed` · `publisher: assignee: reviewer: label:` · `with:alice`, any of the
 three · `priority:2` · `due: created: updated:` with `<2026-12-01`, `>=2026-12-01T08:00Z` or a plain day (UTC) ·
-`is:waiting` · `assignee:none` · `due:none` · `for:human` or `for:agent` · `reasoning: browser: compute:` as tasks ask
-for them · `speed:fast` · `origin:email` · `source:"Letter from Alice"`.
+`is:waiting` · `is:blocked` (it waits for other tasks) · `blocker:4k7q2m9x` (it names this one in blocked_by) ·
+`assignee:none` · `due:none` · `for:human` or `for:agent` · `reasoning: browser: compute:` as tasks ask for them ·
+`speed:fast` · `origin:email` · `source:"Letter from Alice"`.
 
 >>> plan(Query('gold "price data" state:running -label:"old stuff"')).clauses[2]
 Clause(term=Fact(any_of=('state:running',)), negated=False)
@@ -60,9 +61,10 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "for": ("human", "agent"), "reasoning": get_args(Tier), "browser": get_args(Browser), "compute": get_args(Compute),
     "speed": get_args(Speed),
 }  # fmt: skip
-_FLAGS: Final = ("waiting",)
+_FLAGS: Final = ("waiting", "blocked")
 _WITH: Final = "with"  # somebody who has any part in it
-_FIELDS: Final = ("id", "state", *_PEOPLE, _WITH, *_WORDS, *_NUMBERS, *_CHOICES, "is")
+_FIELDS: Final = ("id", "state", *_PEOPLE, _WITH, *_WORDS, *_NUMBERS, *_CHOICES, "is", "blocker")
+_WHOLE_ID: Final = 8
 CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """The inside of a character class: of these, each is a word of its own."""
 _TOKEN: Final = re.compile(f"[{CJK}]|[^\\W_{CJK}]+")
@@ -230,9 +232,9 @@ def facts(row: Row) -> list[str]:
     labels = [f"label:{folded(label)}" for label in dict.fromkeys(row.labels)]
     readers = [_PUBLIC] if row.readers is None else [_reader(reader) for reader in row.readers]
     came = [f"{field}:{folded(text)}" for field, text in (("origin", row.origin), ("source", row.source)) if text]
-    waiting = ["is:waiting"] if row.waiting else []
+    stands = [f"is:{word}" for word in _FLAGS if getattr(row, word)] + [f"blocker:{each}" for each in row.blocked_by]
     parts = dict.fromkeys(f"{_WITH}:{_plain(who)}" for who in (row.publisher, row.assignee, row.reviewer) if who)
-    return [f"state:{row.state}", *people, *parts, *dict.fromkeys(labels), *row.needs, *came, *waiting, *readers]
+    return [f"state:{row.state}", *people, *parts, *dict.fromkeys(labels), *row.needs, *came, *stands, *readers]
 
 
 def title_key(title: str) -> str:
@@ -357,6 +359,10 @@ def _named(field: str, values: tuple[str, ...], where: str) -> Term:
         if not _ID.fullmatch(values[0].lower()) or len(values) > 1:
             raise Invalid("bad-query", "q", f"id: {where} takes the beginning of one task id")
         return IdPrefix(values[0].lower())
+    if field == "blocker":
+        if not all(len(v) == _WHOLE_ID and _ID.fullmatch(v.lower()) for v in values):
+            raise Invalid("bad-query", "q", f"blocker: {where} takes whole task ids")
+        return Fact(tuple(f"blocker:{v.lower()}" for v in values))
     flags = tuple(f"is:{v}" for v in values if v in _FLAGS) if field == "is" else ()
     states = tuple(v for v in values if f"is:{v}" not in flags)
     return Fact((*flags, *(_states(states, "q", f"{field}: {where} ").any_of if states else ())))

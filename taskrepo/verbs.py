@@ -117,6 +117,11 @@ takes that of a package as it is."""),
         _arg("new", nargs="?", type=int, metavar="B", help="the newer one's (default: the current version)"),
     )),
     Verb("queue", _READ, "show what waits for you, best first", "taskrepo queue", "remote:queue"),
+    Verb("reminders", _READ, "show what you are to be reminded of", "taskrepo reminders", "remote:reminders", (
+        _arg("--sent", action="store_true", help="and acknowledge it: it is not shown again"),
+    ), notes="""\
+Tasks that you published, hold or are to review, whose reminder_at or due date has passed; each is shown
+until it is acknowledged."""),
     Verb("me", _READ, "show who you are to the exchange", "taskrepo me", "remote:me"),
     Verb("why", _READ, "say why you can or cannot claim a task", "taskrepo why 4k7q", "remote:why", (_ID,)),
     Verb("new", _PUBLISH, "create a task from a package", "taskrepo new data/examples/planets", "packing:new", (
@@ -127,7 +132,8 @@ takes that of a package as it is."""),
     ), notes="""\
 A manifest with `visibility: private` makes a private task: encrypted in the ledger, and unknown to
 everybody but its publisher, reviewer and executors, the actors it names in `readers: [bob, carol]`,
-and admins. Whether a task is private cannot be changed later; its readers can, with `revise`."""),
+and admins. Whether a task is private cannot be changed later; its readers can, with `revise`.
+One with `blocked_by: [4k7q2m9x]` can be claimed once those tasks are approved."""),
     Verb("pack", _PUBLISH, "make an archive of a package without sending it",
          "taskrepo pack data/examples/planets --to planets.zip", "packing:pack", (
         _arg("package", metavar="FOLDER", help="a folder with manifest.yaml, input/ …"),

@@ -19,9 +19,11 @@ from taskrepo import candidates
 from taskrepo.commands import Answer, Approve, Claim
 from taskrepo.exchange import Exchange
 from taskrepo.lifecycle import eligibility, may
+from taskrepo.matching import within_reach
 from taskrepo.model import Actor, Policy, State, Task, iso
 from taskrepo.query import MAX_LIMIT, Query
 from taskrepo.roles import holds, move
+from taskrepo.view import View
 
 REVIEWS: Final = 100
 """How many submissions a queue of reviews puts in order."""
@@ -56,14 +58,16 @@ class Items:
 @dataclass(frozen=True, slots=True)
 class Worklist:
     """An actor's lists. Whose move it is: theirs in `to_do`, `to_review`, `to_answer` and `untriaged` (their drafts,
-    not yet published); whoever's is first in `ready`; somebody else's in `waiting`. `overdue` and `due_soon` are what
-    they have a part in and are in other lists too."""
+    not yet published); whoever's is first in `ready`; somebody else's in `waiting`. `blocked` are tasks of theirs, and
+    such that they could claim, that wait for other tasks. `overdue` and `due_soon` are what they have a part in, and
+    are in other lists too."""
 
     to_do: Items
     to_review: Items
     to_answer: Items
     ready: Items
     waiting: Items
+    blocked: Items
     overdue: Items
     due_soon: Items
     untriaged: Items
@@ -72,7 +76,8 @@ class Worklist:
 def worklist(exchange: Exchange, actor: Actor, now: int, limit: int = 50) -> Worklist:
     """The lists of `actor` at `now` (Unix seconds), each with its first `limit` tasks."""
     exchange.follower.catch_up()
-    policy = exchange.view(actor).policy
+    view = exchange.view(actor)
+    policy = view.policy
 
     def listed(fits: Callable[[Task], bool], why: Callable[[Task], str], *queries: Query) -> Items:
         parts = [_listed(exchange, actor, query, limit, fits) for query in queries]
@@ -102,6 +107,9 @@ def worklist(exchange: Exchange, actor: Actor, now: int, limit: int = 50) -> Wor
                Query("is:waiting,submitted", assignee=actor.id, sort="priority"),
                Query(f'-is:waiting -assignee:"{actor.id}"', ("claimed", "running", "rejected"), publisher=actor.id,
                      sort="priority")),
+        listed(lambda task: task.state == "published" and view.blocked(task), lambda task: _why_blocked(view, task),
+               Query(f'is:blocked publisher:"{actor.id}"', ("published",), sort="priority"),
+               Query(f'is:blocked {within_reach(actor)} -publisher:"{actor.id}"', ("published",), sort="priority")),
         listed(lambda task: _due(task) < now and task.state in _OPEN, _why_due,
                Query(also=f"{unsettled} due:<{iso(today)}", sort="due")),
         listed(lambda task: now <= _due(task) and task.state in _OPEN, _why_due,
@@ -214,7 +222,7 @@ def offer(exchange: Exchange, actor: Actor, now: int, most: int, look: int = LOO
 
     Looking ends sooner where `_CHOICE` times `most` can be claimed: the finer ranking is among those.
     """
-    policy, query = exchange.view(actor).policy, Query(states=("published",), sort="priority")
+    view, query = exchange.view(actor), Query(states=("published",), sort="priority")
     ready: list[Task] = []
     barred: list[Barred] = []
     looked = 0
@@ -222,8 +230,8 @@ def offer(exchange: Exchange, actor: Actor, now: int, most: int, look: int = LOO
         if len(ready) >= _CHOICE * most:
             break
         looked += 1
-        reasons = eligibility(task, actor, policy)
-        if not reasons and may(task, Claim, actor, now, policy):
+        reasons = (*eligibility(task, actor, view.policy), *view.blockers(task).reasons)
+        if not reasons and may(task, Claim, actor, now, view.policy):
             ready.append(task)
         elif task.state == "published" and task.publisher != actor.id:
             barred.append(Barred(task, reasons or _EXHAUSTED))
@@ -306,6 +314,10 @@ def _why_waiting(task: Task, actor: Actor) -> str:
     if task.state == "submitted":
         return f"submitted at {iso(task.submissions[-1].at)}; {move(task)} reviews it"
     return f"{task.assignee} works on it" if task.state != "rejected" else f"rejected; {task.assignee} reworks it"
+
+
+def _why_blocked(view: View, task: Task) -> str:
+    return f"it waits for other tasks: {'; '.join(view.blockers(task).reasons)}"
 
 
 def _why_due(task: Task) -> str:

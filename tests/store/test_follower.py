@@ -16,6 +16,7 @@ from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.follower import Follower
 from taskrepo.index import Index
+from taskrepo.ledger import Snapshot
 from taskrepo.model import Manifest, Task
 from taskrepo.query import EVERYTHING, Query
 from tests.support.ledgers import (
@@ -298,8 +299,8 @@ def test_a_private_task_is_found_by_what_its_readers_read(config: Config) -> Non
         private, public = task_of(exchange, secret), task_of(exchange)
         ledger = exchange.ledger
 
-        def unsealed(task: Task) -> Task:
-            return replace(task, manifest=replace(task.manifest, title="walrus", description="tusks"))
+        def unsealed(_snapshot: Snapshot, task: Task) -> tuple[Task, str]:
+            return replace(task, manifest=replace(task.manifest, title="walrus")), "tusks"
 
         with Follower(ledger, index, unsealed) as follower:
             follower.catch_up()

@@ -139,7 +139,8 @@ def listed_anew(exchange: Exchange) -> list[object]:
     snapshot = exchange.snapshot()
     changed = changed_tasks(exchange.store, None, snapshot.commit) or []
     with TemporaryDirectory() as folder, Index(Path(folder)) as index:
-        rows = (row_of(snapshot.task(task), number) for number, (task, _) in enumerate(changed))
+        opened = (exchange._opened(snapshot, snapshot.task(task)) for task, _ in changed)
+        rows = (row_of(*each, number, snapshot.get) for number, each in enumerate(opened))
         index.rebuild(rows, snapshot.commit)
         return listed(index)
 

@@ -17,7 +17,7 @@ FOLDERS: Final = {"taskrepo": "taskrepo", "web": "taskrepo.web", "hooks": "taskr
 
 PURE: Final = frozenset(
     ("errors", "model", "commands", "events", "policy", "patterns", "matching", "roles", "evolution", "inference",
-     "measures", "lifecycle", "directory", "identity", "alignment", "premises")
+     "measures", "dependencies", "lifecycle", "directory", "identity", "alignment", "premises")
 )
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
@@ -28,7 +28,7 @@ IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
     frozenset({"index", "listing", "relevance", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
-    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks"}),
+    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "reminded", "lfs_locks"}),
     frozenset({"heartbeats"}),
     frozenset({"vault", "masters"}),
     frozenset({"config"}),
@@ -39,11 +39,11 @@ IO_GROUPS: Final = (
 IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
-     "candidates", "largefiles",
+     "candidates", "fulltext", "largefiles",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
-     "trail")
+     "trail", "reminders")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
