@@ -22,7 +22,7 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "recent", "tally")
+     "signed_request", "recent", "tally", "eventfilter")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
