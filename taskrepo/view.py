@@ -215,17 +215,26 @@ class View:
 
     def requested(self, request_id: str, most: int) -> Happening | None:
         """The event that the reader's request `request_id` made, if it is among the latest `most` commits."""
+        return next(self._requested(request_id, most), None)
+
+    def all_requested(self, request_id: str, most: int) -> list[Happening]:
+        """The events that one request of the reader's made together, oldest first."""
+        return [*self._requested(request_id, most)][::-1]
+
+    def _requested(self, request_id: str, most: int) -> Iterator[Happening]:
         mark = f"\nRequest-Id: {request_id}\n".encode()
         for oid, raw in islice(self._ledger.store.history(self.commit), most):
             found = self._ledger.happening(oid) if mark in raw and self._tells(raw, {}) else None
             if found and (found.entry.actor, found.entry.request_id) == (self.reader.id, request_id):
-                return found
-        return None
+                yield found
 
-    def latest(self, limit: int) -> list[Happening]:
-        """The newest `limit` events there are for the reader among the latest `SCAN` commits, oldest first."""
-        newest = reversed(self._ledger.feed.latest(SCAN))
-        return list(islice(self._events(newest), limit))[::-1]
+    def latest(self, limit: int, wanted: Filter = EVERYTHING) -> list[Happening]:
+        """The newest `limit` events `wanted` there are for the reader among the latest `SCAN` commits, oldest first.
+
+        Where the task of each must be looked up, among the latest `LOOKUPS`.
+        """
+        newest = reversed(self._ledger.feed.latest(LOOKUPS if wanted.of_tasks else SCAN))
+        return list(islice(self._events(newest, wanted), limit))[::-1]
 
     def after(self, commit: str, limit: int, wanted: Filter = EVERYTHING) -> tuple[list[Happening], str | None]:
         """The first `limit` events `wanted` that there are for the reader after `commit`, oldest first.
