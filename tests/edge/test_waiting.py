@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from taskrepo import claiming
 from taskrepo.commands import ChangeActor
 from taskrepo.model import Capabilities
 from taskrepo.web import api_queue, eventstream
@@ -71,8 +72,12 @@ def test_hundreds_wait_and_others_are_answered(site: Site) -> None:
 def test_each_task_goes_to_one_of_those_who_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many who wait for work, each new task is claimed by exactly one, and only few try for it."""
     tries: list[str] = []
-    claim = api_queue.claim
-    monkeypatch.setattr(api_queue, "claim", lambda *a, **k: (tries.append(""), claim(*a, **k))[1])
+
+    def tried(*given: Any, **more: Any) -> Any:
+        tries.append("")
+        return claiming.claim(*given, **more)
+
+    monkeypatch.setattr(api_queue, "claim", tried)
     waiting = seeking(site, "bob", 40)
     tries.clear()
     tasks = {site.task() for _ in range(12)}
@@ -241,8 +246,10 @@ def test_another_server_waits_in_a_worker(site: Site, monkeypatch: pytest.Monkey
     answers: list[Any] = []
 
     def ask(path: str, **more: Any) -> None:
-        environ = _environ(site, path, **more)
-        answers.append(b"".join(app(environ, lambda status, headers, exc=None: answers.append(status[:3]) or None)))
+        def start(status: str, *_: Any) -> Any:
+            answers.append(status[:3])
+
+        answers.append(b"".join(app(_environ(site, path, **more), start)))
 
     ask("/api/v1/events", QUERY_STRING=f"after={site.head()}&wait=5", **{"wsgi.multithread": False})
     assert answers[0] == "200" and b'"events": []' in answers[1]

@@ -9,37 +9,44 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPResponse
-from select import select
-from typing import Any
+from select import POLLIN, poll
+from typing import Any, Protocol
 
-from tests.support.http import API, Answer, Site
+from tests.support.http import API, Answer
 from tests.support.waiting import PATIENCE
+
+
+class Served(Protocol):
+    """A server somewhere, and the keys of its actors."""
+
+    port: int
+    keys: dict[str, str]
 
 
 class Waiting:
     """One request that was sent, and whose answer may be long in coming."""
 
     def __init__(
-        self, site: Site, actor: str, method: str, path: str, body: Any = None, *,
-        headers: Mapping[str, str] | None = None, port: int = 0,
+        self, site: Served, actor: str, method: str, path: str, body: Any = None, *,
+        headers: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         data = b"" if body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json", "Content-Length": str(len(data))} if data else {}
         sent = {"Host": "localhost", "Authorization": f"Bearer {site.keys[actor]}", **kind, **(headers or {})}
         lines = [f"{method} {API}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
-        self.sock = socket.create_connection(("127.0.0.1", port or site.port), PATIENCE)
+        self.sock = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
         self.sock.sendall("\r\n".join(lines).encode() + data)
 
     @property
     def answered(self) -> bool:
         """Whether something has come back."""
-        return bool(select([self.sock], [], [], 0)[0])
+        return bool(first([self], 0))
 
     def answer(self) -> Answer:
         """The answer, once it has come."""
         response = HTTPResponse(self.sock)
         response.begin()
-        found = Answer(response.status, response.headers, response.read())
+        found = Answer(response.status, dict(response.headers), response.read())
         self.sock.close()
         return found
 
@@ -50,8 +57,11 @@ class Waiting:
 
 def first(waiting: list[Waiting], most: float = PATIENCE) -> list[Waiting]:
     """Those that have been answered, once one has."""
-    ready = select([one.sock for one in waiting], [], [], most)[0]
-    return [one for one in waiting if one.sock in ready]
+    watch = poll()  # unlike select, for any number of them
+    for one in waiting:
+        watch.register(one.sock, POLLIN)
+    ready = {number for number, _ in watch.poll(most * 1000)}
+    return [one for one in waiting if one.sock.fileno() in ready]
 
 
 class Stream:
