@@ -1,5 +1,6 @@
 """Requests that wait: many at once cost no worker, each is woken for what concerns it, nobody starves."""
 
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -260,15 +261,20 @@ def test_another_server_waits_in_a_worker(site: Site, monkeypatch: pytest.Monkey
             target=ask, args=("/api/v1/events",),
             kwargs={"QUERY_STRING": f"after={site.head()}", "HTTP_ACCEPT": "text/event-stream"},
         ),
+        threading.Thread(
+            target=ask, args=("/api/v1/queue/claim",),
+            kwargs={"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "12",
+                    "wsgi.input": io.BytesIO(b'{"wait": 20}')},
+        ),
     ]  # fmt: skip
     for thread in threads:
         thread.start()
-    until(lambda: site.exchange.news._taken["bob"] == 2)
+    until(lambda: site.exchange.news._taken["bob"] == 3)
     task = site.task()
     for thread in threads:
         thread.join()
     bodies = [answer for answer in answers if isinstance(answer, bytes)]
-    assert len(bodies) == 2 and all(task.encode() in body for body in bodies)
+    assert len(bodies) == 3 and all(task.encode() in body for body in bodies)
 
 
 def _environ(site: Site, path: str, **more: Any) -> dict[str, Any]:
