@@ -12,6 +12,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from taskrepo.errors import Invalid, Refused
@@ -45,9 +46,9 @@ def text_of(view: View, task: Task, memory: Known) -> str:
 def _content(view: View, task: Task, memory: Known) -> Iterator[str]:
     yield _readme(view, task)
     for number in range(max(1, len(task.submissions) - SUMMARIES + 1), len(task.submissions) + 1):
-        yield _read(task, memory, f"summary {number}", lambda n=number: view.delivery(task, n).summary)
+        yield _read(task, memory, f"summary {number}", partial(_summary, view, task, number))
     for number in range(max(1, task.discussion - REMARKS + 1), task.discussion + 1):
-        yield _read(task, memory, f"remark {number}", lambda n=number: _remark(view, task, n))
+        yield _read(task, memory, f"remark {number}", partial(_remark, view, task, number))
 
 
 def _readme(view: View, task: Task) -> str:
@@ -56,6 +57,10 @@ def _readme(view: View, task: Task) -> str:
             with suppress(Refused, Invalid, OSError):
                 return view.content(task, "", file, MOST).decode("utf-8", "replace")
     return ""
+
+
+def _summary(view: View, task: Task, number: int) -> str:
+    return view.delivery(task, number).summary
 
 
 def _remark(view: View, task: Task, number: int) -> str:

@@ -1,6 +1,5 @@
 """What helps to hand out work and decides nothing: losing it costs only time.
 
-* `claiming` are the tasks that somebody in this process is about to claim, so that others try the next ones first.
 * `paces` are actors' median seconds from claim to submission, everybody's under the empty id, each with the monotonic
   time until which it is good.
 
@@ -19,5 +18,4 @@ Pace = tuple[float, float | None]
 class Hints:
     """Safe to use from many threads: whoever misses what another has just put does no harm."""
 
-    claiming: set[str] = field(default_factory=set)
     paces: Recent[Pace] = field(default_factory=lambda: Recent(10_000))

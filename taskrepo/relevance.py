@@ -138,10 +138,10 @@ def best(columns: Columns, relevance: bytes, after: Key | None) -> Iterator[Key]
 def _alike(columns: Columns, relevance: bytes, value: int, count: int, after: Key | None) -> Iterator[Key]:
     if count <= _FEW:
         keys = sorted(map(columns.latest, _found(relevance, value)))
-        yield from keys if after is None else keys[bisect_right(keys, after) :]  # type: ignore[type-var]
+        yield from keys if after is None else keys[bisect_right(keys, after) :]
         return
     order = columns.order("-updated")
-    start = bisect_right(order, after, key=columns.latest) if after is not None else 0  # type: ignore[type-var]
+    start = bisect_right(order, after, key=columns.latest) if after is not None else 0
     yield from (columns.latest(doc) for doc in islice(order, start, None) if relevance[doc] == value)
 
 

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from bench_rig import machine, note, parallel
 
-from taskrepo.candidates import claim_best
+from taskrepo.claiming import claim_best
 from taskrepo.commands import AddActor, Ask, Cancel, Claim, Command, Progress, Release, Submit
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange, found

@@ -22,7 +22,7 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "recent", "hints", "tally")
+     "signed_request", "recent", "hints", "tally", "eventfilter")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
@@ -39,7 +39,7 @@ IO_GROUPS: Final = (
 IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
-     "candidates", "fulltext", "largefiles",
+     "candidates", "fulltext", "largefiles", "lobby", "claiming",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from taskrepo import candidates, history, statistics, worklist
+from taskrepo import candidates, claiming, history, statistics, worklist
+from taskrepo.claiming import Wish
 from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Comment, Reject, Release, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, Refused
@@ -175,28 +176,28 @@ def test_claim_best_and_its_repetition(exchange: Exchange) -> None:
     """The best task is claimed; the same request id finds it again, also when it has moved on; another's does not."""
     one, two = made(exchange, priority=1), made(exchange, priority=2)
     bob = actor(exchange, "bob")
-    first = candidates.claim_best(exchange, bob, via="api", request_id="r1")
+    first = claiming.claim_best(exchange, bob, via="api", request_id="r1")
     exchange.execute(Release(one, 1, "no"), "bob", via="api")
-    again = candidates.claim_best(exchange, bob, via="api", request_id="r1")
+    again = claiming.claim_best(exchange, bob, via="api", request_id="r1")
     assert (first.task.id, again.commit, again.replayed) == (one, first.commit, True)
-    carols = candidates.claim_best(exchange, actor(exchange, "carol"), via="api", request_id="r1")
+    carols = claiming.claim_best(exchange, actor(exchange, "carol"), via="api", request_id="r1")
     assert (carols.task.id, carols.replayed) == (one, False)
-    assert candidates.claim_best(exchange, bob, via="api").task.id == two
+    assert claiming.claim_best(exchange, bob, via="api").task.id == two
     with pytest.raises(Refused, match="nothing-to-claim"):
-        candidates.claim_best(exchange, bob, via="api")
+        claiming.claim_best(exchange, bob, via="api")
     exchange.execute(Comment(one, "x"), "bob", via="api", request_id="r2")
     with pytest.raises(Refused, match="idempotency-mismatch"):
-        candidates.claim_best(exchange, bob, via="api", request_id="r2")
+        claiming.claim_best(exchange, bob, via="api", request_id="r2")
 
 
 def test_an_old_request_id_is_looked_for_only_so_far(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search for a repetition ends at its bound."""
     made(exchange)
     bob = actor(exchange, "bob")
-    candidates.claim_best(exchange, bob, via="api", request_id="r1")
-    monkeypatch.setattr(candidates, "REPLAY_COMMITS", 0)
+    claiming.claim_best(exchange, bob, via="api", request_id="r1")
+    monkeypatch.setattr(claiming, "REPLAY_COMMITS", 0)
     with pytest.raises(Refused, match="nothing-to-claim"):
-        candidates.claim_best(exchange, bob, via="api", request_id="r1")
+        claiming.claim_best(exchange, bob, via="api", request_id="r1")
 
 
 def test_what_is_wrong_with_the_caller_is_told(exchange: Exchange) -> None:
@@ -205,7 +206,7 @@ def test_what_is_wrong_with_the_caller_is_told(exchange: Exchange) -> None:
     bob = actor(exchange, "bob")
     exchange.govern(ChangeActor("bob", active=False), "admin", via="api")
     with pytest.raises(Refused, match="actor-suspended"):
-        candidates.claim_best(exchange, bob, via="api")
+        claiming.claim_best(exchange, bob, via="api")
 
 
 def test_a_search_looks_at_so_many_tasks_and_no_more(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +232,7 @@ def test_what_the_index_has_not_seen_is_in_its_place(exchange: Exchange) -> None
         assert ready(exchange, bob) == [first, second, third]
         exchange.execute(Claim(first), "carol", via="api")
         assert ready(exchange, bob) == [second, third]
-        assert candidates.claim_best(exchange, bob, via="api").task.id == second
+        assert claiming.claim_best(exchange, bob, via="api").task.id == second
         assert (exchange.follower.unseen(), index.stamp) == ({first, second}, stood)
     exchange.follower.catch_up()
     assert (exchange.follower.unseen(), ready(exchange, bob)) == (frozenset(), [third])
@@ -240,21 +241,14 @@ def test_what_the_index_has_not_seen_is_in_its_place(exchange: Exchange) -> None
 def test_work_can_be_chosen(exchange: Exchange) -> None:
     """Of the work that fits some words the best is claimed; words that mean nothing are refused."""
     made(exchange, priority=1)
-    urgent = made(exchange, labels=("urgent",))
+    urgent, also = made(exchange, labels=("urgent",)), made(exchange, labels=("Urgent",), priority=1)
     bob = actor(exchange, "bob")
-    assert candidates.claim_best(exchange, bob, via="api", q="label:urgent").task.id == urgent
+    for wish, task in ((Wish(label="URGENT"), also), (Wish(q="label:urgent"), urgent)):
+        assert [won.task.id for won in claiming.claim(exchange, bob, wish, via="api")] == [task]
     with pytest.raises(Refused, match="nothing-to-claim"):
-        candidates.claim_best(exchange, bob, via="api", q="label:urgent")
+        claiming.claim(exchange, bob, Wish(q="label:urgent"), via="api")
     with pytest.raises(Invalid, match="bad-query"):
-        candidates.claim_best(exchange, bob, via="api", q="label:")
-
-
-def test_what_somebody_else_is_about_to_claim_comes_last(exchange: Exchange) -> None:
-    """The next best is taken, and the best itself if there is no other: the exchange decides who was first."""
-    first, second = made(exchange), made(exchange)
-    bob = actor(exchange, "bob")
-    exchange.hints.claiming.add(first)
-    assert [candidates.claim_best(exchange, bob, via="api").task.id for _ in range(2)] == [second, first]
+        Wish(q="label:")
 
 
 def test_a_search_that_only_loses_ends(exchange: Exchange) -> None:
@@ -264,7 +258,7 @@ def test_a_search_that_only_loses_ends(exchange: Exchange) -> None:
     weak = replace(bob.capabilities, reasoning_tier="low")
     exchange.govern(ChangeActor("bob", capabilities=weak), "admin", via="api")
     with pytest.raises(Refused, match="nothing-to-claim"):
-        candidates.claim_best(exchange, bob, via="api")
+        claiming.claim_best(exchange, bob, via="api")
 
 
 def test_the_order_is_that_of_the_rank(exchange: Exchange) -> None:
