@@ -27,7 +27,6 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
 from taskrepo.folders import Chunks, Package, Readable, Upload
 from taskrepo.judge import Outcome
-from taskrepo.lifecycle import eligibility
 from taskrepo.model import Actor, File, FileKind, Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
 from taskrepo.revocation import revocation
@@ -82,11 +81,12 @@ class OfflineDesk:
         found = self._exchange.renewed(view.task(view.resolve(task)))
         caller, policy = view.reader, view.policy
         deliveries = (view.delivery(found, made.number) for made in found.submissions)
+        reasons = self._exchange.why_not(found, caller) if found.state == "published" else ()
         return {
             **present.detail(found, deliveries, view.discussion(found)),
             "commit": view.last(found.id),
-            "next_actions": present.next_actions(found, caller, int(time.time()), policy),
-            "why_not": list(eligibility(found, caller, policy)) if found.state == "published" else [],
+            "next_actions": present.next_actions(found, caller, int(time.time()), policy, reasons),
+            "why_not": list(reasons),
         }
 
     def events(self, task: str) -> Json:

@@ -21,7 +21,6 @@ from taskrepo.commands import TASK_COMMANDS
 from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange
 from taskrepo.ledger import Remark
-from taskrepo.lifecycle import eligibility
 from taskrepo.model import Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
 from taskrepo.schema import validate
@@ -86,11 +85,11 @@ def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPRespons
     if is_current(request, commit):
         return bottle.HTTPResponse(status=304, ETag=f'"{commit}"')
     deliveries = (view.delivery(found, made.number) for made in found.submissions)
-    reasons = eligibility(found, caller.actor, view.policy) if found.state == "published" else ()
+    reasons = exchange.why_not(found, caller.actor) if found.state == "published" else ()
     data = {
         **present.detail(found, deliveries, latest_remarks(view, found, found.discussion, MAX_SAID)),
         "commit": commit,
-        "next_actions": present.next_actions(found, caller.actor, int(time.time()), view.policy),
+        "next_actions": present.next_actions(found, caller.actor, int(time.time()), view.policy, reasons),
         "why_not": list(reasons),
     }
     return respond(data, ETag=f'"{commit}"')

@@ -7,7 +7,7 @@
 'running'
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -218,9 +218,13 @@ def answer(task: Task, commit: str, caller: Actor, now: int, policy: Policy) -> 
     return {"task": full(task), "commit": commit, "next_actions": next_actions(task, caller, now, policy)}
 
 
-def next_actions(task: Task, caller: Actor, now: int, policy: Policy) -> list[Json]:
-    """What the caller may do with the task now: the command, where to send it, and the fields it needs."""
-    return [_action(task, name) for name in allowed(task, caller, now, policy) if name != "expire"]
+def next_actions(task: Task, caller: Actor, now: int, policy: Policy, why_not: Sequence[str] = ()) -> list[Json]:
+    """What the caller may do with the task now: the command, where to send it, and the fields it needs.
+
+    Where there are reasons why they may not claim it, that is not among it.
+    """
+    left_out = {"expire", "claim"} if why_not else {"expire"}
+    return [_action(task, name) for name in allowed(task, caller, now, policy) if name not in left_out]
 
 
 def _action(task: Task, command: str) -> Json:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from taskrepo.lifecycle import eligibility
 from taskrepo.measures import Record
 from taskrepo.model import HELD, Actor, Execution, Lease, Policy, Task, iso
+from taskrepo.policy import overburdened
 from taskrepo.web.visit import span
 
 URGENT: Final = 10
@@ -98,10 +99,10 @@ def honour(record: Record) -> str:
     return f"{words}, reviewed in {length_words(int(record.time.median))} (median)" if record.time else words
 
 
-def why_not(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
-    """Every reason why the actor cannot claim the task now; none if they can."""
+def why_not(task: Task, actor: Actor, policy: Policy, in_hand: int) -> tuple[str, ...]:
+    """Every reason why the actor, who holds `in_hand` tasks, cannot claim the task now; none if they can."""
     if task.state == "published":
-        return eligibility(task, actor, policy)
+        return eligibility(task, actor, policy) + overburdened(policy, actor, in_hand)
     if task.holder and task.holder.actor == actor.id:
         return ("you have claimed it already",)
     if task.state in HELD and task.lease:

@@ -125,7 +125,8 @@ def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
     actor, policy = visit.actor, visit.policy
     task = visit.exchange.renewed(visit.view.task(task_id))
     may = allowed(task, actor, visit.now, policy)
-    offered = tuple(command for command in ACTIONS if command in may)
+    reasons = standing.why_not(task, actor, policy, visit.exchange.holdings.in_hand(actor.id))
+    offered = tuple(command for command in ACTIONS if command in may and not (reasons and command == "claim"))
     return page(
         visit,
         "task",
@@ -138,7 +139,7 @@ def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
         actions=ACTIONS,
         attempt=attempt,
         hidden=_hidden(visit, task, attempt),
-        reasons=standing.why_not(task, actor, policy),
+        reasons=reasons,
         readme=_readme(visit, task),
         result_schema=_schema(task),
         **_state(visit, task),
