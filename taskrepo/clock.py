@@ -40,6 +40,10 @@ class Clock:
 
     def now(self, floor: int = 0) -> int:
         """The time in Unix seconds: never earlier than it was, nor than `floor`, which is a time that has been."""
+        return int(self.read(floor)[0])
+
+    def read(self, floor: int = 0) -> tuple[float, float]:
+        """The time, and at the same moment what the steady clock says; the one never goes faster, but it may leap."""
         with self._lock:
             wall, steady = self.wall(), self.steady()
             slow = self._at + max(0.0, steady - self._seen) * _PACE if self._at else 0.0
@@ -47,7 +51,7 @@ class Clock:
             self._seen = steady
             if self._at - wall > 1:
                 self._leave_word(steady)
-            return int(self._at)
+            return self._at, steady
 
     def _heard(self) -> float:
         """The time that some process was at, ahead of the machine."""

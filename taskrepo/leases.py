@@ -1,10 +1,10 @@
 """Whose lease has run out: told by the exchange's time, and never while an executor could not have been heard.
 
 * A lease has its full length from the last sign of life, and again from each start of the exchange.
-* It has it again, too, from the moment at which the machine's clock was found to have jumped forward, or this program
-  to have been stopped for a while: a laptop that slept, a virtual machine that was paused, a clock that was set right.
-* No lease is for ever: whoever is silent all the time has their full length once more at most, however often the clock
-  jumps; and the exchange's time goes on where the machine's is set back (`clock`).
+* It has it again, too, from the moment at which the time was found to have leapt forward, or this program to have been
+  stopped for a while: a laptop that slept, a virtual machine that was paused, a clock that was set right.
+* No lease is for ever: whoever is silent all the time has their full length once more at most, however often the time
+  leaps; and the exchange's time goes on where the machine's is set back (`clock`).
 
 Whoever calls `look` regularly says so by `pace`, else it cannot be told that the program was stopped.
 
@@ -23,7 +23,7 @@ from taskrepo.holdings import Hold, Holdings
 log = logging.getLogger(__name__)
 
 STEP: Final = 1.0
-"""By how many seconds a clock must have jumped forward."""
+"""By how many seconds the time must have leapt forward."""
 LATE: Final = 2.0
 """How many seconds after its time a look must come for the program to have been stopped."""
 _RETRY: Final = 1
@@ -40,23 +40,15 @@ class Leases:
         self.pace: float | None = None
 
     def look(self) -> int:
-        """Look at the clocks; returns the time from which all leases have had their full length: the last jump's.
+        """Look at the clocks; returns the time from which all leases have their full length: the last start or leap.
 
         The first look is a start.
         """
-        with self._lock:
-            wall, steady = self._clock.wall(), self._clock.steady()
-            seen, self._seen = self._seen, (wall, steady)
-            if seen is None:
-                self._floor = self._clock.now()
-            elif told := self._jumped(wall - seen[0], steady - seen[1]):
-                self._floor = self._clock.now()
-                log.warning("%s; every lease has its full length again", told)
-            return self._floor
+        return self._look()[0]
 
     def due(self) -> list[str]:
         """The tasks whose lease has run out. Each is told again a moment later, as long as it is held."""
-        floor, now, steady = self.look(), self._clock.now(), self._clock.steady()
+        floor, now, steady = self._look()
         found = []
         for hold in self._holdings.ended(now):
             end = self._end(hold, floor, now, steady)
@@ -65,10 +57,21 @@ class Leases:
             self._holdings.look_again(hold, end if end > now else now + _RETRY)
         return found
 
-    def _jumped(self, wall: float, steady: float) -> str:
+    def _look(self) -> tuple[int, int, float]:
+        with self._lock:
+            now, steady = self._clock.read()
+            seen, self._seen = self._seen, (now, steady)
+            if seen is None:
+                self._floor = int(now)
+            elif told := self._leapt(now - seen[0], steady - seen[1]):
+                self._floor = int(now)
+                log.warning("%s; every lease has its full length again", told)
+            return self._floor, int(now), steady
+
+    def _leapt(self, now: float, steady: float) -> str:
         """What happened between two looks, if it was more than that time went by."""
-        if wall - steady > STEP:
-            return f"the clock of the machine went forward by {wall - steady:.0f} seconds more than time"
+        if now - steady > STEP:
+            return f"the machine's clock went forward by {now - steady:.0f} seconds more than have passed"
         if self.pace is not None and steady > self.pace + LATE:
             return f"the exchange was stopped for {steady:.0f} seconds"
         return ""

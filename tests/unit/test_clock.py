@@ -1,24 +1,8 @@
 """The exchange's time: what it makes of clocks that somebody sets."""
 
-import os
 from pathlib import Path
 
-from taskrepo.clock import Clock
-
-
-class Machine:
-    """A machine whose clocks a test sets: time goes by on both, and the one on the wall can be set."""
-
-    def __init__(self) -> None:
-        self.wall, self.steady = 1_800_000_000.0, 50.0
-
-    def passes(self, seconds: float) -> None:
-        """Time goes by."""
-        self.wall, self.steady = self.wall + seconds, self.steady + seconds
-
-    def clock(self, word: Path | None = None) -> Clock:
-        """A process's clock on this machine."""
-        return Clock(word, lambda: self.wall, lambda: self.steady)
+from tests.support.clocks import Machine
 
 
 def test_the_time_is_the_machines() -> None:
@@ -28,7 +12,7 @@ def test_the_time_is_the_machines() -> None:
     assert clock.now() == start
     machine.passes(10)
     assert clock.now() == start + 10
-    machine.wall += 300
+    machine.step(300)
     assert clock.now() == start + 310
     assert clock.now(start + 400) == start + 400
 
@@ -38,7 +22,7 @@ def test_a_clock_set_back_is_waited_for_at_half_the_pace() -> None:
     machine = Machine()
     clock, start = machine.clock(), int(machine.wall)
     clock.now()
-    machine.wall -= 300
+    machine.step(-300)
     told = []
     for _ in range(12):
         machine.passes(60)
@@ -52,7 +36,7 @@ def test_processes_that_start_later_agree(tmp_path: Path) -> None:
     first = machine.clock(word)
     first.now()
     assert not word.exists()
-    machine.wall -= 300
+    machine.step(-300)
     machine.passes(10)
     ahead = first.now()
     assert word.stat().st_mode & 0o777 == 0o600
@@ -62,6 +46,6 @@ def test_processes_that_start_later_agree(tmp_path: Path) -> None:
     second = machine.clock(word)
     assert second.now() == ahead
     word.unlink()
-    os.mkdir(word)  # a word that cannot be left stops no clock
+    word.mkdir()  # a word that cannot be left stops no clock
     machine.passes(2)
     assert first.now() >= ahead
