@@ -3,8 +3,8 @@
 * A lease has its full length from the last sign of life, and again from each start of the exchange.
 * It has it again, too, from the moment at which the time was found to have leapt forward, or this program to have been
   stopped for a while: a laptop that slept, a virtual machine that was paused, a clock that was set right.
-* No lease is for ever: whoever is silent all the time has their full length once more at most, however often the time
-  leaps; and the exchange's time goes on where the machine's is set back (`clock`).
+* No lease is for ever: whoever could be heard and is silent has their full length once more at most, however often the
+  time leaps; and the exchange's time goes on where the machine's is set back (`clock`).
 
 Whoever calls `look` regularly says so by `pace`, else it cannot be told that the program was stopped.
 
@@ -37,6 +37,7 @@ class Leases:
         self._lock = Lock()
         self._seen: tuple[float, float] | None = None
         self._floor = 0
+        self._stopped = 0.0  # for how many seconds nobody could be heard
         self.pace: float | None = None
 
     def look(self) -> int:
@@ -48,16 +49,17 @@ class Leases:
 
     def due(self) -> list[str]:
         """The tasks whose lease has run out. Each is told again a moment later, as long as it is held."""
-        floor, now, steady = self._look()
+        floor, now, heard = self._look()
         found = []
         for hold in self._holdings.ended(now):
-            end = self._end(hold, floor, now, steady)
+            end = self._end(hold, floor, now, heard)
             if end <= now:
                 found.append(hold.task)
             self._holdings.look_again(hold, end if end > now else now + _RETRY)
         return found
 
     def _look(self) -> tuple[int, int, float]:
+        """The floor, the time, and a count of the seconds in which executors could be heard."""
         with self._lock:
             now, steady = self._clock.read()
             seen, self._seen = self._seen, (now, steady)
@@ -66,17 +68,18 @@ class Leases:
             elif told := self._leapt(now - seen[0], steady - seen[1]):
                 self._floor = int(now)
                 log.warning("%s; every lease has its full length again", told)
-            return self._floor, int(now), steady
+            return self._floor, int(now), steady - self._stopped
 
     def _leapt(self, now: float, steady: float) -> str:
         """What happened between two looks, if it was more than that time went by."""
+        if self.pace is not None and steady > self.pace + LATE:
+            self._stopped += steady
+            return f"the exchange was stopped for {steady:.0f} seconds"
         if now - steady > STEP:
             return f"the machine's clock went forward by {now - steady:.0f} seconds more than have passed"
-        if self.pace is not None and steady > self.pace + LATE:
-            return f"the exchange was stopped for {steady:.0f} seconds"
         return ""
 
-    def _end(self, hold: Hold, floor: int, now: int, steady: float) -> int:
+    def _end(self, hold: Hold, floor: int, now: int, heard: float) -> int:
         """When the lease ends, as of now."""
         beat = self._heartbeats.last(hold.task, hold.execution)
         if beat is not None and beat > now + 1:
@@ -84,6 +87,6 @@ class Leases:
             self._heartbeats.beat(hold.task, hold.execution, now)
         until = max(hold.until, beat + hold.seconds if beat is not None else 0)
         if hold.life != until:
-            hold.life, hold.since = until, steady
-        at_most = now + int(hold.since + hold.seconds - steady)
+            hold.life, hold.since = until, heard
+        at_most = now + int(hold.since + hold.seconds - heard)
         return max(until, min(floor + hold.seconds, at_most))
