@@ -248,7 +248,7 @@ class Exchange:
         if getattr(command, "files", ()):
             self._quota.prepare(self._writer)
         if isinstance(command, Claim):
-            self.holdings.prepare()
+            self._judge.prepare()
         prospect = self._judge.foresee(snapshot, command, actor, self.clock.now())
         author = snapshot.directory.actors.get(actor) if prospect.taken else None
         with self.privacy.sealing(command, held, author) as sealing:

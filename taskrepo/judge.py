@@ -92,6 +92,10 @@ class Judge:
         self._ledger, self._staging, self._retention, self._quota = ledger, staging, retention, quota
         self._heartbeats, self._holdings, self._privacy = heartbeats, holdings, privacy
 
+    def prepare(self) -> None:
+        """Count who holds what, unless that was done: outside the writer's turn, before whatever may claim."""
+        self._holdings.prepare()
+
     # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def execute(
