@@ -204,7 +204,9 @@ def _password(from_stdin: bool) -> str:
 def _profile(args: Namespace, base: Capabilities) -> dict[str, Any]:
     given = {name: value for name in _PROFILE if (value := getattr(args, name)) is not None}
     skills = {"skills": args.skill} if args.skill else {"skills": []} if getattr(args, "no_skills", False) else {}
-    return {**plain.capabilities_to(base), **given, **skills}
+    limit = {} if args.max_claims is None else {"max_claims": args.max_claims}
+    profile = {**plain.capabilities_to(base), **given, **skills, **limit}
+    return {name: value for name, value in profile.items() if (name, value) != ("max_claims", 0)}
 
 
 def _person(exchange: Exchange, actor: str) -> Actor:

@@ -71,6 +71,11 @@ class Config:
         return self.private / "leases"
 
     @property
+    def clock(self) -> Path:
+        """What the exchange's time was at last, where the machine's clock has been set back."""
+        return self.private / "clock"
+
+    @property
     def writer_lock(self) -> Path:
         """The lock the one writing process holds."""
         return self.data / "writer.lock"

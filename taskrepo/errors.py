@@ -50,6 +50,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "lease-running": "the lease has not run out",
     "already-waiting": "a question is already open",
     "not-waiting": "no question is open",
+    "too-many-claims": "the actor holds as many tasks as they may at once",
     "attempts-exhausted": "the task has used up its attempts",
     "submissions-exhausted": "the execution has used up its submissions",
     "discussion-full": "the task's discussion is full",

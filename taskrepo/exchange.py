@@ -12,8 +12,8 @@
 """
 
 import os
-import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib.resources import files as resources
@@ -25,8 +25,10 @@ from filelock import FileLock
 
 from taskrepo import directory as rolls
 from taskrepo import fulltext, history, hooks, identity, lifecycle, roster
+from taskrepo import policy as limits
 from taskrepo.accounts import Accounts
 from taskrepo.auditor import Auditor
+from taskrepo.clock import Clock
 from taskrepo.commands import Claim, Command, Create, DirectoryCommand, Expire, Found, SetPolicy
 from taskrepo.config import Config
 from taskrepo.directory import EXCHANGE_ACTOR, Directory
@@ -36,9 +38,11 @@ from taskrepo.files import LfsStore, Staging, occupied, remove_abandoned
 from taskrepo.follower import Follower
 from taskrepo.heartbeats import Heartbeats
 from taskrepo.hints import Hints
+from taskrepo.holdings import Holdings
 from taskrepo.index import Index
 from taskrepo.judge import Judge, Outcome, Request
 from taskrepo.largefiles import LargeFiles
+from taskrepo.leases import Leases
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.lfs_locks import Locks
 from taskrepo.model import EXCHANGE, Actor, Door, File, Manifest, Policy, Task
@@ -63,6 +67,7 @@ from taskrepo.writer import Draft, Writer
 
 _CLAIMED_FOR: Final = 60
 _AHEAD: Final = 1000
+_MANY: Final = 16
 
 
 def found(config: Config, *, admin: str = "admin", admin_name: str = "Admin", policy: Policy | None = None) -> str:
@@ -105,7 +110,7 @@ def repair(config: Config) -> list[str]:
 class Exchange:
     """An open exchange. Safe to use from many threads; several processes may open the same data folder."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
         """Open it. Raises `Invalid("no-exchange")` if there is none."""
         if not config.exists:
             raise Invalid("no-exchange", str(config.data), "holds no exchange; `taskrepo init` makes one")
@@ -115,6 +120,7 @@ class Exchange:
         self.staging = Staging(_own_folder(config.staging))
         self.uploads = Uploads(config.uploads, self.staging)
         self.lfs = LfsStore(config.lfs)
+        self.clock = clock or Clock(config.clock)
         self.heartbeats = Heartbeats(config.heartbeats)
         self.privacy = Privacy(self.ledger, Vault(config.vault), self.staging)
         self.boards = Boards(self.ledger)
@@ -134,7 +140,7 @@ class Exchange:
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
             self._writer = self._closing.enter_context(
-                Writer(self.ledger, Signer.load(config.signing_key), config.writer_lock)
+                Writer(self.ledger, Signer.load(config.signing_key), config.writer_lock, self.clock)
             )
             self.follower = self._closing.enter_context(Follower(self.ledger, self._index, self._opened))
         except BaseException:
@@ -151,11 +157,21 @@ class Exchange:
         self._closing.callback(self.trends.close)
         self.upkeep = Upkeep(self.config, self.follower, self.privacy.vault, self.sweep)
         self._closing.callback(self.upkeep.close)
-        self._judge = Judge(self.ledger, self.staging, self._retention, self._quota, self.heartbeats, self.privacy)
+        self._open_doors()
+
+    def _open_doors(self) -> None:
+        """Make what decides."""
+        self.holdings = Holdings(self.ledger, self._index)
+        self.leases = Leases(self.holdings, self.heartbeats, self.clock)
+        self._judge = Judge(
+            self.ledger, self.staging, self._retention, self._quota, self.heartbeats, self.holdings, self.privacy
+        )
         self.pushes = Pushes(
             self.ledger, self._writer, self._judge, self.privacy, self._quota, self.staging, self.uploads, self._settle
         )
-        self._writer.published += [self._quota.published, self.follower.nudge, self.news.published]
+        self._writer.published += [
+            self._quota.published, self.holdings.published, self.follower.nudge, self.news.published,
+        ]  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
@@ -212,9 +228,19 @@ class Exchange:
 
     def renewed(self, task: Task) -> Task:
         """The task with its executor's latest sign of life taken into account."""
-        if task.lease is None or task.execution is None:
-            return task
-        return lifecycle.with_heartbeat(task, self.heartbeats.last(task.id, task.execution.number))
+        return self.heartbeats.renewed(task, self.clock.now())
+
+    def claims_left(self, actor: Actor) -> int | None:
+        """How many more tasks the actor may claim now; `None` for any number."""
+        return limits.claims_left(self.directory.policy, actor, self.holdings.in_hand(actor.id))
+
+    def why_not(self, view: View, task: Task) -> tuple[str, ...]:
+        """Why the view's reader may not claim the task, if it is published: every reason, or none."""
+        if task.state != "published":
+            return ()
+        reader, policy = view.reader, view.policy
+        burden = limits.overburdened(policy, reader, self.holdings.in_hand(reader.id))
+        return (*lifecycle.eligibility(task, reader, policy), *view.blockers(task).reasons, *burden)
 
     def _opened(self, snapshot: Snapshot, task: Task) -> tuple[Task, str]:
         """A task as its readers see it, and the text by which they find it."""
@@ -244,7 +270,9 @@ class Exchange:
         held = snapshot.get(identity.check_id(command.task))
         if getattr(command, "files", ()):
             self._quota.prepare(self._writer)
-        prospect = self._judge.foresee(snapshot, command, actor, int(time.time()))
+        if isinstance(command, Claim):
+            self._judge.prepare()
+        prospect = self._judge.foresee(snapshot, command, actor, self.clock.now())
         author = snapshot.directory.actors.get(actor) if prospect.taken else None
         with self.privacy.sealing(command, held, author) as sealing:
             outcome = self._writer.submit(
@@ -288,7 +316,7 @@ class Exchange:
         if files:
             self._quota.prepare(self._writer)
         snapshot, made = self.snapshot(), Create("", manifest, files, draft)
-        prospect = self._judge.foresee(snapshot, made, actor, int(time.time()))
+        prospect = self._judge.foresee(snapshot, made, actor, self.clock.now())
         author = snapshot.directory.actors.get(actor) if prospect.taken else None
         with self.privacy.sealing(made, None, author) as sealing:
             outcome = self._writer.submit(
@@ -321,7 +349,7 @@ class Exchange:
         """Renew the lease without an event. Raises `Refused` as `progress` would."""
         snapshot = self.snapshot()
         held = snapshot.task(task)
-        now = max(int(time.time()), held.updated.at)  # a clock set back must not date it before the claim
+        now = self.clock.now(held.updated.at)  # another machine's clock must not date it before the claim
         renewed = lifecycle.beat(self.renewed(held), execution, snapshot.actor(actor), now, snapshot.policy)
         self.heartbeats.beat(task, execution, now)
         last = self.snapshot().task(task)
@@ -329,19 +357,23 @@ class Exchange:
             self.heartbeats.forget(task, execution)  # it ended in between; nobody else would
         return renewed
 
-    def expire_due(self, floor: int) -> int:
-        """End every execution whose lease ran out; returns how many. No lease ends before `floor` plus its length."""
-        ended = 0
-        for task in self.follower.held():
-            current = self.renewed(task)
-            lease = current.lease
-            if lease and lease.paused_at is None and time.time() >= max(lease.until, floor + lease.seconds):
-                try:
-                    self.execute(Expire(task.id), EXCHANGE, via="exchange")
-                    ended += 1
-                except Refused:
-                    continue  # somebody was quicker: the task is no longer held, or its lease was renewed
-        return ended
+    def expire_due(self) -> int:
+        """End every execution whose lease has run out; returns how many. The first call counts as a start."""
+        self.follower.start()  # which a large ledger's holdings begin with
+        floor, due = self.leases.look(), self.leases.due()
+
+        def expired(task: str) -> bool:
+            if self.leases.look() != floor:
+                return False  # nobody could be heard meanwhile
+            try:
+                return not self.execute(Expire(task), EXCHANGE, via="exchange").replayed
+            except Refused:
+                return False  # somebody was quicker: the task is no longer held, or its lease was renewed
+
+        if len(due) < _MANY:
+            return sum(map(expired, due))
+        with ThreadPoolExecutor(_MANY) as together:  # so that the writer takes many at a time
+            return sum(together.map(expired, due))
 
     def look_ahead(self, now: int) -> None:
         """A little of what nobody should have to wait for: the old history, the board, a due verification."""

@@ -2,6 +2,7 @@
 
 * A heartbeat is the modification time of `FOLDER/<task>.<execution>`; all processes on the data folder see it.
 * Losing one never costs a lease: a restarted exchange gives every lease its full length again.
+* One from before the claim counts for nothing, and one that is still to come as one of now.
 
 >>> beats = Heartbeats(Path("private/leases"))                                          # doctest: +SKIP
 >>> beats.beat("4k7q2m9x", 1, 1763690000); beats.last("4k7q2m9x", 1)                    # doctest: +SKIP
@@ -11,6 +12,9 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+
+from taskrepo.evolution import with_heartbeat
+from taskrepo.model import Task
 
 
 class Heartbeats:
@@ -32,6 +36,15 @@ class Heartbeats:
         with suppress(FileNotFoundError):
             return int(self._path(task, execution).stat().st_mtime)
         return None
+
+    def renewed(self, task: Task, now: int) -> Task:
+        """The task with its executor's latest sign of life, as of `now`, taken into account."""
+        attempt = task.execution
+        if task.lease is None or attempt is None:
+            return task
+        last = self.last(task.id, attempt.number)
+        # A restored folder, or a clock that was wrong, may have left a beat of any time.
+        return task if last is None or last < attempt.claimed_at else with_heartbeat(task, min(last, now))
 
     def forget(self, task: str, execution: int) -> None:
         """The execution is over."""

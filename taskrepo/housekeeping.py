@@ -1,9 +1,9 @@
-"""Housekeeping: what a serving exchange does by itself, in one thread.
+"""Housekeeping: what a serving exchange does by itself.
 
-* Every second: executions whose lease has run out end, and some of what pages will ask for is read ahead. Every hour:
-  old uploads, sessions and links go, and the ledger is verified.
-* After a start every live lease gets its full length again, however long the exchange was down.
-* A round that fails is logged and the next one comes all the same; leaving the block waits for the round at hand.
+* Every second, in one thread: executions whose lease has run out end. In another: some of what pages will ask for is
+  read ahead, and every hour old uploads, sessions and links go, and the ledger is verified; that may take its time.
+* A third thread only looks at the clocks, so that no lease ends while nobody could be heard (`leases`).
+* A round that fails is logged and the next one comes all the same; leaving the block waits for the rounds at hand.
 
 >>> with Exchange(config) as exchange, Housekeeping(exchange):                          # doctest: +SKIP
 ...     serve(make_app(exchange), "127.0.0.1", 8753)
@@ -11,7 +11,8 @@
 
 import logging
 import time
-from threading import Event, Thread
+from collections.abc import Callable
+from threading import Event, Lock, Thread
 from typing import Final, Self
 
 from taskrepo.exchange import Exchange
@@ -21,50 +22,67 @@ log = logging.getLogger(__name__)
 
 EXPIRE_EVERY: Final = 1.0
 SWEEP_EVERY: Final = 3600.0
+LOOK_EVERY: Final = 0.5
 
 
 class Housekeeping:
-    """The thread, running while the block is entered. Intervals in seconds."""
+    """The threads, running while the block is entered. Intervals in seconds."""
 
     def __init__(
         self, exchange: Exchange, expire_every: float = EXPIRE_EVERY, sweep_every: float = SWEEP_EVERY
     ) -> None:
         self._exchange = exchange
         self._expire_every, self._sweep_every = expire_every, sweep_every
-        self._stop = Event()
-        self._thread = Thread(target=self._run, name="housekeeping", daemon=True)
+        self._swept = time.monotonic() - sweep_every
+        self._stop, self._noting = Event(), Lock()
+        self._threads = [
+            Thread(target=self._watch, name="clock-watch", daemon=True),
+            Thread(target=self._repeat, args=(self._exchange.expire_due,), name="leases", daemon=True),
+            Thread(target=self._repeat, args=(self._round,), name="housekeeping", daemon=True),
+        ]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._exchange.leases.look()
+        self._exchange.leases.pace = LOOK_EVERY
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
+        self._exchange.leases.pace = None
 
-    def _run(self) -> None:
-        floor, swept = int(time.time()), time.monotonic() - self._sweep_every
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK_EVERY):
+            self._exchange.leases.look()
+
+    def _repeat(self, work: Callable[[], object]) -> None:
         while not self._stop.wait(self._expire_every):
-            due = time.monotonic() - swept >= self._sweep_every
-            swept = time.monotonic() if due else swept
-            fault = ""
             try:
-                self._exchange.expire_due(floor)
-                self._exchange.look_ahead(int(time.time()))
-                if due:
-                    self._exchange.sweep(int(time.time()))
+                work()
             except Exception as error:
                 log.exception("a round of housekeeping failed; the next one comes")
-                fault = f"{type(error).__name__}: {error}"[:300]
-            self._note(due, swept + self._sweep_every - time.monotonic(), fault)
+                self._note(False, f"{type(error).__name__}: {error}"[:300])
 
-    def _note(self, swept: bool, until_next: float, fault: str) -> None:
+    def _round(self) -> None:
+        due = time.monotonic() - self._swept >= self._sweep_every
+        self._swept = time.monotonic() if due else self._swept
+        self._exchange.look_ahead(int(time.time()))
+        if due:
+            self._exchange.sweep(int(time.time()))
+        self._note(due)
+
+    def _note(self, swept: bool, fault: str = "") -> None:
         """Tell whoever looks after the exchange how it goes."""
-        now, last = int(time.time()), self._exchange.upkeep.rounds
-        self._exchange.upkeep.rounds = Rounds(
-            round_at=now,
-            swept_at=now if swept and not fault else last.swept_at if last else None,
-            next_sweep_at=now + max(0, int(until_next)),
-            fault=fault or (last.fault if last else ""),
-            fault_at=now if fault else last.fault_at if last else None,
-        )
+        with self._noting:
+            now, last = int(time.time()), self._exchange.upkeep.rounds
+            until_next = self._swept + self._sweep_every - time.monotonic()
+            self._exchange.upkeep.rounds = Rounds(
+                round_at=now,
+                swept_at=now if swept else last.swept_at if last else None,
+                next_sweep_at=now + max(0, int(until_next)),
+                fault=fault or (last.fault if last else ""),
+                fault_at=now if fault else last.fault_at if last else None,
+            )

@@ -19,13 +19,14 @@ from typing import Final
 
 from taskrepo import dependencies, history, identity, lifecycle, package, results, roster
 from taskrepo import directory as rolls
-from taskrepo.commands import Command, Create, DirectoryCommand, Erase, Submit
+from taskrepo.commands import Claim, Command, Create, DirectoryCommand, Erase, Submit
 from taskrepo.directory import Directory
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.events import Event
 from taskrepo.files import Staging
 from taskrepo.heartbeats import Heartbeats
 from taskrepo.history import Entry
+from taskrepo.holdings import Holdings
 from taskrepo.ledger import Happening, Ledger, Snapshot
 from taskrepo.model import Actor, Door, File, Manifest, Task
 from taskrepo.policy import RESULT
@@ -91,10 +92,14 @@ class Judge:
 
     def __init__(
         self, ledger: Ledger, staging: Staging, retention: Retention, quota: Quota, heartbeats: Heartbeats,
-        privacy: Privacy,
+        holdings: Holdings, privacy: Privacy,
     ) -> None:  # fmt: skip
         self._ledger, self._staging, self._retention, self._quota = ledger, staging, retention, quota
-        self._heartbeats, self._privacy = heartbeats, privacy
+        self._heartbeats, self._holdings, self._privacy = heartbeats, holdings, privacy
+
+    def prepare(self) -> None:
+        """Count who holds what, unless that was done: outside the writer's turn, before whatever may claim."""
+        self._holdings.prepare()
 
     # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -124,6 +129,8 @@ class Judge:
             event = self._decide(snapshot, held, self._privacy.sealed(event, sealing, before), author, now)
         brought: tuple[File, ...] = getattr(event.command, "files", ())
         self._quota.check(draft, author, brought)
+        if isinstance(command, Claim):
+            self._holdings.check(draft, author)
         after = lifecycle.evolve(held, event)
         writes = self._writes(event, held, after, () if request.rehearsed else brought)
         if sealing is not None and held is None:
@@ -133,6 +140,7 @@ class Judge:
         )
         commit = draft.append(entry, author, now, writes)
         self._quota.note(draft, commit, author, brought)
+        self._holdings.note(draft, commit, after)
         draft.snapshot.remember(after)
         return Outcome(self._privacy.opened(after), commit, brought=brought)
 
@@ -190,10 +198,7 @@ class Judge:
 
     def _decide(self, snapshot: Snapshot, before: Task | None, command: Command, actor: Actor, now: int) -> Event:
         directory = snapshot.directory
-        if before is not None and before.lease and before.execution:
-            last = self._heartbeats.last(before.id, before.execution.number)
-            heard = last is not None and last >= before.execution.claimed_at
-            before = lifecycle.with_heartbeat(before, min(last, now) if last and heard else None)
+        before = self._heartbeats.renewed(before, now) if before is not None else None
         others = dependencies.needed(before, command, snapshot.get)
         return lifecycle.decide(before, command, actor, now, directory.policy, directory, others)
 

@@ -45,12 +45,16 @@ def iso(at: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an actor can do. Each tier is ordered as its type lists it, weakest first."""
+    """What an actor can do. Each tier is ordered as its type lists it, weakest first.
+
+    `max_claims` is how many tasks they hold at once, where that is less than the policy allows.
+    """
 
     reasoning_tier: Tier = "medium"
     browser: Browser = "none"
     compute: Compute = "small"
     skills: tuple[str, ...] = ()
+    max_claims: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +322,7 @@ class Policy:
     lease_seconds: int = 7200
     max_lease_seconds: int = 7 * 86400
     max_attempts: int = 10
+    max_claims: int = 100
     max_submissions: int = 20
     max_discussion: int = 2000
     self_review: bool = False

@@ -82,11 +82,12 @@ class OfflineDesk:
         view = self._view()
         found = self._exchange.renewed(view.task(view.resolve(task)))
         deliveries = (view.delivery(found, made.number) for made in found.submissions)
+        reasons = self._exchange.why_not(view, found)
         return {
             **present.detail(found, deliveries, view.discussion(found)),
             "commit": view.last(found.id),
-            "next_actions": present.next_actions(found, view, int(time.time())),
-            "why_not": present.why_not(found, view),
+            "next_actions": present.next_actions(found, view, int(time.time()), reasons),
+            "why_not": list(reasons),
             "waits_for": present.waits_for(found, view),
         }
 

@@ -173,12 +173,14 @@ def actor_from(data: Plain) -> Actor:
 
 
 def capabilities_to(capabilities: Capabilities) -> Plain:
-    """A capability profile in full."""
+    """A capability profile in full; a limit of claims is there if the actor has one of their own."""
+    own = {} if capabilities.max_claims is None else {"max_claims": capabilities.max_claims}
     return {
         "reasoning_tier": capabilities.reasoning_tier,
         "browser": capabilities.browser,
         "compute": capabilities.compute,
         "skills": list(capabilities.skills),
+        **own,
     }
 
 

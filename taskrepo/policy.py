@@ -61,6 +61,37 @@ def check_quota(policy: Policy, actor: Actor, held: int, coming: int) -> None:
         )
 
 
+def claims_limit(policy: Policy, actor: Actor) -> int:
+    """How many tasks the actor may hold at once; 0 for any number. What an actor's record says can only be less."""
+    return min(filter(None, (policy.max_claims, actor.capabilities.max_claims)), default=0)
+
+
+def claims_left(policy: Policy, actor: Actor, in_hand: int) -> int | None:
+    """How many more tasks the actor may claim, who holds `in_hand`; `None` for any number."""
+    limit = claims_limit(policy, actor)
+    return max(0, limit - in_hand) if limit else None
+
+
+def check_claims(policy: Policy, actor: Actor, in_hand: int) -> None:
+    """Raise `Refused("too-many-claims")` if the actor, who holds `in_hand` tasks, may not claim another.
+
+    A task counts while its lease runs: not with an open question, nor once it is submitted, as others move it then.
+    Like the quota it is a rule of admission to one exchange, and no ledger is judged by it.
+    """
+    reasons = overburdened(policy, actor, in_hand)
+    if reasons:
+        raise Refused("too-many-claims", reasons[0], limit=claims_limit(policy, actor), in_hand=in_hand)
+
+
+def overburdened(policy: Policy, actor: Actor, in_hand: int) -> tuple[str, ...]:
+    """Why somebody who holds `in_hand` tasks cannot claim another, and what they can do; nothing if they can."""
+    if claims_left(policy, actor, in_hand) != 0:
+        return ()
+    held = "1 task" if in_hand == 1 else f"{in_hand} tasks"
+    told = f"you hold {held} and may hold {claims_limit(policy, actor)} at once; submit or release one first"
+    return (f"{told}. What is submitted or waits for an answer does not count",)
+
+
 def stamp_files(
     policy: Policy, files: Sequence[File], actor: Actor, now: int, kind: FileKind
 ) -> tuple[File, ...]:

@@ -139,6 +139,7 @@ class Pushes:
             with ExitStack() as held:
                 ready = self._prepared(held, incoming, requests, push.pusher, turn)
                 self._quota.prepare(self._writer)
+                self._judge.prepare()
                 outcomes = self._writer.submit(lambda draft: self._judged(draft, incoming, ready, turn, rehearsed))
         except TaskrepoError as error:
             return Verdict(error=error, request=turn.at)

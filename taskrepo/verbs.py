@@ -304,6 +304,7 @@ _PROFILE: Final = (
     _arg("--browser", choices=("none", "read_only", "interactive")),
     _arg("--compute", choices=("tiny", "small", "medium")),
     _arg("--skill", action="append", metavar="SKILL", help="may be repeated"),
+    _arg("--max-claims", type=int, metavar="COUNT", help="hold at most so many tasks at once; 0: as the policy says"),
 )
 _NAME: Final = _arg("--name", metavar="TEXT", help="the name people see")
 

@@ -25,6 +25,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from filelock import FileLock, Timeout
 
 from taskrepo import history
+from taskrepo.clock import Clock
 from taskrepo.directory import EXCHANGE_ACTOR
 from taskrepo.errors import Refused
 from taskrepo.ledger import Ledger, Snapshot
@@ -48,9 +49,10 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class Draft:
     """The evolving head of a batch: the durable head, and the commits judged since."""
 
-    def __init__(self, ledger: Ledger, signer: Signer, head: str | None) -> None:
-        self._ledger, self._signer = ledger, signer
+    def __init__(self, ledger: Ledger, signer: Signer, head: str | None, time: Clock | None = None) -> None:
+        self._ledger, self._signer, self._time = ledger, signer, time or Clock()
         self.batch: Batch = ledger.store.batch()
+        self.base: Final = head
         self.head = head
         self._root: str | None = None
         self._clock = 0
@@ -68,7 +70,7 @@ class Draft:
 
     def now(self) -> int:
         """The time in Unix seconds; never earlier than the last commit's, whatever the clock says."""
-        return max(int(time.time()), self._clock)
+        return self._time.now(self._clock)
 
     def savepoint(self) -> Callable[[], None]:
         """What brings the draft back to how it is now."""
@@ -116,8 +118,8 @@ class _Request(Generic[T]):
 class Writer:
     """The queue and its thread. `submit` may be called from any thread."""
 
-    def __init__(self, ledger: Ledger, signer: Signer, lock: Path) -> None:
-        self._ledger, self._signer = ledger, signer
+    def __init__(self, ledger: Ledger, signer: Signer, lock: Path, clock: Clock | None = None) -> None:
+        self._ledger, self._signer, self._clock = ledger, signer, clock or Clock()
         self._process_lock = FileLock(lock, timeout=_LOCK_PATIENCE)
         self._queue: queue.Queue[_Request[Any] | None] = queue.Queue(MAX_WAITING)
         self._starting = Lock()
@@ -219,7 +221,7 @@ class Writer:
     def _attempt(self, requests: list[_Request[Any]]) -> list[Any]:
         with self._process_lock:
             head = self._ledger.store.head()
-            draft = Draft(self._ledger, self._signer, head)
+            draft = Draft(self._ledger, self._signer, head, self._clock)
             outcomes = self._judged(requests, draft)
             if draft.head == head:
                 return outcomes

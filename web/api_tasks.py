@@ -86,11 +86,12 @@ def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPRespons
     if not found.manifest.blocked_by and is_current(request, commit):
         return bottle.HTTPResponse(status=304, ETag=f'"{commit}"')
     deliveries = (view.delivery(found, made.number) for made in found.submissions)
+    reasons = exchange.why_not(view, found)
     data = {
         **present.detail(found, deliveries, latest_remarks(view, found, found.discussion, MAX_SAID)),
         "commit": commit,
-        "next_actions": present.next_actions(found, view, int(time.time())),
-        "why_not": present.why_not(found, view),
+        "next_actions": present.next_actions(found, view, int(time.time()), reasons),
+        "why_not": list(reasons),
         "waits_for": present.waits_for(found, view),
     }
     return respond(data, ETag=f'"{commit}"')

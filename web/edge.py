@@ -53,7 +53,7 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
         409: "ambiguous-id duplicate-id duplicate-external-id duplicate-key wrong-state already-claimed stale-execution"
              " wrong-offset already-locked"
              " lease-running already-waiting not-waiting attempts-exhausted submissions-exhausted discussion-full"
-             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept public-task"
+             " immutable-field nothing-to-change last-admin too-many-keys too-many-kept too-many-claims public-task"
              " sealed-away private-content wrong-ref wrong-id needs-lfs blocked",
         410: "link-expired erased",
         412: "precondition-failed",

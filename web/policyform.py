@@ -61,6 +61,8 @@ GROUPS: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
              "How long a task may be held without a sign of life, unless its manifest says otherwise."),
         Rule("max_lease_seconds", "Longest lease", "seconds", "No manifest can ask for more."),
         Rule("max_attempts", "Attempts", "count", "How many executions one task may have."),
+        Rule("max_claims", "Tasks held at once", "count",
+             "By one actor, whose own record may say less; 0 for any number. What waits for others does not count."),
         Rule("max_submissions", "Submissions", "count", "How many submissions one execution may have."),
     )),
     ("Talk and review", (

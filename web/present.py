@@ -7,7 +7,7 @@
 'running'
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from urllib.parse import quote
 from taskrepo import plain
 from taskrepo.credentials import KeyInfo, SessionInfo
 from taskrepo.ledger import Delivery, Happening, Remark
-from taskrepo.lifecycle import allowed, eligibility, reviewer
+from taskrepo.lifecycle import allowed, reviewer
 from taskrepo.model import Actor, Execution, File, Lease, PublicKey, Submission, Task, iso
 from taskrepo.package import entry_folder, submission_folder
 from taskrepo.reminders import Reminder
@@ -112,13 +112,6 @@ def waits_for(task: Task, view: View) -> Json:
     found = view.blockers(task)
     known = [{"id": b.id, "state": b.state, "title": _title(view, b.id), "why": b.why} for b in found.known]
     return {"tasks": known, "hidden": found.hidden}
-
-
-def why_not(task: Task, view: View) -> list[str]:
-    """Every reason why the caller cannot claim a published task; none of any other."""
-    if task.state != "published":
-        return []
-    return [*eligibility(task, view.reader, view.policy), *view.blockers(task).reasons]
 
 
 def _title(view: View, task: str) -> str | None:
@@ -273,10 +266,14 @@ def answer(task: Task, commit: str, view: View, now: int) -> Json:
     return {"task": full(task), "commit": commit, "next_actions": next_actions(task, view, now)}
 
 
-def next_actions(task: Task, view: View, now: int) -> list[Json]:
-    """What the caller may do with the task now: the command, where to send it, and the fields it needs."""
+def next_actions(task: Task, view: View, now: int, why_not: Sequence[str] = ()) -> list[Json]:
+    """What the caller may do with the task now: the command, where to send it, and the fields it needs.
+
+    Where there are reasons why they may not claim it, that is not among it.
+    """
+    left_out = {"expire", "claim"} if why_not else {"expire"}
     names = allowed(task, view.reader, now, view.policy, view.blocked(task))
-    return [_action(task, name) for name in names if name != "expire"]
+    return [_action(task, name) for name in names if name not in left_out]
 
 
 def _action(task: Task, command: str) -> Json:

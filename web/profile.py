@@ -37,7 +37,8 @@ def capability_words(mine: dict[str, Any]) -> str:
     """A capability profile in a sentence."""
     skills = f" Skills: {', '.join(mine['skills'])}." if mine["skills"] else ""
     can = f"{_REASONING[mine['reasoning_tier']]} reasoning, {_BROWSERS[mine['browser']]}"
-    return f"{can}, {_MACHINES[mine['compute']]}.{skills}"
+    most = f" At most {mine['max_claims']} tasks at once." if "max_claims" in mine else ""
+    return f"{can}, {_MACHINES[mine['compute']]}.{skills}{most}"
 
 
 def shown(visit: Visit, actor: Actor) -> dict[str, Any]:

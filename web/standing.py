@@ -16,6 +16,7 @@ from taskrepo.dependencies import Blockers
 from taskrepo.lifecycle import eligibility
 from taskrepo.measures import Record
 from taskrepo.model import HELD, Actor, Execution, Lease, Policy, Task, iso
+from taskrepo.policy import overburdened
 from taskrepo.web.visit import span
 
 URGENT: Final = 10
@@ -105,10 +106,13 @@ def honour(record: Record) -> str:
     return f"{words}, reviewed in {length_words(int(record.time.median))} (median)" if record.time else words
 
 
-def why_not(task: Task, actor: Actor, policy: Policy, waits: Blockers) -> tuple[str, ...]:
-    """Every reason why the actor cannot claim the task now, `waits` being what it waits for; none if they can."""
+def why_not(task: Task, actor: Actor, policy: Policy, waits: Blockers, in_hand: int) -> tuple[str, ...]:
+    """Every reason why the actor cannot claim the task now; none if they can.
+
+    `waits` is what the task waits for, `in_hand` how many tasks the actor holds.
+    """
     if task.state == "published":
-        return (*eligibility(task, actor, policy), *waits.reasons)
+        return (*eligibility(task, actor, policy), *waits.reasons, *overburdened(policy, actor, in_hand))
     if task.holder and task.holder.actor == actor.id:
         return ("you have claimed it already",)
     if task.state in HELD and task.lease:

@@ -129,7 +129,8 @@ def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
     task = visit.exchange.renewed(visit.view.task(task_id))
     waits = visit.view.blockers(task)
     may = allowed(task, actor, visit.now, policy, bool(waits))
-    offered = tuple(command for command in ACTIONS if command in may)
+    reasons = standing.why_not(task, actor, policy, waits, visit.exchange.holdings.in_hand(actor.id))
+    offered = tuple(command for command in ACTIONS if command in may and not (reasons and command == "claim"))
     return page(
         visit,
         "task",
@@ -142,7 +143,7 @@ def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
         actions=ACTIONS,
         attempt=attempt,
         hidden=_hidden(visit, task, attempt),
-        reasons=standing.why_not(task, actor, policy, waits),
+        reasons=reasons,
         waits=waits,
         readme=_readme(visit, task),
         result_schema=_schema(task),

@@ -82,6 +82,29 @@ def test_claiming_the_best(site: Site) -> None:
     assert site.head() == before
 
 
+def test_who_holds_as_many_as_they_may_claims_no_more(site: Site) -> None:
+    """The refusal says the limit, what is in hand and the way out, and so does each task; a question is a way out."""
+    held, free = site.task(), site.task()
+    profile = {"reasoning_tier": "medium", "max_claims": 1}
+    answer = site.call("admin", "PATCH", "/actors/bob", {"capabilities": profile})
+    assert answer.json["actor"]["capabilities"]["max_claims"] == 1
+    assert site.post("bob", f"/tasks/{held}/claim").status == 200
+    refused = (site.post("bob", f"/tasks/{free}/claim"), site.post("bob", "/queue/claim", {}))
+    assert [(each.status, each.code) for each in refused] == [(409, "too-many-claims")] * 2
+    told = refused[0].json
+    assert (told["limit"], told["in_hand"]) == (1, 1) and "submit or release one" in told["detail"]
+
+    def shown() -> tuple[bool, bool]:
+        task = site.get("bob", f"/tasks/{free}").json
+        assert task["why_not"] in ([], [told["detail"]])
+        return not task["why_not"], any(action["command"] == "claim" for action in task["next_actions"])
+
+    assert shown() == (False, False)
+    site.post("bob", f"/tasks/{held}/ask", {"text": "Which?"})
+    assert shown() == (True, True)
+    assert site.post("bob", "/queue/claim", {}).json["task"]["id"] == free
+
+
 def test_many_claim_at_once_and_each_gets_another(site: Site) -> None:
     """Agents that claim at the same time all get a task, no two the same, as long as there are tasks."""
     tasks, won = {site.task() for _ in range(6)}, []

@@ -58,9 +58,12 @@ def test_commands_without_an_exchange_say_how_to_make_one(tmp_path: Path) -> Non
 
 def test_actors_are_added_shown_changed_suspended_and_restored(shell: Shell) -> None:
     """An actor's whole life on the command line, each step an event of the ledger."""
-    made = shell.json("actor", "add", "bob", "--type", "agent", "--name", "Bob", "--skill", "python", "--skill", "sql")
+    made = shell.json("actor", "add", "bob", "--type", "agent", "--name", "Bob", "--skill", "python", "--skill", "sql",
+                      "--max-claims", "3")  # fmt: skip
     assert made["key"].startswith("tr_") and made["actor"]["capabilities"]["skills"] == ["python", "sql"]
-    changed = shell.json("actor", "change", "bob", "--compute", "medium", "--name", "Robert", "--no-skills", "--admin")
+    changed = shell.json("actor", "change", "bob", "--compute", "medium", "--name", "Robert", "--no-skills", "--admin",
+                         "--max-claims", "0")  # fmt: skip
+    assert made["actor"]["capabilities"]["max_claims"] == 3 and "max_claims" not in changed["actor"]["capabilities"]
     assert changed["actor"]["capabilities"]["compute"] == "medium" and changed["actor"]["capabilities"]["skills"] == []
     assert (changed["actor"]["name"], changed["actor"]["grants"]) == ("Robert", ["admin"])
     assert shell.problem("actor", "suspend", "bob") == (2, "no-actor")

@@ -11,6 +11,7 @@ from taskrepo.commands import (
     Approve,
     Ask,
     Cancel,
+    ChangeActor,
     Claim,
     Comment,
     Fail,
@@ -21,7 +22,7 @@ from taskrepo.commands import (
     Submit,
 )
 from taskrepo.measures import Record, Spread
-from taskrepo.model import Lease, Manifest, iso
+from taskrepo.model import Capabilities, Lease, Manifest, iso
 from taskrepo.web.standing import clock, honour, lease_words, length_words
 from taskrepo.web.taskpage import offers, paired
 from tests.support.http import Site, running
@@ -270,9 +271,17 @@ def test_a_record_in_words() -> None:
 
 
 def test_reasons_not_to_claim_name_the_time(site: Site, shown: Callable[[str, str], Page]) -> None:
-    """Who cannot claim is told why: held until when, waiting for an answer, closed; its holder is told nothing."""
-    task = new_task(site)
+    """Who cannot claim is told why: held until when, waiting for an answer, closed; its holder is told nothing.
+
+    Who holds as many tasks as they may is told so, and not offered another.
+    """
+    task, other = new_task(site), new_task(site)
     done(site, ("bob", Claim(task)))
+    site.exchange.govern(ChangeActor("bob", capabilities=Capabilities(max_claims=1)), "admin", via="cli")
+    page = shown("bob", other)
+    assert "and may hold 1 at once; submit or release one first" in page.text and "Claim this task" not in page.text
+    site.exchange.govern(ChangeActor("bob", capabilities=Capabilities()), "admin", via="cli")
+    assert "Claim this task" in shown("bob", other).text
     assert "bob holds it until 20" in shown("carol", task).text
     done(site, ("bob", Ask(task, "?", 1)))
     assert "bob holds it until its question is answered" in shown("carol", task).text

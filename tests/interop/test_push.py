@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from taskrepo.commands import ChangeActor
 from taskrepo.exchange import Exchange
-from taskrepo.model import Manifest
+from taskrepo.model import Capabilities, Manifest
 from taskrepo.reception import Reception
 from taskrepo.verify import verify
 from tests.support.clones import Clone, below, git
@@ -141,6 +142,20 @@ def test_several_commits_are_taken_together_or_not_at_all(exchange: Exchange, cl
     assert states == ["submitted", "claimed"]
     # Nobody has pulled: a commit on top of one that was taken is read against what that came to.
     assert bob.ask(f"progress {other} 50%").push().verdict == "ok"
+    proven(exchange)
+
+
+def test_nobody_pushes_more_claims_than_they_may_hold(exchange: Exchange, clone: Callable[[str], Clone]) -> None:
+    """The limit counts what the same push claims, and what it gives back."""
+    carol, tasks = clone("carol"), [task_of(exchange) for _ in range(3)]
+    exchange.govern(ChangeActor("carol", capabilities=Capabilities(max_claims=2)), "admin", via="cli")
+    carol.pull()
+    for task in tasks:
+        carol.ask(f"claim {task}")
+    said = carol.push()
+    assert said.verdict == "too-many-claims" and "you hold 2 tasks and may hold 2 at once" in said.text
+    carol.git("reset", "--quiet", "--hard", "HEAD~1")
+    assert carol.ask(f"release {tasks[0]}: no time").ask(f"claim {tasks[2]}").push().verdict == "ok"
     proven(exchange)
 
 

@@ -75,7 +75,7 @@ def test_a_silent_lease_is_about_to_end(exchange: Exchange) -> None:
     assert lease is not None and "silent" not in found(exchange, later=lease.seconds // 2)
     (concern,) = found(exchange, later=lease.seconds * 3 // 4)["silent"]
     assert (concern.task.id, concern.mover, concern.until) == (task, "bob", lease.until)
-    exchange.heartbeats.beat(task, 1, int(time.time()) + lease.seconds // 2)
+    exchange.heartbeats.beat(task, 1, exchange.clock.now(int(time.time()) + lease.seconds // 2))
     assert "silent" not in found(exchange, later=lease.seconds * 3 // 4)
 
 

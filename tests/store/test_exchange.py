@@ -69,12 +69,13 @@ LEASE = 7200
 
 
 class Clock:
-    """The time everybody reads, which a test may shift."""
+    """The time everybody reads, which a test may let go by."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._real = time.time
+        self._real, steady = time.time, time.monotonic
         self.shifted = 0.0
         monkeypatch.setattr(time, "time", self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: steady() + max(0.0, self.shifted))
 
     def now(self) -> float:
         """Seconds since the epoch, shifted."""
@@ -351,16 +352,17 @@ def test_a_sign_of_life_that_comes_too_late_leaves_nothing(
 
 def test_a_lapsed_lease_ends(exchange: Exchange, config: Config, clock: Clock) -> None:
     """When a lease has run out without a sign of life the exchange ends the execution, once."""
-    task, floor = task_of(exchange), int(clock.now())
+    task = task_of(exchange)
+    exchange.leases.look()
     exchange.execute(Claim(task), "bob", via="api")
     clock.shifted = LEASE - 60
-    assert exchange.expire_due(floor) == 0
+    assert exchange.expire_due() == 0
     exchange.heartbeat(task, 1, "bob")
     clock.shifted = LEASE + 60
-    assert exchange.expire_due(floor) == 0
+    assert exchange.expire_due() == 0
     clock.shifted = 2 * LEASE
-    assert exchange.expire_due(floor) == 1
-    assert exchange.expire_due(floor) == 0
+    assert exchange.expire_due() == 1
+    assert exchange.expire_due() == 0
     after = exchange.snapshot().task(task)
     assert (after.state, after.lease, after.updated.by) == ("published", None, EXCHANGE)
     assert refusal(lambda: exchange.execute(Submit(task, 1, "late"), "bob", via="api")).code == "stale-execution"
@@ -373,40 +375,40 @@ def test_no_lease_ends_before_a_start_plus_its_length(config: Config, clock: Clo
         task = task_of(exchange)
         exchange.execute(Claim(task), "bob", via="api")
     clock.shifted = 10 * LEASE
-    floor = int(clock.now())
     with opened(config) as exchange:
-        assert [held.id for held in exchange.follower.held()] == [task]
-        assert exchange.expire_due(floor) == 0
+        assert exchange.expire_due() == 0
         clock.shifted += LEASE - 5
-        assert exchange.expire_due(floor) == 0
+        assert exchange.expire_due() == 0
         clock.shifted += 10
-        assert exchange.expire_due(floor) == 1
+        assert exchange.expire_due() == 1
 
 
 def test_a_lease_stands_still_while_a_question_is_open(exchange: Exchange, config: Config, clock: Clock) -> None:
     """A task that waits for a person does not expire; the answer moves the lease on by the time it waited."""
-    task, floor = task_of(exchange), int(clock.now())
+    task = task_of(exchange)
+    exchange.leases.look()
     exchange.execute(Claim(task), "bob", via="api")
     asked = exchange.execute(Ask(task, "which?"), "bob", via="api").task
     clock.shifted = 20 * LEASE
-    assert exchange.expire_due(floor) == 0
+    assert exchange.expire_due() == 0
     answered = exchange.execute(Answer(task, "that"), "alice", via="web").task
     assert answered.lease is not None
     assert asked.lease is not None
     assert answered.lease.until >= asked.lease.until + 20 * LEASE - 5
-    assert exchange.expire_due(floor) == 0
+    assert exchange.expire_due() == 0
     clock.shifted = 21 * LEASE + 60
-    assert exchange.expire_due(floor) == 1
+    assert exchange.expire_due() == 1
     proven(config)
 
 
 def test_the_last_attempt_that_lapses_fails_the_task(exchange: Exchange, config: Config, clock: Clock) -> None:
     """When the attempts are used up an expired execution ends the task as failed."""
-    task, floor = task_of(exchange, Manifest("t", "d", max_attempts=2)), int(clock.now())
+    task = task_of(exchange, Manifest("t", "d", max_attempts=2))
+    exchange.leases.look()
     for attempt, state in ((1, "published"), (2, "failed")):
         exchange.execute(Claim(task), "bob", via="api")
         clock.shifted = attempt * (LEASE + 60)
-        assert exchange.expire_due(floor) == 1
+        assert exchange.expire_due() == 1
         assert exchange.snapshot().task(task).state == state
     proven(config)
 
@@ -415,15 +417,17 @@ def test_somebody_quicker_than_the_expiry_is_no_mistake(
     exchange: Exchange, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task that is given back just when it is about to expire is passed over."""
-    tasks, floor = [task_of(exchange) for _ in range(2)], int(clock.now())
+    tasks = [task_of(exchange) for _ in range(2)]
+    exchange.leases.look()
     for task in tasks:
         exchange.execute(Claim(task), "bob", via="api")
     clock.shifted = LEASE + 60
-    held = exchange.follower.held()
-    exchange.execute(Release(held[0].id, 1, "just in time"), "bob", via="api")
-    monkeypatch.setattr(exchange.follower, "held", lambda: held)
-    assert exchange.expire_due(floor) == 1
-    assert [exchange.snapshot().task(t.id).updated.event for t in held] == ["released", "expired"]
+    due = exchange.leases.due()
+    assert {*due} == {*tasks}
+    exchange.execute(Release(due[0], 1, "just in time"), "bob", via="api")
+    monkeypatch.setattr(exchange.leases, "due", lambda: due)
+    assert exchange.expire_due() == 1
+    assert [exchange.snapshot().task(task).updated.event for task in due] == ["released", "expired"]
 
 
 def test_only_the_exchange_expires(exchange: Exchange) -> None:

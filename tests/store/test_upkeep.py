@@ -200,7 +200,7 @@ def test_housekeeping_tells_of_its_rounds(exchange: Exchange, monkeypatch: pytes
     assert told and begun <= told.round_at <= time.time() and told.swept_at and told.swept_at >= begun
     assert told.next_sweep_at > begun + 3000 and (told.fault, told.fault_at) == ("", None)
 
-    def broken(floor: int) -> int:
+    def broken() -> int:
         raise OSError("disk")
 
     monkeypatch.setattr(exchange, "expire_due", broken)

@@ -30,6 +30,7 @@ IO_GROUPS: Final = (
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
     frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "reminded", "lfs_locks"}),
     frozenset({"heartbeats"}),
+    frozenset({"clock"}),
     frozenset({"vault", "masters"}),
     frozenset({"config"}),
     frozenset({"folders"}),
@@ -43,7 +44,7 @@ CORE: Final = frozenset(
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
-     "trail", "reminders")
+     "trail", "reminders", "holdings", "leases")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")

@@ -6,7 +6,8 @@ import pytest
 
 from taskrepo import policy as limits
 from taskrepo.errors import Refused
-from taskrepo.model import Actor, Deliverable, File, Manifest, Member, Policy
+from taskrepo.model import Actor, Capabilities, Deliverable, File, Manifest, Member, Policy
+from tests.support.cases import each
 
 ALICE = Actor("alice", "human", "Alice")
 
@@ -196,3 +197,24 @@ def test_attempts() -> None:
     """A task may allow fewer attempts than the policy, never more."""
     policy = Policy(max_attempts=5)
     assert [limits.max_attempts(policy, Manifest("t", "d", max_attempts=n)) for n in (None, 2, 9)] == [5, 2, 5]
+
+
+def test_claims_at_once() -> None:
+    """The smaller limit of policy and actor counts; 0 in the policy is none, and the actor's own still holds."""
+
+    def holds(case: tuple[int, int | None, int, int | None]) -> None:
+        allowed, own, in_hand, left = case
+        policy, actor = Policy(max_claims=allowed), Actor("bob", "agent", "Bob", Capabilities(max_claims=own))
+        assert limits.claims_left(policy, actor, in_hand) == left
+        reasons = limits.overburdened(policy, actor, in_hand)
+        assert bool(reasons) == (left == 0)
+        if left == 0:
+            with pytest.raises(Refused, match=f"too-many-claims: you hold {in_hand} task") as caught:
+                limits.check_claims(policy, actor, in_hand)
+            assert caught.value.message == reasons[0]
+            assert caught.value.details == {"limit": limits.claims_limit(policy, actor), "in_hand": in_hand}
+        else:
+            limits.check_claims(policy, actor, in_hand)
+
+    each(((0, None, 9, None), (2, None, 1, 1), (2, None, 2, 0), (2, None, 3, 0), (2, 5, 1, 1), (9, 1, 1, 0),
+          (0, 3, 1, 2)), holds)  # fmt: skip

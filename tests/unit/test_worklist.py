@@ -382,7 +382,7 @@ def test_a_lease_is_shown_with_its_last_sign_of_life(exchange: Exchange) -> None
     exchange.follower.catch_up()
     bob = actor(exchange, "bob")
     before = worklist.in_hand(exchange, bob, 10).tasks[0].lease
-    exchange.heartbeats.beat(one, 1, int(time.time()) + 100)
+    exchange.heartbeats.beat(one, 1, exchange.clock.now(int(time.time()) + 100))
     after = worklist.in_hand(exchange, bob, 10).tasks[0].lease
     assert before and after and after.until > before.until
 

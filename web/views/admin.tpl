@@ -98,6 +98,7 @@ none since the start\\
 <dl class="facts">
   <dt>Lease</dt><dd>{{span(policy.lease_seconds)}}, at most {{span(policy.max_lease_seconds)}}</dd>
   <dt>Attempts</dt><dd>{{policy.max_attempts}}, each of at most {{policy.max_submissions}} submissions</dd>
+  <dt>Tasks held at once</dt><dd>{{policy.max_claims or "any number"}}</dd>
   <dt>One file</dt><dd>{{exact["max_file_bytes"]}}</dd>
   <dt>A task’s files</dt><dd>{{exact["max_task_bytes"]}}</dd>
   <dt>An actor’s files</dt><dd>{{exact["max_actor_bytes"]}}</dd>
