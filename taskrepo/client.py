@@ -166,9 +166,9 @@ class Client:
         fields = {field: _text(value).encode() for field, value in body.items()}
         return self._send_form(path, fields, uploads, request_id, if_match)
 
-    def claim_next(self, *, request_id: str | None = None) -> Json:
-        """Claim the best eligible task."""
-        return self._send_json("/queue/claim", {}, request_id, None)
+    def claim_next(self, *, request_id: str | None = None, wait: int = 0) -> Json:
+        """Claim the best eligible task, waiting so many seconds for one, if the exchange knows how."""
+        return self._send_json("/queue/claim", {"wait": wait} if wait else {}, request_id, None)
 
     def heartbeat(self, task: str, execution: int) -> Json:
         """Renew the lease. Tried once: whoever keeps a lease alive decides himself when to try again."""

@@ -84,8 +84,8 @@ class Desk(Protocol):
         """Give a command: `{"task": …, "commit": …, "next_actions": […]}`."""
         ...
 
-    def claim_next(self, *, request_id: str | None = None) -> Json:
-        """Claim the best eligible task. Raises `Refused("nothing-to-claim")`."""
+    def claim_next(self, *, request_id: str | None = None, wait: int = 0) -> Json:
+        """Claim the best eligible task; `wait` seconds for one, at most. Raises `Refused("nothing-to-claim")`."""
         ...
 
     def heartbeat(self, task: str, execution: int) -> Json:

@@ -167,8 +167,8 @@ class OfflineDesk:
             )
         return self._answer(outcome)
 
-    def claim_next(self, *, request_id: str | None = None) -> Json:
-        """Claim the best eligible task."""
+    def claim_next(self, *, request_id: str | None = None, wait: int = 0) -> Json:
+        """Claim the best eligible task; nothing is waited for."""
         from taskrepo.worklist import claim_best
 
         caller = self._caller()
