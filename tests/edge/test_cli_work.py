@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from taskrepo import delivery, executing, worker
+from taskrepo import briefing, delivery, executing, worker
 from taskrepo import program as programs
 from taskrepo.client import Client
 from taskrepo.commands import Cancel
@@ -328,7 +328,7 @@ def test_a_fault_of_the_worker_gives_the_task_back(site: Site, monkeypatch: pyte
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(executing.briefing, "lay_out", broken)
+    monkeypatch.setattr(briefing, "lay_out", broken)
     with Client(site.url, site.keys["bob"]) as client, executor(client) as faulty, pytest.raises(ZeroDivisionError):
         faulty.once()
     assert shown(site, task)["state"] == "published"
@@ -346,14 +346,14 @@ def test_a_stop_between_claim_and_start_gives_the_task_back(site: Site, monkeypa
 
         def quietly() -> None:
             with worker.stopped_by_signals(stopping):
-                results.append(stopping.once())
+                came.append(stopping.once())
 
-        results: list[delivery.Result | None] = []
+        came: list[delivery.Result | None] = []
         monkeypatch.setattr(client, "claim_next", claim_and_stop)
         thread = threading.Thread(target=quietly)
         thread.start()
         over(thread)
-    assert [result.outcome for result in results if result] == ["released"]
+    assert [result.outcome for result in came if result] == ["released"]
     events = site.get("alice", f"/tasks/{task}/events").json["events"]
     assert [event["command"] for event in events if event["command"] != "start"] == ["create", "claim", "release"]
 
@@ -392,7 +392,7 @@ def test_a_release_that_is_refused_is_said_to_be_lost(site: Site, monkeypatch: p
         site.exchange.execute(Cancel(task, "not needed"), "alice", via="api")
         raise Refused("unknown-file")
 
-    monkeypatch.setattr(executing.briefing, "lay_out", cancelled)
+    monkeypatch.setattr(briefing, "lay_out", cancelled)
     with Client(site.url, site.keys["bob"]) as client, executor(client) as late:
         result = late.once()
     assert result is not None and result.outcome == "lost" and "wrong-state" in result.reason
