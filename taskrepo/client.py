@@ -27,11 +27,10 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from taskrepo import sending
-from taskrepo.archives import ArchiveKind
-from taskrepo.bundles import MEDIA_TYPES
 from taskrepo.desk import Json, KeyAction, Unreachable
 from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
 from taskrepo.folders import Package, Readable, Upload
+from taskrepo.formats import MEDIA_TYPES, ArchiveKind
 from taskrepo.terminal import Progress
 
 TRIES: Final = 6

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
-from taskrepo.archives import ArchiveKind
 from taskrepo.errors import TaskrepoError
 from taskrepo.folders import Package, Readable, Upload
+from taskrepo.formats import ArchiveKind
 
 Json = dict[str, Any]
 KeyAction = Literal["add", "rename", "retire", "revoke"]
