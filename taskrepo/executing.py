@@ -19,7 +19,7 @@ from threading import Event, Lock
 from typing import Final
 
 from taskrepo import briefing
-from taskrepo.claiming import WAIT, Claims
+from taskrepo.seeking import WAIT, Claims
 from taskrepo.delivery import Delivery, Result, insist, result_of
 from taskrepo.desk import Desk, Json
 from taskrepo.errors import Invalid, TaskrepoError

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from taskrepo import claiming, delivery, worker
+from taskrepo import delivery, seeking, worker
 from taskrepo.client import Client
 from taskrepo.desk import Unreachable
 from taskrepo.errors import Invalid, Refused
@@ -174,7 +174,7 @@ def test_a_claim_waits_where_the_exchange_knows_how(bob: Client, monkeypatch: py
         with claims._turn:
             working.stop.set()
             assert claims.next() is None
-        assert claiming.WAIT <= 60
+        assert seeking.WAIT <= 60
 
 
 def test_a_submission_whose_answer_was_lost_is_made_once(
