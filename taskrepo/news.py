@@ -31,6 +31,8 @@ class News:
         self._changed = Condition()
         self._closed = False
         self._taken: Counter[str] = Counter()
+        self.heard: list[Callable[[], None]] = []
+        """Called at once when this process has written; must not wait."""
 
     @contextmanager
     def place(self, actor: str, most: int = PLACES) -> Iterator[bool]:
@@ -52,6 +54,8 @@ class News:
         """`main` has moved to this commit."""
         with self._changed:
             self._changed.notify_all()
+        for told in self.heard:
+            told()
 
     def close(self) -> None:
         """Let everybody go, now and from now on."""

@@ -27,11 +27,12 @@ from taskrepo.accounts import Cost
 from taskrepo.commands import AddActor
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange, found
+from taskrepo.lobby import Lobby
 from taskrepo.reception import Reception
 from taskrepo.web import openapi
 from taskrepo.web.app import make_app
 from taskrepo.web.server import Limits, serve
-from tests.support.waiting import PATIENCE, over
+from tests.support.waiting import PATIENCE, over, until
 
 API = "/api/v1"
 ACTORS = (("alice", "human"), ("bob", "agent"), ("carol", "human"))
@@ -101,6 +102,11 @@ class Site:
     def post(self, actor: str, path: str, body: Any = None, **options: Any) -> Answer:
         """POST."""
         return self.call(actor, "POST", path, body, **options)
+
+    def waits(self, actor: str, requests: int = 1) -> None:
+        """Return once so many requests of an actor wait for something to happen."""
+        lobby = next(told.__self__ for told in self.exchange.news.heard if isinstance(told.__self__, Lobby))  # type: ignore[attr-defined]
+        until(lambda: lobby.present(actor) >= requests)
 
     def task(self, actor: str = "alice", **manifest: Any) -> str:
         """The id of a new published task."""

@@ -22,7 +22,7 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "recent", "tally")
+     "signed_request", "recent", "tally", "eventfilter")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
@@ -43,7 +43,7 @@ CORE: Final = frozenset(
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
-     "trail")
+     "trail", "lobby", "claiming")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
