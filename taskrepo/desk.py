@@ -26,6 +26,12 @@ class Unreachable(TaskrepoError):
         super().__init__("unreachable", message)
 
 
+def wish(labels: Sequence[str]) -> dict[str, str]:
+    """What to claim if it is to have all these labels: `label`, and `q` for the others."""
+    others = " ".join(f'label:"{label}"' for label in labels[1:])
+    return {name: value for name, value in (("label", next(iter(labels), "")), ("q", others)) if value}
+
+
 class Desk(Protocol):
     """The calls of a task command. Each may raise `Refused`, `Invalid` or `Unreachable`."""
 
@@ -84,8 +90,15 @@ class Desk(Protocol):
         """Give a command: `{"task": …, "commit": …, "next_actions": […]}`."""
         ...
 
-    def claim_next(self, *, request_id: str | None = None, wait: int = 0) -> Json:
-        """Claim the best eligible task; `wait` seconds for one, at most. Raises `Refused("nothing-to-claim")`."""
+    def claim_next(self, *, request_id: str | None = None, wait: int = 0, labels: Sequence[str] = ()) -> Json:
+        """Claim the best eligible task that has all the labels, waiting at most `wait` seconds for one.
+
+        Raises `Refused("nothing-to-claim")`.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Let whoever waits for a claim wait no longer."""
         ...
 
     def heartbeat(self, task: str, execution: int) -> Json:

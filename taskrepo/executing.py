@@ -19,12 +19,12 @@ from threading import Event, Lock
 from typing import Final
 
 from taskrepo import briefing
-from taskrepo.seeking import WAIT, Claims
 from taskrepo.delivery import Delivery, Result, insist, result_of
 from taskrepo.desk import Desk, Json
 from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.jobbook import Ending, Job, JobBook
 from taskrepo.keepalive import PASSING, Keepalive
+from taskrepo.seeking import NOTHING, WAIT, Seeking
 
 STOPPED: Final = Ending("release", "the worker was stopped")
 RESTARTED: Final = Ending("release", "the worker was restarted")
@@ -75,7 +75,7 @@ class Executor:
         self.stop = Event()
         self._desk, self._doing, self._root, self._origin, self._say = desk, doing, root, origin, say
         self._book = JobBook(root)
-        self._claims = Claims(desk, self._book, self.stop, origin=origin, labels=labels)
+        self._seeking = Seeking(desk, self._book, self.stop, origin=origin, labels=labels)
         self._delivery = Delivery(desk, self._book, self.stop)
         self._left: deque[Job] | None = None
         self._adopting = Lock()
@@ -89,7 +89,7 @@ class Executor:
     def close(self) -> None:
         """Release what claims have come to whose answers were lost, and let the folder go."""
         try:
-            for job, _ in self._claims.closing():
+            for job, _ in self._seeking.closing():
                 self._told(self._delivery.deliver(job, STOPPED, Path(job.folder)))
         finally:
             self._book.close()
@@ -98,13 +98,13 @@ class Executor:
         """What becomes of the jobs that killed workers of this root have left."""
         while (job := self._inherited()) is not None:
             if not job.execution:
-                self._claims.again(job)
+                self._seeking.again(job)
             elif not self.stop.is_set():
                 yield self._told(self._resumed(job))
 
     def once(self, wait: int = 0) -> Result | None:
         """Claim a task and do it; `None` if told to stop before. Raises `Refused("nothing-to-claim")`."""
-        claimed = self._claims.next(wait)
+        claimed = self._seeking.next(wait)
         if claimed is None:
             return None
         job, task = claimed
@@ -118,11 +118,11 @@ class Executor:
                 yield from self.settled()
                 result = self.once(WAIT)
             except TaskrepoError as error:
-                if error.code != "nothing-to-claim":
+                if error.code not in NOTHING:
                     if error.code not in PASSING:
                         raise
                     self._say(f"taskrepo: {error.code}: {error.message}")
-                self.stop.wait(self._claims.pause(poll))
+                self.stop.wait(self._seeking.pause(poll))
                 continue
             if result:
                 yield result

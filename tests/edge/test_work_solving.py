@@ -80,7 +80,7 @@ def test_a_function_does_tasks(site: Site, bob: Client, tmp_path: Path) -> None:
     def solve(task: Task) -> Submission:
         task.progress(250, "more than done")
         assert not task.over and task.untrusted["title"] == "Count words"
-        artifacts = {"a.txt": "text", "b.bin": b"\0", "deep/c.bin": tmp_path / "a.bin"}
+        artifacts: dict[str, bytes | str | Path] = {"a.txt": "text", "b.bin": b"\0", "deep/c.bin": tmp_path / "a.bin"}
         return Submission(f"Did {task.id}.{task.execution}", {"n": 1}, artifacts, {"run.log": "ok"})
 
     task = site.task()

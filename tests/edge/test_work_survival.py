@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from taskrepo.desk import Unreachable
 from taskrepo.errors import Invalid, Refused
 from taskrepo.executing import Executor
 from taskrepo.jobbook import FOLDER, Job, JobBook
+from taskrepo.model import Manifest
+from taskrepo.offline import OfflineDesk
 from tests.support.http import Site, running
+from tests.support.ledgers import made, opened, task_of
 from tests.support.shell import Shell
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, over, until
 
 DONE = "import pathlib; p = pathlib.Path('submission'); p.mkdir(); (p / 'summary.md').write_text('Done.')"
 
@@ -26,8 +30,8 @@ DONE = "import pathlib; p = pathlib.Path('submission'); p.mkdir(); (p / 'summary
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A served exchange; each test empties its queue."""
-    with running(tmp_path_factory.mktemp("site")) as made:
-        yield made
+    with running(tmp_path_factory.mktemp("site")) as served:
+        yield served
 
 
 @pytest.fixture
@@ -137,17 +141,16 @@ def test_labels_choose_among_the_tasks(
 ) -> None:
     """Only a task with all labels is claimed, and found again if the answer is lost; the ineligible are passed over."""
     barred = site.task(labels=["gold", "fast"], executor_constraints="human_only", priority=1)
-    site.task(labels=["gold"])
+    site.task(labels=["gold"], priority=1)
     wanted = site.task(labels=["fast", "gold", "more"])
-    lost = deaf(monkeypatch, bob, "command", "claim")
+    deaf(monkeypatch, bob, "claim_next", "")
     with executor(bob, tmp_path, labels=("gold", "fast")) as working:
         with pytest.raises(Unreachable):
             working.once()
         result = working.once()
-        assert result is not None and (result.task, result.outcome) == (wanted, "submitted") and len(lost) == 1
-        for _ in range(2):
-            with pytest.raises(Refused, match="gold, fast"):
-                working.once()
+        assert result is not None and (result.task, result.outcome) == (wanted, "submitted")
+        with pytest.raises(Refused, match="nothing-to-claim"):
+            working.once()
     assert commands(site, wanted).count("claim") == 1 and commands(site, barred) == ["create"]
     with executor(bob) as rest:
         rest.once()
@@ -157,12 +160,12 @@ def test_a_claim_waits_where_the_exchange_knows_how(bob: Client, monkeypatch: py
     """It is asked to wait; one that does not know the word is asked without it from then on, at irregular times."""
     asked: list[int] = []
 
-    def claim(*, request_id: str, wait: int = 0) -> Any:
+    def claim(*, request_id: str, wait: int = 0, labels: Sequence[str] = ()) -> Any:
         asked.append(wait)
         raise Invalid("unknown-field", "wait", "is not known") if wait else Refused("nothing-to-claim")
 
     with executor(bob) as working:
-        claims = working._claims
+        claims = working._seeking
         monkeypatch.setattr(bob, "claim_next", claim)
         for _ in range(2):
             with pytest.raises(Refused, match="nothing-to-claim"):
@@ -286,3 +289,40 @@ def test_without_a_root_nothing_is_written_down() -> None:
     book.forget(Job("key", ""))
     assert book.adopt("", "bob") == []
     book.close()
+
+
+def test_a_worker_that_waits_for_work_hangs_up_when_told_to_stop(
+    site: Site, bob: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim that waits at the exchange is cut, asked for once more, and nothing is left claimed."""
+    asked: list[int] = []
+    claim = bob.claim_next
+
+    def heard(**words: Any) -> Any:
+        asked.append(words.get("wait", 0))
+        return claim(**words)
+
+    monkeypatch.setattr(bob, "claim_next", heard)
+    with executor(bob) as waiting:
+        thread = threading.Thread(target=lambda: list(waiting.rounds(0.05)))
+        thread.start()
+        until(lambda: len(bob._waiting._live) == 1)
+        waiting.stop.set()
+        over(thread)
+    assert asked == [seeking.WAIT, 0]
+    assert not site.get("bob", "/queue").json["to_do"]
+
+
+def test_on_its_own_machine_a_worker_needs_no_server(tmp_path: Path) -> None:
+    """With a data folder instead of a server, labels choose as well, and nothing is waited for."""
+    config = made(tmp_path)
+    with opened(config) as exchange:
+        task_of(exchange, Manifest("t", "d", labels=("a",)))
+        wanted = task_of(exchange, Manifest("t", "d", labels=("a", "b")))
+        desk = OfflineDesk(exchange, "bob")
+        with executor(desk, labels=("a", "b")) as working:  # type: ignore[arg-type]
+            result = working.once(30)
+            with pytest.raises(Refused, match="nothing-to-claim"):
+                working.once(30)
+        desk.interrupt()
+    assert result is not None and (result.task, result.outcome) == (wanted, "submitted")
