@@ -13,6 +13,7 @@ True
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import IO, Final
@@ -75,12 +76,12 @@ class Log:
                 file.write(self._tail)
 
     def last_words(self) -> str:
-        """The end of what is kept, `LAST_WORDS` characters at most. Raises `OSError`."""
+        """The end of what is kept, `LAST_WORDS` characters at most; nothing if there is none to be read."""
         try:
             with self.path.open("rb") as file:
                 file.seek(max(0, file.seek(0, 2) - 4 * LAST_WORDS))
                 data = file.read()
-        except FileNotFoundError:
+        except OSError:
             return ""
         return data.decode("utf-8", "ignore").strip()[-LAST_WORDS:]
 
@@ -111,12 +112,16 @@ class Output:
         rest, self._rest = self._rest, b""
         if rest:
             self._take(rest)
-        self._log.close()
+        with suppress(OSError):
+            self._log.close()
 
     def _take(self, data: bytes) -> None:
         line = clean(data.decode("utf-8", "replace").replace("\t", "    "))
         if found := reported(line):
             self._report(*found)
             return
-        self._log.write(line)
-        self._show(line)
+        # A full disk, or a terminal that is gone, must not stop who reads: the program would wait for ever.
+        with suppress(OSError, ValueError):
+            self._log.write(line)
+        with suppress(OSError, ValueError):
+            self._show(line)

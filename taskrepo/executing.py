@@ -12,7 +12,7 @@ Result(task='4k7q2m9x', execution=1, outcome='submitted', reason='')
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
@@ -71,9 +71,11 @@ class Executor:
         origin: str = "",
         labels: Sequence[str] = (),
         say: Say = _quiet,
+        stop: Event | None = None,
     ) -> None:
-        self.stop = Event()
-        self._desk, self._doing, self._root, self._origin, self._say = desk, doing, root, origin, say
+        self.stop = stop or Event()
+        self._desk, self._doing, self._root, self._origin = desk, doing, root, origin
+        self._listener = say
         self._book = JobBook(root)
         self._seeking = Seeking(desk, self._book, self.stop, origin=origin, labels=labels)
         self._delivery = Delivery(desk, self._book, self.stop)
@@ -126,6 +128,10 @@ class Executor:
                 continue
             if result:
                 yield result
+
+    def _say(self, sentence: str) -> None:
+        with suppress(OSError, ValueError):  # nobody may be listening any more, and the work goes on
+            self._listener(sentence)
 
     def _told(self, result: Result) -> Result:
         self._say(f"{result.task}: {result.outcome}{': ' + result.reason if result.reason else ''}")

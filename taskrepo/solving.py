@@ -90,9 +90,8 @@ def work(
     With `root` a folder, a worker that was killed is followed by one that settles what it had in hand; `origin` names
     the exchange where several share it. `once` is one task, and raises `Refused("nothing-to-claim")` if there is none.
     """
-    with Executor(desk, solved_by(solve), root=root, origin=origin, labels=labels, say=say) as executor:
-        if stop is not None:
-            executor.stop = stop
+    doing = solved_by(solve)
+    with Executor(desk, doing, root=root, origin=origin, labels=labels, say=say, stop=stop) as executor:
         if not once:
             yield from executor.rounds(poll)
             return
@@ -109,15 +108,15 @@ def solved_by(solve: Solve) -> Doing:
         task = Task(attempt.job.task, attempt.job.execution, attempt.folder, told["untrusted"], attempt)
         try:
             made = solve(task)
+            if attempt.keepalive.lost:
+                return STOPPED
+            put_down(made, attempt.folder / SUBMISSION)
         except CannotDo as error:
             return Ending("fail", str(error) or "it cannot be done", error.fault)
         except TaskrepoError as error:
             return Ending("fail", str(error))
         except Exception as error:
             return Ending("fail", f"{type(error).__name__}: {error}")
-        if task.over and attempt.keepalive.lost:
-            return STOPPED
-        put_down(made, attempt.folder / SUBMISSION)
         return Ending("submit")
 
     return doing

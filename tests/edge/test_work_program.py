@@ -186,6 +186,20 @@ def test_output_comes_in_pieces(tmp_path: Path) -> None:
     assert output._log.last_words().endswith("\ufffd    z")
 
 
+def test_neither_a_full_disk_nor_a_closed_terminal_stops_the_reader(tmp_path: Path) -> None:
+    """What cannot be kept or shown is passed over; a program's output is read on."""
+    shown: list[str] = []
+
+    def show(line: str) -> None:
+        shown.append(line)
+        raise BrokenPipeError
+
+    output = Output(Log(tmp_path / "no folder" / "log"), show, lambda percent, note: None)
+    output.feed(b"one\ntwo")
+    output.close()
+    assert shown == ["one", "two"] and output._log.last_words() == ""
+
+
 def test_variables_that_cannot_be_passed() -> None:
     """A name is needed, and the worker's own are not to be set."""
     for word in ("", "=x", "TASKREPO_KEY", "A=\0"):
