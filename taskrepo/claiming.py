@@ -11,6 +11,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
 from typing import Final
 
@@ -19,8 +20,10 @@ from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.judge import Outcome
 from taskrepo.lifecycle import eligibility, may
+from taskrepo.matching import rank
 from taskrepo.model import Actor, Door, Task
 from taskrepo.query import MAX_LIMIT, Query, folded, parse
+from taskrepo.statistics import measured
 from taskrepo.view import View
 from taskrepo.worklist import REPLAY_COMMITS, SCAN, claim_best
 
@@ -90,20 +93,22 @@ def _claimed(exchange: Exchange, actor: Actor, wish: Wish, via: Door, request_id
     raise Refused("nothing-to-claim", f"no such task is open to {actor.id} just now")
 
 
-def _candidates(exchange: Exchange, actor: Actor, wish: Wish) -> Iterator[Task]:
-    """The most urgent tasks of the kind that the actor could claim, and some more than are wanted."""
+def _candidates(exchange: Exchange, actor: Actor, wish: Wish) -> list[Task]:
+    """The best tasks of the kind that the actor could claim, best first, and some more than are wanted."""
+    found = list(islice(_claimable(exchange, actor, wish), wish.count + _SPARE))
+    fast = any(task.manifest.speed_priority == "fast" for task in found)
+    latency = measured(exchange, actor.id, actor).median_seconds if fast else None
+    return sorted(found, key=lambda task: (rank(task.manifest, task.created_at, actor, latency), task.id))
+
+
+def _claimable(exchange: Exchange, actor: Actor, wish: Wish) -> Iterator[Task]:
+    """Those that the actor could claim, by priority, due date and age."""
     query = Query(wish.q, states=("published",), label=wish.label, sort="priority")
     cursor: str | None = None
-    found = 0
     for _ in range(SCAN // MAX_LIMIT):
         page = exchange.search(query, MAX_LIMIT, cursor, reader=actor)
         view = exchange.view(actor)
-        for task in view.tasks(page.ids):
-            if _may_claim(view, task):
-                yield task
-                found += 1
-            if found >= wish.count + _SPARE:
-                return
+        yield from (task for task in view.tasks(page.ids) if _may_claim(view, task))
         cursor = page.next
         if cursor is None:
             return

@@ -30,7 +30,6 @@ Wake = Callable[[], None]
 Fits = Callable[[View, Task], bool]
 """Whether who sees a task through this view could claim it."""
 
-_AT_WORK: Final = ("claim", "start", "progress", "answer", "rework", "comment")
 MOST: Final = 500
 """Events looked at in one go; who waits while more than that happen is called to look for themselves."""
 _log: Final = logging.getLogger(__name__)
@@ -159,16 +158,17 @@ class Lobby:
             return [waiter for waiter in self._waiting if not waiter.called]
 
     def _turn(self) -> None:
-        view = self._exchange.view(EXCHANGE_ACTOR)
+        view, present = self._exchange.view(EXCHANGE_ACTOR), self._present()
         with self._changed:
             arrived, self._arrived = self._arrived, []
+            self._waiting.update(dict.fromkeys(arrived))
         between = cache(lambda since: _happened(view, since))
-        if self._known and view.commit != self._known:
-            self._tell(view, self._present(), between(self._known))
+        if self._known not in ("", view.commit):
+            for event in between(self._known) or ():
+                for task in opened_by(event):
+                    self._openings.pop(task, None)  # who had tried for it may try again
+            self._tell(view, present, between(self._known))
         self._known = view.commit
-        for waiter in arrived:
-            with self._changed:
-                self._waiting[waiter] = None
         for waiter in arrived:
             self._tell(view, [waiter], between(waiter.since) if waiter.since != view.commit else [])
         self._offer(view)
@@ -188,23 +188,12 @@ class Lobby:
             for waiter in waiters:
                 if waiter.wanted and not waiter.called and view.of(waiter.actor).wants(event, waiter.wanted, then):
                     waiter.call()
-            self._free(waiters, event, then)
+            for waiter in waiters if event.entry.record else ():
+                # Another profile or policy may let somebody have what has been there all along.
+                if waiter.fits and not waiter.called and event.entry.subject in (waiter.actor.id, "policy"):
+                    waiter.call()
             for task in opened_by(event):
                 self._openings.setdefault(task, _Opening())
-
-    def _free(self, waiters: list[_Waiter], event: Happening, then: Callable[[], Task | None]) -> None:
-        """Call seekers who may now have what they could not before, though no task came free."""
-        entry = event.entry
-        seekers = (waiter for waiter in waiters if waiter.fits and not waiter.called)
-        if entry.record:
-            for waiter in seekers:
-                if entry.subject in (waiter.actor.id, "policy"):
-                    waiter.call()
-        elif entry.execution is not None and entry.command not in _AT_WORK:
-            task = then()
-            actor = task.execution.actor if task and task.execution else ""
-            if found := next((waiter for waiter in seekers if waiter.actor.id == actor), None):
-                found.call()  # one claim more, so one of theirs
 
     def _offer(self, view: View) -> None:
         """Call one more for each task that is free and for which nobody is on the way."""
@@ -235,8 +224,8 @@ class Lobby:
 
 def opened_by(event: Happening) -> tuple[str, ...]:
     """The ids of tasks that an event may have made free to claim."""
-    task = event.entry.task
-    return (task,) if task is not None and event.entry.target == "published" else ()
+    task, free = event.entry.task, event.entry.target == "published" and event.entry.command != "comment"
+    return (task,) if task is not None and free else ()
 
 
 def _happened(view: View, since: str) -> list[Happening] | None:

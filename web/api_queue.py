@@ -99,7 +99,7 @@ def _claimed(caller: Caller, won: tuple[Outcome, ...], several: bool) -> bottle.
     now, policy = int(time.time()), caller.view.policy
     claims = [present.answer(each.task, each.commit, caller.actor, now, policy) for each in won]
     replayed = {"Idempotency-Replayed": "true"} if won[0].replayed else {}
-    return respond({**claims[0], "claims": claims}, ETag=f'"{won[0].commit}"', **replayed)
+    return respond({**claims[0], "claims": claims}, 200, ETag=f'"{won[0].commit}"', **replayed)
 
 
 def show_feed(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
@@ -127,7 +127,7 @@ def show_feed(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 
 
 def _fed(events: list[Happening], following: str | None, **headers: str) -> bottle.HTTPResponse:
-    return respond({"events": [present.event(event) for event in events], "next": following}, **headers)
+    return respond({"events": [present.event(event) for event in events], "next": following}, 200, **headers)
 
 
 def show_stats(exchange: Exchange, request: Any) -> bottle.HTTPResponse:

@@ -33,7 +33,7 @@ OVER: Final = "over"
 FULL: Final = "full"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Wait:
     """One request's wait: until when (monotonic), up to which commit there was nothing, and what the request says."""
 

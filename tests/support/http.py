@@ -105,8 +105,12 @@ class Site:
 
     def waits(self, actor: str, requests: int = 1) -> None:
         """Return once so many requests of an actor wait for something to happen."""
-        lobby = next(told.__self__ for told in self.exchange.news.heard if isinstance(told.__self__, Lobby))  # type: ignore[attr-defined]
-        until(lambda: lobby.present(actor) >= requests)
+        until(lambda: self.waiting(actor) >= requests)
+
+    def waiting(self, actor: str) -> int:
+        """How many requests of an actor wait for something to happen."""
+        lobbies = [getattr(told, "__self__", None) for told in self.exchange.news.heard]
+        return sum(lobby.present(actor) for lobby in lobbies if isinstance(lobby, Lobby))
 
     def task(self, actor: str = "alice", **manifest: Any) -> str:
         """The id of a new published task."""
