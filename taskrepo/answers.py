@@ -1,11 +1,10 @@
-"""What a server answers, read with suspicion: JSON of bounded length, or the error that its problem tells of.
+"""Answers of a server as the client reads them: JSON, the problem it tells of, or the body as a file.
 
-* What does not speak as an exchange does — a proxy, another server — is `Unreachable`, or `busy` if it says so.
-* A problem (RFC 9457) is raised as `Refused` or `Invalid`, as the exchange raised it; its members are kept as details.
-* A connection lost within an answer is `Unreachable`.
+* Nothing is believed: a body has a bound, a problem a form; whatever else answers is no exchange, and so `Unreachable`.
+* A problem becomes the error it was on the server, of the same family, code and details.
 
->>> innermost(OSError("gone"))
-'gone'
+>>> reason(OSError(111, "Connection refused"))
+'Connection refused'
 """
 
 import json
@@ -19,6 +18,7 @@ from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
 
 MAX_ANSWER: Final = 64 << 20
 AGAIN: Final = frozenset({429, 503})
+"""The statuses after which the same request may be sent again."""
 _CHUNK: Final = 1 << 16
 _MALFORMED: Final = frozenset({400, 408, 411, 414, 417, 431, 501, 505})
 
@@ -34,7 +34,7 @@ class Stream:
         try:
             return bytes(self._response.read(size))
         except (HTTPError, OSError) as error:
-            raise Unreachable(f"the connection was lost: {innermost(error)}") from error
+            raise Unreachable(f"the connection was lost: {reason(error)}") from error
 
 
 def read_json(response: Any) -> Json:
@@ -52,7 +52,7 @@ def read_json(response: Any) -> Json:
 
 
 def refusal(response: Any) -> TaskrepoError:
-    """The error that an answer tells of; its connection is given back."""
+    """What an answer that is no success tells of; its connection is given back."""
     try:
         return _problem(response, _bounded(response))
     finally:
@@ -96,7 +96,7 @@ def _no_problem(response: Any) -> TaskrepoError:
     return Unreachable(f"what answers there is no exchange ({response.status}); check the address")
 
 
-def innermost(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The innermost cause, in words."""
     while (cause := getattr(error, "reason", None) or error.__cause__) and isinstance(cause, BaseException):
         error = cause

@@ -27,7 +27,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from taskrepo import sending
-from taskrepo.answers import AGAIN, Stream, innermost, read_json, refusal
+from taskrepo.answers import AGAIN, Stream, read_json, reason, refusal
 from taskrepo.cuttable import CuttablePool
 from taskrepo.desk import Json, KeyAction, Unreachable, wish
 from taskrepo.errors import Invalid, Refused, TaskrepoError
@@ -316,7 +316,7 @@ class Client:
                 timeout=timeout,
             )
         except (HTTPError, OSError) as error:
-            raise Unreachable(f"cannot reach {self._base.removesuffix(_API)}: {innermost(error)}") from error
+            raise Unreachable(f"cannot reach {self._base.removesuffix(_API)}: {reason(error)}") from error
 
     def _patiently(self, once: Callable[[], Any], tries: int | None = None) -> Any:
         """What `once` gives, tried again while the server cannot be reached or asks to wait."""
