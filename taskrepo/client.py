@@ -6,6 +6,8 @@
 * Files stream in both directions, large ones ahead of their command, resumed after a cut.
 * A JSON answer has at most `answers.MAX_ANSWER` bytes.
 
+`taskrepo.solving` lets a Python function do tasks through it, with their leases kept alive.
+
 >>> with Client("https://tasks.example", "tr_…") as client:                             # doctest: +SKIP
 ...     client.command("claim", "4k7q2m9x", {})["task"]["state"]
 'claimed'

@@ -173,11 +173,11 @@ class Executor:
 
     def _ended(self, attempt: Attempt, ending: Ending) -> Result:
         job, keepalive = attempt.job, attempt.keepalive
+        if ending.command != "release":
+            keepalive.flush(self.stop)
         if keepalive.lost:
             self._book.forget(job)
             return result_of(job, "lost", keepalive.lost)
-        if ending.command != "release":
-            keepalive.flush()
         return self._delivery.deliver(job, ending, attempt.folder)
 
     @contextmanager

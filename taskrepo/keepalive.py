@@ -50,10 +50,13 @@ class Keepalive:
         self._report = self._reports, {name: value for name, value in told.items() if value not in (None, "")}
         self._wake.set()
 
-    def flush(self) -> None:
-        """Send the last report, if it has not been sent."""
-        if not self.lost:
+    def flush(self, stop: Event) -> None:
+        """Send the last report, if it has not been sent; again while the exchange is away, until told to stop."""
+        deadline = time.monotonic() + self._job.lease_seconds
+        while self._report and not self.lost:
             self._tell()
+            if not self._report or time.monotonic() > deadline or stop.wait(RETRY):
+                return
 
     def _run(self) -> None:
         beat = time.monotonic() + self._job.renew_after

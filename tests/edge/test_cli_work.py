@@ -263,7 +263,7 @@ def test_a_heartbeat_that_fails_is_not_a_lost_lease() -> None:
     with Keepalive(Away(), Job("key", "", "4k7q2m9x", 1, renew_after=0.05)) as lease:  # type: ignore[arg-type]
         until(lambda: lease.lost)
         lease.report(50)
-        lease.flush()  # nothing is sent any more
+        lease.flush(threading.Event())  # nothing is sent any more
     assert lease.lost == "stale-execution: over" and not answers
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,10 @@ pathlib.Path("submission").mkdir(); pathlib.Path("submission/summary.md").write_
     assert sorted(result["task"] for result in json.loads(out)["results"]) == sorted(tasks)
 
 
-def test_reports_of_progress_are_few_and_the_last_is_sent() -> None:
-    """Of many reports the first and the last are sent; one that cannot be sent is kept unless a later one is there."""
+def test_reports_of_progress_are_few_and_the_last_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many reports the first and the last are sent, under one key until the exchange is there, or not at all."""
+    monkeypatch.setattr(keepalive, "RETRY", 0.05)
+    stop = threading.Event()
     sent: list[tuple[int, str]] = []
     faults: list[Exception] = []
 
@@ -134,19 +137,21 @@ def test_reports_of_progress_are_few_and_the_last_is_sent() -> None:
                 raise faults.pop()
             sent.append((body["percent"], request_id))
 
-    with Keepalive(Desk(), Job("k", "", "t", 1, renew_after=600), every=600) as keeping:  # type: ignore[arg-type]
+    with Keepalive(Desk(), Job("k", "", "t", 1, lease_seconds=600, renew_after=600), every=600) as keeping:  # type: ignore[arg-type]
         keeping.report(0)
         until(lambda: sent)
         for percent in range(1, 100):
             keeping.report(percent)
-        faults.append(Unreachable("away"))
-        keeping.flush()
-        keeping.flush()
-        keeping.flush()
+        faults += [Unreachable("away"), Refused("busy")]
+        keeping.flush(stop)
+        keeping.flush(stop)
         faults.append(Refused("wrong-state"))
         keeping.report(7)
-        keeping.flush()
-        keeping.flush()
+        keeping.flush(stop)
+        faults.append(Unreachable("away"))
+        stop.set()
+        keeping.report(8)
+        keeping.flush(stop)
     assert sent == [(0, "k-progress-1"), (99, "k-progress-100")]
     assert keepalive.EVERY >= 1
 

@@ -35,7 +35,7 @@ def solve(task: Task) -> Submission:
 
 
 def main() -> None:
-    """Work until there is nothing left to do, or be told to stop."""
+    """Do one task, or one after another until interrupted."""
     words = [word for word in sys.argv[1:] if word != "--once"]
     root = Path(words[0]).resolve() if words else None
     url = os.environ["TASKREPO_URL"]
