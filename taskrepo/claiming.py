@@ -84,7 +84,7 @@ def claim(
 def _claimed(exchange: Exchange, actor: Actor, wish: Wish, via: Door, request_id: str | None) -> tuple[Outcome, ...]:
     exchange.follower.catch_up()
     for _ in range(_ROUNDS):
-        candidates = [task.id for task in _candidates(exchange, actor, wish)]
+        candidates = tuple(task.id for task in _candidates(exchange, actor, wish))
         if not candidates:
             break
         won = exchange.claim_first(candidates, wish.count, actor.id, via=via, request_id=request_id)

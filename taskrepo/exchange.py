@@ -13,7 +13,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib.resources import files as resources
@@ -234,7 +234,7 @@ class Exchange:
         return outcome
 
     def claim_first(
-        self, tasks: Sequence[str], most: int, actor: str, *, via: Door, request_id: str | None = None
+        self, tasks: tuple[str, ...], most: int, actor: str, *, via: Door, request_id: str | None = None
     ) -> tuple[Outcome, ...]:
         """Claim the first `most` of these tasks that the rules let the actor have, in one write; perhaps none.
 
