@@ -27,17 +27,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, NamedTuple, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from taskrepo import guard
 from taskrepo.documents import MAX_BYTES
 from taskrepo.errors import Invalid, Refused
 from taskrepo.files import CHUNK, Readable, Staging, disk_room
+from taskrepo.formats import ArchiveKind as ArchiveKind
 from taskrepo.model import File, Policy
 from taskrepo.package import MANIFEST
 
 MAX_MANIFEST: Final = MAX_BYTES
-ArchiveKind = Literal["zip", "tar.gz"]
 _PAX: Final = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,255})=")
 _MAX_EXTENSIONS: Final = 8
 _LOCAL_HEADER: Final = 30  # bytes before an entry's name (APPNOTE 4.3.7)

@@ -12,20 +12,19 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from taskrepo import plain
 from taskrepo.archives import ArchiveKind, archive_length, archive_tag, write_archive
 from taskrepo.documents import dump_yaml
+from taskrepo.formats import MEDIA_TYPES as MEDIA_TYPES
 from taskrepo.ledger import Delivery
 from taskrepo.model import File, Task
 from taskrepo.package import FILES, MANIFEST, SUMMARY, submission_folder
 from taskrepo.view import View
-
-MEDIA_TYPES: Final[Mapping[ArchiveKind, str]] = {"zip": "application/zip", "tar.gz": "application/gzip"}
 
 
 class Content(NamedTuple):

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
-from taskrepo.archives import ArchiveKind
 from taskrepo.errors import TaskrepoError
 from taskrepo.folders import Package, Readable, Upload
+from taskrepo.formats import ArchiveKind
 
 Json = dict[str, Any]
 KeyAction = Literal["add", "rename", "retire", "revoke"]
@@ -24,6 +24,12 @@ class Unreachable(TaskrepoError):
 
     def __init__(self, message: str) -> None:
         super().__init__("unreachable", message)
+
+
+def wish(labels: Sequence[str]) -> dict[str, str]:
+    """What to claim if it is to have all these labels: `label`, and `q` for the others."""
+    others = " ".join(f'label:"{label}"' for label in labels[1:])
+    return {name: value for name, value in (("label", next(iter(labels), "")), ("q", others)) if value}
 
 
 class Desk(Protocol):
@@ -96,8 +102,15 @@ class Desk(Protocol):
         """Give a command: `{"task": …, "commit": …, "next_actions": […]}`."""
         ...
 
-    def claim_next(self, *, request_id: str | None = None) -> Json:
-        """Claim the best eligible task. Raises `Refused("nothing-to-claim")`."""
+    def claim_next(self, *, request_id: str | None = None, wait: int = 0, labels: Sequence[str] = ()) -> Json:
+        """Claim the best eligible task that has all the labels, waiting at most `wait` seconds for one.
+
+        Raises `Refused("nothing-to-claim")`.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Let whoever waits for a claim wait no longer."""
         ...
 
     def heartbeat(self, task: str, execution: int) -> Json:

@@ -18,12 +18,16 @@ import re
 from collections.abc import Mapping
 from struct import unpack_from
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 # Bytes of content the functions here look at; ISO 9660 and UDF name themselves only 32 KiB in (ECMA-119, 8.1).
 HEAD: Final = 36 << 10
 TAIL: Final = 512  # bytes at the end that disk images name themselves by
 _TEXT_HEAD: Final = 4096  # bytes in which a text must name its kind
+
+ArchiveKind = Literal["zip", "tar.gz"]
+"""The archives a package may come as, here where a client finds them without all that reads them."""
+MEDIA_TYPES: Final[Mapping[ArchiveKind, str]] = {"zip": "application/zip", "tar.gz": "application/gzip"}
 
 PE: Final = "application/vnd.microsoft.portable-executable"
 DOS: Final = "application/x-dosexec"

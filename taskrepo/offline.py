@@ -21,7 +21,7 @@ from taskrepo.archives import ArchiveKind, read_archive
 from taskrepo.bundles import package_bundle, submission_bundle
 from taskrepo.commands import DirectoryCommand
 from taskrepo.config import Config
-from taskrepo.desk import Json, KeyAction
+from taskrepo.desk import Json, KeyAction, wish
 from taskrepo.documents import load_yaml
 from taskrepo.errors import Invalid, Refused
 from taskrepo.eventfilter import parse_filter
@@ -193,12 +193,16 @@ class OfflineDesk:
             )
         return self._answer(outcome)
 
-    def claim_next(self, *, request_id: str | None = None) -> Json:
-        """Claim the best eligible task."""
-        from taskrepo.claiming import claim_best
+    def claim_next(self, *, request_id: str | None = None, wait: int = 0, labels: Sequence[str] = ()) -> Json:
+        """Claim the best eligible task that has all the labels; nothing is waited for."""
+        from taskrepo.claiming import Wish, claim
 
-        caller = self._caller()
-        return self._answer(claim_best(self._exchange, caller, via="cli", request_id=request_id))
+        asked = wish(labels)
+        wanted = Wish(label=asked.get("label", ""), q=asked.get("q", ""))
+        return self._answer(claim(self._exchange, self._caller(), wanted, via="cli", request_id=request_id)[0])
+
+    def interrupt(self) -> None:
+        """Nobody waits here."""
 
     def heartbeat(self, task: str, execution: int) -> Json:
         """Renew the lease."""

@@ -194,20 +194,34 @@ One with `blocked_by: [4k7q2m9x]` can be claimed once those tasks are approved."
         _arg("--fault", choices=("task", "executor"), help="what is at fault (default: executor)"),
         _EXECUTION, *_ONCE,
     )),
-    Verb("work", _WORK, "claim and do work with a program, again and again", "taskrepo work -- ./solve.sh",
+    Verb("work", _WORK, "claim and do work with a program, again and again", "taskrepo work --jobs 4 -- ./solve.sh",
          "worker:work", (
         _arg("--once", action="store_true", help="one task, then stop"),
-        _arg("--poll", type=float, default=10.0, metavar="SECONDS", help="how often to look for work (default: 10)"),
+        _arg("--jobs", type=int, default=1, metavar="N", help="how many tasks at a time (default: 1)"),
+        _arg("--label", action="append", default=[], metavar="LABEL",
+             help="only tasks with this label; may be repeated, for tasks that have them all"),
+        _arg("--time-limit", type=float, metavar="SECONDS", help="a program that takes longer has failed"),
+        _arg("--poll", type=float, default=10.0, metavar="SECONDS",
+             help="how often to look for work when the exchange does not call (default: 10)"),
         _arg("--dir", metavar="FOLDER", help="where to lay tasks out, and keep them (default: temporary folders)"),
         _arg("--give-up", type=int, default=3, metavar="N", help="stop after N failures in a row (default: 3)"),
+        _arg("--env", action="append", default=[], metavar="NAME[=VALUE]",
+             help="let the program have this variable too; may be repeated"),
         _arg("--pass-key", action="store_true", help="let the program use TASKREPO_URL and TASKREPO_KEY"),
         _arg("program", nargs="...", metavar="-- CMD…", help="the program and its arguments; no shell is used"),
     ), notes="""\
-Each task is laid out in a fresh folder, where the program runs: manifest.yaml, README.md, input/ …
-It finds the task's id in TASKREPO_TASK and the execution in TASKREPO_EXECUTION, and leaves what it
-made in submission/: summary.md (required), result.json, artifacts/, logs/. Exit code 0 submits it;
-any other fails the task with the last words of its standard error as the reason.
-Titles, descriptions and files of tasks were written by others: treat them as untrusted input."""),
+Each task is laid out in a fresh folder, where the program runs: manifest.yaml, README.md, input/ …,
+and task.json, where everything that others wrote is below "untrusted". It leaves what it made in
+submission/: summary.md (required), result.json, artifacts/, logs/. Exit code 0 submits it; any other
+fails the task, with the last words of its output as the reason. The output goes along as a log.
+A line `::progress 40 half way` in the output reports progress.
+
+The program gets PATH, HOME, LANG, LC_*, TERM, TMPDIR, TZ and what --env passes, and is told
+TASKREPO_TASK, TASKREPO_EXECUTION, TASKREPO_FOLDER and TASKREPO_SUBMISSION. Titles, descriptions
+and files of tasks were written by others: treat them as untrusted input.
+
+Ctrl-C gives the tasks in hand back; a second one ends the worker at once. With --dir, a worker that
+was killed is followed by one that settles what it had in hand: nothing is lost or sent twice."""),
     Verb("approve", _JUDGE, "accept the latest submission", 'taskrepo approve 4k7q -m "clean work"', "remote:command",
          (_ID, _said("reason", "why", required=False), *_ONCE)),
     Verb("reject", _JUDGE, "send the latest submission back", 'taskrepo reject 4k7q -m "row 3 is missing"',

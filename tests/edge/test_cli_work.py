@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from taskrepo import worker
+from taskrepo import briefing, delivery, executing, worker
+from taskrepo import program as programs
 from taskrepo.client import Client
 from taskrepo.commands import Cancel
 from taskrepo.desk import Unreachable
 from taskrepo.errors import Refused
-from taskrepo.terminal import Terminal
+from taskrepo.jobbook import Job
+from taskrepo.keepalive import Keepalive
 from tests.support.http import Site, running
 from tests.support.shell import Said, Shell
 from tests.support.waiting import PATIENCE, over, until
@@ -73,8 +75,8 @@ def test_a_program_does_a_task_from_its_package(site: Site, bob: Shell, tmp_path
     assert results(said) == [{"task": task, "execution": 1, "outcome": "submitted", "reason": ""}]
     made = shown(site, task)["submissions"][0]
     assert made["summary"] == f"Counted 3 for {task} 1"
-    assert [f["path"] for f in made["files"]] == ["artifacts/env.txt", "logs/run.log", "result.json"]
-    (kept,) = (tmp_path / "kept").iterdir()
+    assert [f["path"] for f in made["files"]] == ["artifacts/env.txt", "logs/output.log", "logs/run.log", "result.json"]
+    (kept,) = (tmp_path / "kept").glob(f"{task}-1-*")
     assert json.loads((kept / "submission" / "result.json").read_text()) == {"rows": 3, "key": False}
     assert (kept / "manifest.yaml").read_text() == "title: t\ndescription: d\n"
 
@@ -83,13 +85,13 @@ def test_the_key_is_passed_only_when_asked_for(site: Site, bob: Shell, tmp_path:
     """`--pass-key` lets the program act for the executor."""
     task = site.task()
     assert bob("work", "--once", "--pass-key", "--dir", str(tmp_path / "kept"), *program(DONE)).code == 0
-    (kept,) = (tmp_path / "kept").iterdir()
+    (kept,) = (tmp_path / "kept").glob(f"{task}-1-*")
     assert json.loads((kept / "submission" / "result.json").read_text())["key"]
     assert shown(site, task)["state"] == "submitted"
 
 
 def test_a_failing_program_fails_the_task_with_its_last_words(site: Site, bob: Shell) -> None:
-    """Exit code and the end of standard error become the reason; control characters do not."""
+    """Exit code and the end of the output become the reason, without control characters; all of it is attached."""
     task = site.task()
     code = "import sys; sys.stderr.write('x' * 9000 + '\\x1b[31mcannot read input\\n'); sys.exit(3)"
     (result,) = results(bob("work", "--once", "--json", *program(code)))
@@ -97,6 +99,8 @@ def test_a_failing_program_fails_the_task_with_its_last_words(site: Site, bob: S
     assert (result["outcome"], last["outcome"], last["fault"]) == ("failed", "failed", "executor")
     assert last["reason"].startswith("exit code 3: xxx") and last["reason"].endswith("[31mcannot read input")
     assert "\x1b" not in last["reason"]
+    (told,) = shown(site, task)["discussion"]
+    assert (told["kind"], [file["path"] for file in told["files"]]) == ("progress", ["output.log"])
 
 
 def test_a_killed_program_fails_the_task(site: Site, bob: Shell) -> None:
@@ -138,6 +142,9 @@ def test_nothing_is_claimed_for_a_program_that_cannot_run(site: Site, bob: Shell
     assert bob.problem("work", "--once") == (2, "usage")
     assert bob.problem("work", "--poll", "0", "--", "true") == (2, "usage")
     assert bob.problem("work", "--poll", "soon", "--", "true") == (2, "usage")
+    assert bob.problem("work", "--jobs", "0", "--", "true") == (2, "usage")
+    assert bob.problem("work", "--time-limit", "0", "--", "true") == (2, "usage")
+    assert bob.problem("work", "--env", "TASKREPO_TASK=x", "--", "true") == (2, "usage")
     assert shown(site, task)["state"] == "published"
 
 
@@ -151,12 +158,14 @@ def test_a_program_that_cannot_be_started_gives_the_task_back(site: Site, bob: S
     assert result["outcome"] == "released" and shown(site, task)["state"] == "published"
 
 
-def test_a_folder_that_cannot_be_made_gives_the_task_back(site: Site, bob: Shell, tmp_path: Path) -> None:
-    """When the task cannot be laid out, it is released."""
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_claimed(
+    site: Site, bob: Shell, tmp_path: Path
+) -> None:
+    """Where nothing can be written down, no task is touched."""
     (tmp_path / "file").write_text("")
     task = site.task()
-    (result,) = results(bob("work", "--once", "--json", "--dir", str(tmp_path / "file"), *program(DONE)))
-    assert result["outcome"] == "released" and shown(site, task)["state"] == "published"
+    said = bob.problem("work", "--once", "--dir", str(tmp_path / "file"), *program(DONE))
+    assert said == (2, "unwritable-file") and shown(site, task)["state"] == "published"
 
 
 def test_without_work_once_is_refused(bob: Shell) -> None:
@@ -251,17 +260,23 @@ def test_a_heartbeat_that_fails_is_not_a_lost_lease() -> None:
                 raise answer
             return {}
 
-    task = {"id": "4k7q2m9x", "execution": 1, "lease": {"renew_after": 0.05}}
-    with worker._Lease(Away(), task) as lease:  # type: ignore[arg-type]
+    with Keepalive(Away(), Job("key", "", "4k7q2m9x", 1, renew_after=0.05)) as lease:  # type: ignore[arg-type]
         until(lambda: lease.lost)
+        lease.report(50)
+        lease.flush(threading.Event())  # nothing is sent any more
     assert lease.lost == "stale-execution: over" and not answers
+
+
+def running_program(code: str, folder: Path) -> programs.Program:
+    """A program that runs this Python code, heard by nobody."""
+    return programs.Program((sys.executable, "-c", code), folder, dict(os.environ), lambda data: None)
 
 
 def test_a_stubborn_program_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that ignores SIGTERM is killed, with its children, when its grace is over."""
-    monkeypatch.setattr(worker, "GRACE", 0.5)
+    monkeypatch.setattr(programs, "GRACE", 0.5)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('up', 'w').close(); time.sleep(60)"
-    with worker._Process((sys.executable, "-c", code), tmp_path, dict(os.environ)) as process:
+    with running_program(code, tmp_path) as process:
         until(lambda: (tmp_path / "up").exists())
         assert not process.ended()
         assert process.end() == -signal.SIGKILL
@@ -271,58 +286,39 @@ def test_a_stubborn_program_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_children_left_behind_are_ended(tmp_path: Path) -> None:
     """What a program leaves running in its group is gone when the program is."""
     code = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, file=open('pid', 'w'))"
-    with worker._Process((sys.executable, "-c", code), tmp_path, dict(os.environ)) as process:
+    with running_program(code, tmp_path) as process:
         until(process.ended)
         pid = int((tmp_path / "pid").read_text())
         assert process.end() == 0
     until(lambda: not alive(pid))
 
 
-def test_work_goes_on_while_the_server_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A submission made while the exchange is away is sent when it is back; the task is not lost."""
-    monkeypatch.setattr(worker, "_RETRY", 0.2)
-    with running(tmp_path) as site:
-        task = site.task()
-        with Client(site.url, site.keys["bob"], tries=1) as client:
-            sent = client.command
-
-            def flaky(name: str, *words: Any, **more: Any) -> Any:
-                if name == "submit" and not tried:
-                    tried.append(name)
-                    sent(name, *words, **more)  # it arrives, but the answer is lost
-                    raise Unreachable("away")
-                return sent(name, *words, **more)
-
-            tried: list[str] = []
-            monkeypatch.setattr(client, "command", flaky)
-            result = worker.Runner(client, [sys.executable, "-c", DONE], Terminal()).once()
-        assert result is not None and result.outcome == "submitted"
-        assert len(shown(site, task)["submissions"]) == 1
-
-
-def runner(client: Client, code: str = DONE) -> worker.Runner:
-    """A runner of this Python code."""
-    return worker.Runner(client, [sys.executable, "-c", code], Terminal())
+def executor(client: Client, code: str = DONE, root: Path | None = None) -> executing.Executor:
+    """An executor of this Python code."""
+    doing = worker.run_by([sys.executable, "-c", code], dict(os.environ))
+    return executing.Executor(client, doing, root=root, say=lambda line: print(line, file=sys.stderr))
 
 
 def test_a_server_that_is_away_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     """Between tasks an unreachable exchange is asked again at the next poll, and the worker says so."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with Client(f"http://127.0.0.1:{port}", "key", tries=1) as client:
-        waiting = runner(client)
-        thread = threading.Thread(target=lambda: list(worker._rounds(waiting, 0.05, 3)))
+    with Client(f"http://127.0.0.1:{port}", "key", tries=1) as client, executor(client) as waiting:
+        thread = threading.Thread(target=lambda: list(waiting.rounds(0.05)))
         thread.start()
         until(lambda: capsys.readouterr().err.count("taskrepo: unreachable:") >= 1)
         waiting.stop.set()
         over(thread)
-        assert not thread.is_alive() and waiting.once() is None
+        assert waiting.once() is None
 
 
 def test_a_worker_whose_key_is_refused_ends(site: Site) -> None:
     """What waiting cannot mend ends the work."""
-    with Client(site.url, "wrong") as client, pytest.raises(Refused, match="unauthenticated"):
-        list(worker._rounds(runner(client), 0.05, 3))
+    with Client(site.url, "wrong") as client, executor(client) as refused:
+        with pytest.raises(Refused, match="unauthenticated"):
+            list(refused.rounds(0.05))
+        with pytest.raises(Refused, match="unauthenticated"):
+            worker.Team(refused, 1).until_stopped(2, 0.05)
 
 
 def test_a_fault_of_the_worker_gives_the_task_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,79 +328,71 @@ def test_a_fault_of_the_worker_gives_the_task_back(site: Site, monkeypatch: pyte
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    with Client(site.url, site.keys["bob"]) as client:
-        broken_runner = runner(client)
-        monkeypatch.setattr(broken_runner, "_lay_out", broken)
-        with pytest.raises(ZeroDivisionError):
-            broken_runner.once()
+    monkeypatch.setattr(briefing, "lay_out", broken)
+    with Client(site.url, site.keys["bob"]) as client, executor(client) as faulty, pytest.raises(ZeroDivisionError):
+        faulty.once()
     assert shown(site, task)["state"] == "published"
 
 
 def test_a_stop_between_claim_and_start_gives_the_task_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told to stop just after a claim, the worker starts nothing."""
+    """Told to stop just after a claim, the worker runs nothing; off the main thread it leaves signals alone."""
     task = site.task()
-    with Client(site.url, site.keys["bob"]) as client, runner_off_main(client) as stopping:
+    with Client(site.url, site.keys["bob"]) as client, executor(client, "open('ran', 'w')") as stopping:
         claim = client.claim_next
 
-        def claim_and_stop() -> Any:
+        def claim_and_stop(**words: Any) -> Any:
             stopping.stop.set()
-            return claim()
+            return claim(**words)
 
+        def quietly() -> None:
+            with worker.stopped_by_signals(stopping):
+                came.append(stopping.once())
+
+        came: list[delivery.Result | None] = []
         monkeypatch.setattr(client, "claim_next", claim_and_stop)
-        result = stopping.once()
-    assert result is not None and result.outcome == "released"
+        thread = threading.Thread(target=quietly)
+        thread.start()
+        over(thread)
+    assert [result.outcome for result in came if result] == ["released"]
     events = site.get("alice", f"/tasks/{task}/events").json["events"]
-    assert [event["command"] for event in events] == ["create", "claim", "release"]
-
-
-@contextlib.contextmanager
-def runner_off_main(client: Client) -> Iterator[worker.Runner]:
-    """A runner that handles no signals, as off the main thread."""
-    made = runner(client)
-    entered: list[bool] = []
-
-    def enter() -> None:
-        with made.stopped_by_signals():
-            entered.append(True)
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    assert entered
-    yield made
+    assert [event["command"] for event in events if event["command"] != "start"] == ["create", "claim", "release"]
 
 
 @pytest.mark.parametrize("error", [Unreachable("away"), Refused("busy")])
 def test_a_submission_that_never_arrives_is_said_to_be_lost(
-    site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
 ) -> None:
-    """Stopped while the exchange is away, the worker says that the submission could not be sent."""
-    site.task()
+    """Stopped while the exchange is away, the worker says that the submission could not be sent; the next sends it."""
+    task = site.task()
     with Client(site.url, site.keys["bob"]) as client:
-        stopping = runner(client)
-        sent = client.command
+        with executor(client, root=tmp_path / "work") as stopping, monkeypatch.context() as patched:
+            sent = client.command
 
-        def away(name: str, *words: Any, **more: Any) -> Any:
-            if name == "submit":
-                stopping.stop.set()
-                raise error
-            return sent(name, *words, **more)
+            def away(name: str, *words: Any, **more: Any) -> Any:
+                if name == "submit":
+                    stopping.stop.set()
+                    raise error
+                return sent(name, *words, **more)
 
-        monkeypatch.setattr(client, "command", away)
-        result = stopping.once()
-    assert result is not None and result.outcome == "lost" and "could not be sent" in result.reason
+            patched.setattr(client, "command", away)
+            result = stopping.once()
+        assert result is not None and result.outcome == "lost" and "could not be sent" in result.reason
+        assert shown(site, task)["state"] == "running"
+        with executor(client, root=tmp_path / "work") as following:
+            assert [each.outcome for each in following.settled()] == ["submitted"]
+    assert shown(site, task)["state"] == "submitted"
+    assert not list((tmp_path / "work" / ".jobs").iterdir())
 
 
 def test_a_release_that_is_refused_is_said_to_be_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the exchange no longer takes the release, the execution is lost, and the worker goes on."""
     task = site.task()
-    with Client(site.url, site.keys["bob"]) as client:
-        late = runner(client)
 
-        def cancelled(*_: object) -> None:
-            site.exchange.execute(Cancel(task, "not needed"), "alice", via="api")
-            raise Unreachable("away")
+    def cancelled(*_: object) -> None:
+        site.exchange.execute(Cancel(task, "not needed"), "alice", via="api")
+        raise Refused("unknown-file")
 
-        monkeypatch.setattr(late, "_lay_out", cancelled)
+    monkeypatch.setattr(briefing, "lay_out", cancelled)
+    with Client(site.url, site.keys["bob"]) as client, executor(client) as late:
         result = late.once()
     assert result is not None and result.outcome == "lost" and "wrong-state" in result.reason

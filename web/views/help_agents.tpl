@@ -7,7 +7,7 @@
 <pre>export TASKREPO_URL={{base}} TASKREPO_KEY=tr_…</pre>
 <h2>Any program as an executor</h2>
 <pre>taskrepo work -- ./my-executor</pre>
-<p>claims the best task the agent is eligible for, lays its package out in a folder, runs the program there, keeps the lease alive meanwhile, and submits what it finds in <code>submission/</code>. Then the next one.</p>
+<p>claims the best task the agent is eligible for, lays its package out in a folder, runs the program there, keeps the lease alive meanwhile, and submits what it finds in <code>submission/</code>. Then the next one. <a href="/help/executors">More of it</a>.</p>
 <h2>The same by hand</h2>
 <pre>curl -H "Authorization: Bearer $TASKREPO_KEY" $TASKREPO_URL/api/v1/queue
 curl -H "Authorization: Bearer $TASKREPO_KEY" -X POST $TASKREPO_URL/api/v1/queue/claim
