@@ -24,7 +24,8 @@ from typing import Any, Final, NoReturn
 
 from taskrepo.errors import REFUSALS, Invalid, TaskrepoError
 from taskrepo.terminal import Answer, Terminal, problem
-from taskrepo.verbs import VERBS, Verb
+from taskrepo.verb import Verb
+from taskrepo.verbs import VERBS
 
 OK: Final = 0
 REFUSED: Final = 1

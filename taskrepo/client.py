@@ -198,6 +198,11 @@ class Client:
         place = path.format(quote(actor, safe=""), quote(fingerprint, safe=""))
         return self._call(method, place, headers, lambda: data, tries=1)
 
+    def call(self, method: str, path: str, body: Json | None = None) -> Json:
+        """Any other call, by its path below `/api/v1`. Tried once."""
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        return self._call(method, path, headers, lambda: b"" if body is None else json.dumps(body).encode(), tries=1)
+
     @contextmanager
     def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:
         """A file's content as a stream."""
@@ -291,14 +296,9 @@ class Client:
         """The head of the answer, its body unread."""
         try:
             return self._pool.request(
-                method,
-                self._base + path,
-                headers={**self._headers, **headers},
-                body=body() if body else None,
-                preload_content=False,
-                redirect=False,
-                timeout=timeout,
-            )
+                method, self._base + path, headers={**self._headers, **headers}, body=body() if body else None,
+                preload_content=False, redirect=False, timeout=timeout,
+            )  # fmt: skip
         except (HTTPError, OSError) as error:
             raise Unreachable(f"cannot reach {self._base.removesuffix(_API)}: {_reason(error)}") from error
 

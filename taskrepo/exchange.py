@@ -51,6 +51,7 @@ from taskrepo.quota import Quota
 from taskrepo.retention import Retention
 from taskrepo.signing import Signer
 from taskrepo.store import Store
+from taskrepo.subscriptions import Subscriptions
 from taskrepo.trends import Trends
 from taskrepo.upkeep import Upkeep
 from taskrepo.uploads import Uploads
@@ -127,6 +128,7 @@ class Exchange:
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
             self.locks = self._closing.enter_context(Locks(config.private))
+            self.webhooks = self._closing.enter_context(Subscriptions(config.private, self.privacy.vault.key))
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
             self._writer = self._closing.enter_context(
@@ -161,6 +163,10 @@ class Exchange:
     def at_close(self, end: Callable[[], object]) -> None:
         """Have `end` called when the exchange is closed, before it releases anything."""
         self._closing.callback(end)
+
+    def at_publish(self, told: Callable[[str], None]) -> None:
+        """Have `told` called with the commit whenever this process has moved `main`."""
+        self._writer.published.append(told)
 
     def _leave_staging(self) -> None:
         with suppress(OSError):  # uploads still held keep it; the next sweep of any process removes it

@@ -12,7 +12,17 @@ from typing import Any, Final
 import bottle
 
 from taskrepo.exchange import Exchange
-from taskrepo.web import api_actors, api_files, api_packages, api_queue, api_tasks, api_uploads, openapi, present
+from taskrepo.web import (
+    api_actors,
+    api_files,
+    api_packages,
+    api_queue,
+    api_tasks,
+    api_uploads,
+    api_webhooks,
+    openapi,
+    present,
+)
 from taskrepo.web.api_request import respond
 
 
@@ -29,4 +39,5 @@ ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     *api_uploads.ROUTES,
     *api_queue.ROUTES,
     *api_actors.ROUTES,
+    *api_webhooks.ROUTES,
 )

@@ -22,18 +22,21 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "recent", "tally", "eventfilter")
+     "signed_request", "recent", "tally", "destinations", "dispatch", "eventfilter")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
     frozenset({"index", "listing", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
-    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks"}),
+    frozenset(
+        ("accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks", "subscriptions")
+    ),
     frozenset({"heartbeats"}),
     frozenset({"vault", "masters"}),
     frozenset({"config"}),
     frozenset({"folders"}),
     frozenset({"gauge"}),
+    frozenset({"outbound"}),
     frozenset({"durable"}),  # fsync and rename: every group may rest on it
 )
 IO: Final = frozenset().union(*IO_GROUPS)
@@ -43,7 +46,7 @@ CORE: Final = frozenset(
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
-     "trail")
+     "trail", "courier")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
@@ -59,6 +62,7 @@ MAY_TOUCH: Final = {
     ("schema", "importlib.resources.files"),  # its own documents
     ("signing", "pathlib.Path"),  # the exchange's own key file
     ("signing", "stat"),
+    ("destinations", "urllib.parse.urlsplit"),  # only arithmetic on text
     ("sealing", "os.urandom"),  # keys, nonces and salts
     ("sealing", "cryptography.exceptions.InvalidTag"),
     ("sealing", "cryptography.hazmat.primitives.ciphers.aead.AESGCM"),
