@@ -281,7 +281,7 @@ class Courier:
 
     def _message(self, view: View, event: Happening) -> _Message:
         entry = event.entry
-        kind, subject = dispatch.type_of(entry.event, entry.task), entry.task or entry.record or ""
+        kind, subject = dispatch.type_of(entry.event, entry.task), entry.subject
         at = iso(event.commit.author.at)
         data = self._shown(view, event)
         return _Message(event.id, kind, subject, dispatch.envelope(event.id, self._source, kind, subject, at, data))

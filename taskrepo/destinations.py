@@ -40,7 +40,11 @@ _CLOSED: Final = frozenset(
 )  # fmt: skip
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?|[0-9A-Fa-f:.]{2,45}")
 _TARGET: Final = re.compile(r"[!$-;=?-\[\]_a-z~]*")  # visible ASCII that an address may have as it is
-_NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+# Of no public use, whatever the table that comes with Python says: it has become longer over the years.
+_APART: Final = tuple(ip_network(text) for text in (
+    "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "100::/64", "3fff::/20", "5f00::/16",
+))  # fmt: skip
 _COMPATIBLE: Final = IPv6Network("::/96")
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)
 # Of the public internet by its number, and yet a door into the machine that asks: Azure's.
@@ -119,7 +123,7 @@ def literal(host: str) -> str:
 def _fault(address: Address, allowed: tuple[Network, ...]) -> str:
     if any(address in network for network in allowed):
         return ""
-    public = address.is_global and not (
+    public = address.is_global and not any(address in network for network in _APART) and not (
         address.is_multicast or address.is_reserved or address.is_link_local or address in _METADATA
         or (isinstance(address, IPv6Address) and (address.is_site_local or address.scope_id is not None))
     )  # fmt: skip
@@ -131,18 +135,16 @@ def _reached(address: Address) -> Iterator[Address]:
     if isinstance(address, IPv4Address):
         yield address
         return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
+    last = IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.ipv4_mapped is not None or address in _NAT64:
+        yield last
         return
     yield address
     if address.sixtofour is not None:
         yield address.sixtofour
     if address.teredo is not None:
         yield from address.teredo
-    last = IPv4Address(int(address) & 0xFFFFFFFF)
-    if any(address in network for network in _NAT64) or (address in _COMPATIBLE and int(address) > 1):
-        yield last
-    if int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
+    if (address in _COMPATIBLE and int(address) > 1) or int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
         yield last
 
 

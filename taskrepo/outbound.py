@@ -73,7 +73,7 @@ class Outbound:
     ) -> None:  # fmt: skip
         """`networks` are allowed besides the public internet; `context` says whom TLS trusts, by default the system."""
         self._networks, self._seconds, self._resolve = networks, seconds, resolve
-        self._context = context or ssl.create_default_context()
+        self._context = context
         self._lock = Lock()
         self._live: set[_Wire] = set()
         self._closed = False
@@ -117,7 +117,7 @@ class Outbound:
     ) -> tuple[int, str]:
         tried = found[:_TRIED]
         for address in tried:
-            wire = _Wire(place, address, max(0.1, (end - monotonic()) / len(tried)), self._context)
+            wire = _Wire(place, address, max(0.1, (end - monotonic()) / len(tried)), self._trusting)
             with self._watched(wire, end):
                 try:
                     wire.connection.connect()
@@ -127,6 +127,12 @@ class Outbound:
                     continue
                 return wire.exchanged(body, headers, max(0.1, end - monotonic()))
         raise OSError("no address")
+
+    def _trusting(self) -> ssl.SSLContext:
+        """Whom TLS trusts; made when it is first needed, for reading the system's list takes its time."""
+        with self._lock:
+            self._context = self._context or ssl.create_default_context()
+            return self._context
 
     @contextmanager
     def _watched(self, wire: "_Wire", end: float) -> Iterator[None]:
@@ -149,7 +155,9 @@ class Outbound:
 class _Wire:
     """One connection to one address, which another thread may cut."""
 
-    def __init__(self, place: Destination, address: str, timeout: float, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, place: Destination, address: str, timeout: float, trusting: Callable[[], ssl.SSLContext]
+    ) -> None:
         self._place = place
         self._handle: socket.socket | None = None
         self._lock = Lock()
@@ -157,7 +165,7 @@ class _Wire:
         more: dict[str, Any] = {}
         made: type[HTTPConnection] = HTTPConnection
         if place.scheme == "https":
-            made, more = HTTPSConnection, {"ssl_context": context, "server_hostname": place.host}
+            made, more = HTTPSConnection, {"ssl_context": trusting(), "server_hostname": place.host}
         self.connection = made(address, place.port, timeout=timeout, **more)
         opened = self.connection._new_conn
         self.connection._new_conn = lambda: self._kept(opened())  # type: ignore[method-assign]
@@ -170,6 +178,8 @@ class _Wire:
         told = {"Host": self._place.authority, "Connection": "close", "Accept-Encoding": "identity", **headers}
         connection.request("POST", self._place.target, body, told, preload_content=False, decode_content=False)
         answer = connection.getresponse()
+        if self._cut:  # or a head that was cut off would count as one that ended
+            raise TimeoutError
         with suppress(*_FAULTS):  # the status has come, and that is what counts
             answer.read(_MOST_READ, decode_content=False)
         return answer.status, str(answer.headers.get("Retry-After", ""))

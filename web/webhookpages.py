@@ -150,8 +150,8 @@ def _one(
     fields = {"change": WANTED, "replay": AFTER}
     wrong = {form: problems(error, fields.get(form, ()))} if error else {}
     return page(
-        visit, "webhook", refusal(error) if error else 200, hook=webhooks.webhook(found, visit.now), tried=tried, secret=secret,
-        error=error, form=form, fields=fields, values=typed, wrong=wrong,
+        visit, "webhook", refusal(error) if error else 200, hook=webhooks.webhook(found, visit.now), tried=tried,
+        secret=secret, error=error, fields=fields, values=typed, wrong=wrong,
     )  # fmt: skip
 
 
