@@ -13,6 +13,7 @@
 """
 
 import logging
+import math
 import random
 import secrets
 import time
@@ -88,6 +89,7 @@ class Courier:
         self._lock = FileLock(exchange.config.private / "courier.lock", timeout=0, mode=0o600)
         self._bell = Condition()
         self._rung = self._stopping = False
+        self._soonest = math.inf  # when the next attempt is due, if it is soon
         self._places: dict[str, _Place] = {}
         self._busy: dict[str, tuple[Thread, str]] = {}  # by webhook: its delivery, and whose it is
         self._thread = Thread(target=self._run, name="courier", daemon=True)
@@ -114,13 +116,14 @@ class Courier:
 
     def _run(self) -> None:
         while not self._stopping:
+            self._soonest = math.inf
             try:
                 if self._leads():
                     self._turn()
             except Exception:
                 log.exception("a round of deliveries failed; the next one comes")
             with self._bell:
-                self._bell.wait_for(lambda: self._rung, GLANCE)
+                self._bell.wait_for(lambda: self._rung, max(0.0, min(GLANCE, self._soonest - time.time())))
                 self._rung = False
         end = time.monotonic() + _ENDING
         with self._bell:
@@ -146,6 +149,7 @@ class Courier:
                 del self._places[gone]
         head, now, actors = self._exchange.snapshot().commit, time.time(), self._exchange.directory.actors
         standing = {hook.id for hook in hooks.values() if (owner := actors.get(hook.actor)) and owner.active}
+        self._soonest = min((h.retry_at for h in hooks.values() if h.retry_at and h.retry_at > now), default=math.inf)
         due = [h for h in hooks.values() if h.id in standing and self._is_due(h, h.id in asking, head, now)]
         for hook in sorted(due, key=lambda each: self._place(each).served):
             with self._bell:

@@ -7,6 +7,7 @@ import pytest
 
 from taskrepo.courier import Courier
 from taskrepo.destinations import networks
+from taskrepo.dispatch import Schedule
 from taskrepo.web.webhooks import shown
 from tests.support.http import Site, running
 from tests.support.person import Person
@@ -22,7 +23,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """An exchange that delivers on this machine."""
     with running(tmp_path) as site:
         site.exchange.webhooks.networks = networks(["127.0.0.0/8"])
-        with Courier(site.exchange, shown):
+        with Courier(site.exchange, shown, schedule=Schedule(first=0.05, longest=0.1)):
             yield site
 
 
