@@ -71,6 +71,8 @@ def destination(url: str) -> Destination:
     """The parts of an address. Raises `Invalid("invalid-field", "url")` for one that nothing is sent to."""
     if len(url) > MAX_URL:
         raise _wrong(f"is longer than {MAX_URL:,} characters")
+    if not (url.isascii() and url.isprintable()):  # of which urlsplit drops some in silence
+        raise _wrong("has characters that an address cannot have as they are")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

@@ -24,7 +24,7 @@ from typing import Any, Final
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from taskrepo.destinations import Destination, Network, destination, fault
+from taskrepo.destinations import Destination, Network, destination, fault, literal
 from taskrepo.errors import Invalid
 
 SECONDS: Final = 10.0
@@ -101,15 +101,18 @@ class Outbound:
         return Answer(status, "", retry, monotonic() - begun)
 
     def _checked(self, place: Destination) -> list[str]:
-        """All addresses of the place. Raises `Invalid` if there is one to which nothing is sent."""
+        """All addresses of the place. Raises `Invalid` if there is one to which nothing is sent.
+
+        Which one is not told: a name of an inner network would give it to whoever asks.
+        """
         try:
             found = self._resolve(place.host, place.port)
         except OSError as error:
             raise Invalid("no-address", place.host, f"has no address ({_reason(error)})") from None
         for address in found:
             if wrong := fault(address, self._networks):
-                told = address if address == place.host else f"{place.host} ({address})"
-                raise Invalid("forbidden-address", "", f"{told} {wrong}")
+                named = "" if literal(place.host) else "has an address that "
+                raise Invalid("forbidden-address", "", f"{place.host} {named}{wrong}")
         return found
 
     def _sent(

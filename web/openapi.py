@@ -19,6 +19,7 @@ from taskrepo.commands import TASK_COMMANDS
 from taskrepo.errors import Refused
 from taskrepo.schema import load
 from taskrepo.web.edge import status_of
+from taskrepo.web.openapi_webhooks import WEBHOOK_BODIES, WEBHOOK_CALLS
 from taskrepo.web.present import API
 
 Json = dict[str, Any]
@@ -163,37 +164,12 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
             "the key's registration and now; without it nothing the key ever signed is to be trusted. A second "
             "revocation can only name an earlier moment; none can be taken back. A retired key can be revoked too."),
     ),
-    ("get", "/webhooks"): Call("The caller's webhooks", "WebhookList"),
-    ("post", "/webhooks"): Call("Have events sent to an address", "NewWebhook", 201, "WebhookBody", told=(
-        "Each event that the caller may know of, and that the filter wants, is sent there from now on: one POST for "
-        "each, in the ledger's order, at least once, as a CloudEvent signed as Standard Webhooks has it. `secret` is "
-        "shown this once. What is sent stands under Webhooks in the exchange's help.")),
-    ("get", "/webhooks/{webhook}"): Call("One of the caller's webhooks", "WebhookAnswer"),
-    ("patch", "/webhooks/{webhook}"): Call("Change a webhook", "WebhookAnswer", body="WebhookChange", told=(
-        "`active: true` also brings one back that the exchange has disabled; it goes on where it was.")),
-    ("delete", "/webhooks/{webhook}"): Call("End a webhook", "WebhookList"),
-    ("get", "/webhooks/{webhook}/deliveries"): Call(
-        "The latest deliveries, newest first", "DeliveryList", query=("limit",)
-    ),
-    ("post", "/webhooks/{webhook}/replay"): Call("Send events again", "WebhookAnswer", 202, "ReplayBody", told=(
-        "`after`: everything that follows this commit, in order, sent before or not; after the newest commit, what was "
-        "not sent yet is skipped. `event`: this one alone, once, out of turn.")),
-    ("post", "/webhooks/{webhook}/test"): Call("Send a ping", "WebhookAnswer", 202, told=(
-        "It is sent once, also to a webhook that is paused or disabled; its deliveries show what came of it.")),
-    ("post", "/webhooks/{webhook}/secret"): Call("Make a new secret", "NewWebhook", told=(
-        "It is shown this once. For a day messages carry two signatures, with the new secret and with the old one.")),
+    **{at: Call(**told) for at, told in WEBHOOK_CALLS.items()},
     ("get", "/policy"): Call("Limits and defaults", "PolicyShown"),
     ("patch", "/policy"): Call("Change the policy (admins)", "PolicyAnswer", body="SetPolicyBody"),
 }
 """Every call of the API, by method and path below `/api/v1`."""
 
-_WEBHOOK: Final[Json] = {
-    "url": {"type": "string", "maxLength": 2000, "description": "An http or https address of the public internet."},
-    "filter": {"type": "string", "maxLength": 500, "description": (
-        "Which events, as in `event:submitted,approved reviewer:me`; every one if it is empty.")},
-    "description": {"type": "string", "maxLength": 200},
-    "active": {"type": "boolean"},
-}  # fmt: skip
 _TAKES: Final[Mapping[str, Json]] = {
     "HeartbeatBody": {
         "type": "object",
@@ -207,16 +183,8 @@ _TAKES: Final[Mapping[str, Json]] = {
         "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 100}},
         "additionalProperties": False,
     },
-    "WebhookBody": {
-        "type": "object", "required": ["url"], "properties": _WEBHOOK, "additionalProperties": False,
-    },
-    "WebhookChange": {"type": "object", "properties": _WEBHOOK, "additionalProperties": False},
-    "ReplayBody": {
-        "type": "object",
-        "properties": {name: {"type": "string", "pattern": "^[0-9a-f]{40}$"} for name in ("after", "event")},
-        "minProperties": 1, "maxProperties": 1, "additionalProperties": False,
-    },
-}  # fmt: skip
+    **WEBHOOK_BODIES,
+}
 
 
 @cache

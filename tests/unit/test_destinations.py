@@ -72,7 +72,7 @@ def test_addresses_that_are_none() -> None:
         "", "example.org", "/hook", "ftp://example.org/", "file:///etc/passwd", "gopher://example.org/", "https://",
         "https://alice@example.org/", "https://a:b@example.org/", "https://@example.org/", "https://example.org:22/",
         "https://example.org:6379/", "https://example.org:0/", "https://example.org:99999/", "https://example.org:x/",
-        "https://exa mple.org/", "https://exämple.org/", "https://example.org/a b", "https://example.org/\r\nX: y",
+        "https://exa mple.org/", "https://exämple.org/", "https://example.org/a b", "https://example.org/\r\nX: y", "https://exa\nmple.org/",
         "https://example.org/#part", "https://example.org/ä", "https://[::1/", "https://[fe80::1%25eth0]/",
         "https://example.org/" + "a" * 2000, "https://-example.org/", "https://example.org\\@evil.example/",
     ), refused)  # fmt: skip

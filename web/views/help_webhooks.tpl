@@ -7,7 +7,7 @@
 <pre>taskrepo webhook add https://example.org/hook --filter 'event:submitted,approved reviewer:me'</pre>
 <p>You get the events that you may read, and of those what the filter wants; without a filter, all of them. Its secret is shown once: keep it where the program finds it.</p>
 <h2 id="message">What is sent</h2>
-<p>One <code>POST</code> for each event. The body is a <a href="https://cloudevents.io/">CloudEvent</a> 1.0 (<code>application/cloudevents+json</code>); <code>data.event</code> is the event as <code>GET /events</code> gives it, <code>data.task</code> the task in brief, as the event left it.</p>
+<p>One <code>POST</code> for each event. The body is a CloudEvent 1.0 (<code>application/cloudevents+json</code>); <code>data.event</code> is the event as <code>GET /events</code> gives it, <code>data.task</code> the task in brief, as the event left it.</p>
 <pre>{"specversion": "1.0", "id": "9f2c…", "source": "{{base}}/api/v1/events", "type": "taskrepo.task.submitted",
  "subject": "4k7q2m9x", "time": "2026-12-01T12:00:00Z", "datacontenttype": "application/json",
  "data": {"event": {"commit": "9f2c…", "event": "submitted", "actor": "bob", …}, "task": {"title": "Count words", …}}}</pre>
@@ -22,7 +22,7 @@
   <li><strong>It goes to the public internet only</strong>, to port 80, 443 or one from 1024 on, unless the operator of the exchange has allowed a network (<code>taskrepo serve --webhooks-allow 10.1.0.0/16</code>).</li>
 </ul>
 <h2 id="check">Check the signature</h2>
-<p>Messages are signed as <a href="https://www.standardwebhooks.com/">Standard Webhooks</a> has it, so its libraries check them. Without one, in Python:</p>
+<p>Messages are signed as Standard Webhooks (standardwebhooks.com) has it, so its libraries check them. Without one, in Python:</p>
 <pre id="receiver">import base64, hmac, json, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
