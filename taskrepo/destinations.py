@@ -1,7 +1,7 @@
 """Where the exchange may send what somebody asked it to send: which addresses of the internet, and which not.
 
 * Only `http` and `https`, without a user or password in the address, to ports where a web server may be.
-* An address counts by what a packet to it would reach: IPv4 inside IPv6 (mapped, 6to4, Teredo, NAT64) counts as both.
+* An address counts by what a packet to it would reach: IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as both.
 * Everything that is not of the public internet is refused, unless the operator has named its network.
 * A name says nothing; what is judged is every address it stands for, by whoever connects, and only these are used.
 
@@ -43,7 +43,8 @@ _TARGET: Final = re.compile(r"[!$-;=?-\[\]_a-z~]*")  # visible ASCII that an add
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 # Of no public use, whatever the table that comes with Python says: it has become longer over the years.
 _APART: Final = tuple(ip_network(text) for text in (
-    "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "100::/64", "3fff::/20", "5f00::/16",
+    "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24",
+    "64:ff9b:1::/48", "100::/64", "2001::/23", "3fff::/20", "5f00::/16",
 ))  # fmt: skip
 _COMPATIBLE: Final = IPv6Network("::/96")
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)
@@ -144,8 +145,6 @@ def _reached(address: Address) -> Iterator[Address]:
     yield address
     if address.sixtofour is not None:
         yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
     if (address in _COMPATIBLE and int(address) > 1) or int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
         yield last
 
