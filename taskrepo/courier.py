@@ -19,7 +19,6 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Any, Final, Self
@@ -32,7 +31,7 @@ from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.eventfilter import parse_filter
 from taskrepo.exchange import Exchange
 from taskrepo.ledger import Happening
-from taskrepo.model import Task, iso
+from taskrepo.model import iso
 from taskrepo.outbound import Answer, Outbound
 from taskrepo.subscriptions import Attempt, Subscription
 from taskrepo.view import View
@@ -251,7 +250,7 @@ class Courier:
         for commit, _ in view.following(place.commit):
             if commit:
                 event = view.event(commit)
-                if wanted.matches(event.entry, lambda event=event: _task(view, event), hook.actor):  # type: ignore[misc]
+                if view.wants(event, wanted):
                     return event
             place.passed += 1
         place.commit = view.commit
@@ -302,10 +301,3 @@ class Courier:
         now, taken = int(time.time()), int(answer.seconds * 1000)
         said = answer.said[:200]
         return Attempt(0, message.ident, message.kind, message.subject, number, now, answer.status, said, taken)
-
-
-def _task(view: View, event: Happening) -> Task | None:
-    """The task as it was after the event; `None` if it is about none, or nobody can open it any more."""
-    with suppress(TaskrepoError):
-        return None if event.entry.task is None else view.at(event.id).get(event.entry.task)
-    return None

@@ -42,7 +42,7 @@ IO_GROUPS: Final = (
 IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
-     "largefiles",
+     "largefiles", "lobby", "claiming",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
