@@ -154,16 +154,14 @@ class Courier:
             with self._bell:
                 if self._has_room(hook) and not self._stopping:
                     thread = Thread(target=self._serve, args=(hook.id,), name=f"webhook-{hook.id}", daemon=True)
-                    self._busy[hook.id] = (thread, hook.actor)
                     thread.start()
+                    self._busy[hook.id] = (thread, hook.actor)
 
     def _is_due(self, hook: Subscription, asked: bool, head: str, now: float) -> bool:
         place = self._place(hook)
         if hook.id in self._busy or time.monotonic() < place.resting:
             return False
-        # A clock that was set back must not keep anybody waiting for longer than a pause can be.
-        waits = hook.retry_at is not None and now < hook.retry_at <= now + 2 * dispatch.MAX_PAUSE
-        return asked or (hook.live and not waits and place.commit != head)
+        return asked or (hook.live and not _waits(hook, now) and place.commit != head)
 
     def _place(self, hook: Subscription) -> _Place:
         with self._bell:
@@ -208,7 +206,7 @@ class Courier:
         asked = self._kept.asked(ident)
         if asked is not None:
             return self._send_asked(hook, view, *asked)
-        return hook.live and self._send_next(hook, view)
+        return hook.live and not _waits(hook, time.time()) and self._send_next(hook, view)
 
     def _send_asked(self, hook: Subscription, view: View, number: int, event: str) -> bool:
         message = self._ping(hook) if not event else None
@@ -301,3 +299,9 @@ class Courier:
         now, taken = int(time.time()), int(answer.seconds * 1000)
         said = answer.said[:200]
         return Attempt(0, message.ident, message.kind, message.subject, number, now, answer.status, said, taken)
+
+
+def _waits(hook: Subscription, now: float) -> bool:
+    """Whether its next attempt is still to come."""
+    # A clock that was set back must not keep anybody waiting for longer than a pause can be.
+    return hook.retry_at is not None and now < hook.retry_at <= now + 2 * dispatch.MAX_PAUSE
