@@ -144,7 +144,10 @@ def _one(
     secret: str = "",
 ) -> HTTPResponse:  # fmt: skip
     kept, actor = visit.exchange.webhooks, visit.actor.id
-    found: Subscription = kept.get(actor, hook)
+    try:
+        found: Subscription = kept.get(actor, hook)
+    except TaskrepoError as missing:
+        raise error or missing from None  # a forged form is told so, whatever it is about
     tried = [webhooks.attempt(each) for each in kept.deliveries(actor, hook, _SHOWN)]
     typed = {"change": {k: str(v) for k, v in _of(found).items()}, **({form: values} if values else {})}
     fields = {"change": WANTED, "replay": AFTER}
