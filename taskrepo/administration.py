@@ -9,6 +9,7 @@
 """
 
 import getpass
+import os
 import re
 import sys
 import time
@@ -31,6 +32,7 @@ from taskrepo.web import present
 LINK_SECONDS: Final = 900
 LINK_PATH: Final = "/login/link/"
 _BASE_URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_NETWORKS: Final = "TASKREPO_WEBHOOKS_ALLOW"
 _PROFILE: Final = ("reasoning_tier", "browser", "compute")
 
 
@@ -78,10 +80,13 @@ def init(args: Namespace, terminal: Terminal) -> Answer:
 
 def serve(args: Namespace, terminal: Terminal) -> Answer:
     """Serve until SIGTERM or SIGINT."""
+    from taskrepo.courier import Courier
+    from taskrepo.destinations import networks
     from taskrepo.housekeeping import Housekeeping
     from taskrepo.reception import Reception
     from taskrepo.web.app import make_app
     from taskrepo.web.server import serve as serve_app
+    from taskrepo.web.webhooks import shown
 
     def ready(url: str) -> None:
         sentence = f"taskrepo serves {config_of(args).data} at {url}"
@@ -92,10 +97,12 @@ def serve(args: Namespace, terminal: Terminal) -> Answer:
     base = args.base_url
     if base is not None and not _BASE_URL.fullmatch(base):
         raise Invalid("usage", "--base-url", f"{base[:60]!r} is not an address like https://tasks.example.org")
+    allowed = networks(args.webhooks_allow or filter(None, os.environ.get(_NETWORKS, "").split(",")))
     with _open(args) as exchange:
         _put_right(exchange, terminal)
         exchange.follower.start()
-        with Housekeeping(exchange), Reception(exchange):
+        exchange.webhooks.networks = allowed
+        with Housekeeping(exchange), Reception(exchange), Courier(exchange, shown, source=base or ""):
             app = make_app(exchange, base_url=base)
             serve_app(app, host, port, server=args.server, workers=args.workers, on_ready=ready)
     return Answer(None)

@@ -24,7 +24,8 @@ from typing import Any, Final, NoReturn
 
 from taskrepo.errors import REFUSALS, Invalid, TaskrepoError
 from taskrepo.terminal import Answer, Terminal, problem
-from taskrepo.verbs import VERBS, Verb
+from taskrepo.verb import Verb
+from taskrepo.verbs import VERBS
 
 OK: Final = 0
 REFUSED: Final = 1
@@ -204,7 +205,7 @@ class _Root(_Parser):
         """All commands, by group."""
         lines = ["usage: taskrepo COMMAND [ARGUMENTS]\n\nA task exchange that you can clone.\n"]
         for group, verbs in groupby(VERBS.values(), key=lambda verb: verb.group):
-            lines += [f"\n{group}:\n", *(f"  {verb.name:<16}{verb.help}\n" for verb in verbs)]
+            lines += [f"\n{group}:\n", *(f"  {verb.name:<20}{verb.help}\n" for verb in verbs)]
         return "".join(lines) + f"\n{_ENVIRONMENT}\n"
 
 
@@ -255,7 +256,7 @@ def _common() -> dict[str, ArgumentParser]:
 def _family(words: Any, first: str) -> Any:
     """The parser of commands of two words, like `actor add`."""
     members = [verb for verb in VERBS.values() if verb.name.startswith(f"{first} ")]
-    lines = "\n".join(f"  {verb.name:<16}{verb.help}" for verb in members)
+    lines = "\n".join(f"  {verb.name:<20}{verb.help}" for verb in members)
     parser = words.add_parser(first, description=lines, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
     return parser.add_subparsers(dest="word", metavar="COMMAND", required=True, parser_class=_Parser)
 

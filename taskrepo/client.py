@@ -222,6 +222,11 @@ class Client:
         place = path.format(quote(actor, safe=""), quote(fingerprint, safe=""))
         return self._call(method, place, headers, lambda: data, tries=1)
 
+    def call(self, method: str, path: str, body: Json | None = None) -> Json:
+        """Any other call, by its path below `/api/v1`. Tried once."""
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        return self._call(method, path, headers, lambda: b"" if body is None else json.dumps(body).encode(), tries=1)
+
     @contextmanager
     def content(self, task: str, folder: str, path: str) -> Iterator[Readable]:
         """A file's content as a stream."""

@@ -36,6 +36,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "unknown-version": "the package has no such version",
     "unknown-commit": "the ledger has no such commit",
     "unknown-key": "there is no such key",
+    "unknown-webhook": "you have no webhook with this id",
     "unknown-session": "there is no such session, or it has ended",
     "not-found": "there is nothing at this address",
     "duplicate-id": "the id is taken",

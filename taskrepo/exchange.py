@@ -57,6 +57,7 @@ from taskrepo.reminded import Reminded
 from taskrepo.retention import Retention
 from taskrepo.signing import Signer
 from taskrepo.store import Store
+from taskrepo.subscriptions import Subscriptions
 from taskrepo.trends import Trends
 from taskrepo.upkeep import Upkeep
 from taskrepo.uploads import Uploads
@@ -137,6 +138,7 @@ class Exchange:
             self.preferences = self._closing.enter_context(Preferences(config.private))
             self.reminded = self._closing.enter_context(Reminded(config.private))
             self.locks = self._closing.enter_context(Locks(config.private))
+            self.webhooks = self._closing.enter_context(Subscriptions(config.private, self.privacy.vault.key))
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
             self._writer = self._closing.enter_context(
@@ -186,6 +188,10 @@ class Exchange:
     def at_close(self, end: Callable[[], object]) -> None:
         """Have `end` called when the exchange is closed, before it releases anything."""
         self._closing.callback(end)
+
+    def at_publish(self, told: Callable[[str], None]) -> None:
+        """Have `told` called with the commit whenever this process has moved `main`."""
+        self._writer.published.append(told)
 
     def _leave_staging(self) -> None:
         with suppress(OSError):  # uploads still held keep it; the next sweep of any process removes it

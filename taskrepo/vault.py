@@ -96,6 +96,10 @@ class Vault:
         """What stands for `words` where others may look: the same for the same words, and telling nothing of them."""
         return hmac.new(self._blinding, "\x00".join(words).encode(), hashlib.sha256).hexdigest()
 
+    def key(self, use: str) -> bytes:
+        """A key that seals what the exchange keeps beside the vault: the same for ever, and a different one per use."""
+        return hmac.new(self._blinding, f"key\x00{use}".encode(), hashlib.sha256).digest()
+
     # ── the exchange's own key ──────────────────────────────────────────────────────────────────────────────────────
 
     def rotate(self, progress: Callable[[int], None] = lambda done: None) -> int:

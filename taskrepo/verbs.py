@@ -9,36 +9,12 @@
 """
 
 from argparse import SUPPRESS, BooleanOptionalAction
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, NamedTuple
+from dataclasses import replace
+from typing import Final
 
-Kind = Literal["task", "exchange", "plain", "clone"]
-
-
-class Argument(NamedTuple):
-    """One argument as argparse takes it."""
-
-    names: tuple[str, ...]
-    settings: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """A command: `name` may have two words; `group` is the heading it is listed under."""
-
-    name: str
-    group: str
-    help: str
-    example: str
-    handler: str
-    arguments: tuple[Argument, ...] = ()
-    kind: Kind = "task"
-    notes: str = ""
-
-
-def _arg(*names: str, **settings: Any) -> Argument:
-    return Argument(names, settings)
-
+from taskrepo.hookverbs import WEBHOOK_VERBS
+from taskrepo.verb import Argument, Verb
+from taskrepo.verb import arg as _arg
 
 _ID: Final = _arg("id", metavar="ID", help="the task's id, or the first characters of it (four or more)")
 _EXECUTION: Final = _arg("--execution", type=int, metavar="N", help="your execution (default: the current one)")
@@ -363,6 +339,9 @@ before what a spreadsheet would take for a formula."""),
         _arg("--server", default="paste", metavar="NAME", help="the WSGI server (default: paste)"),
         _arg("--workers", type=int, default=64, metavar="N", help="threads that answer (default: 64)"),
         _arg("--base-url", metavar="URL", help="where clients reach it, if through a proxy: https://tasks.example.org"),
+        _arg("--webhooks-allow", action="append", metavar="NETWORK",
+             help="let webhooks go there too, like 10.1.0.0/16; may be repeated (default: TASKREPO_WEBHOOKS_ALLOW, "
+                  "separated by commas; else the public internet alone)"),
     )),
     Verb("actor add", _RUN, "add an actor", "taskrepo actor add bob --type agent", "administration:add_actor", (
         _ACTOR,
@@ -416,8 +395,6 @@ their number."""),
     Verb("reindex", _RUN, "build the listing index again", "taskrepo reindex", "administration:reindex"),
 )  # fmt: skip
 
-VERBS: Final = {
-    verb.name: verb
-    for verb in (*_TASK_VERBS, *_KEY_VERBS, *(replace(each, kind="exchange") for each in _EXCHANGE_VERBS))
-}
+_SERVERS_VERBS: Final = tuple(replace(each, kind="exchange") for each in _EXCHANGE_VERBS)
+VERBS: Final = {verb.name: verb for verb in (*_TASK_VERBS, *WEBHOOK_VERBS, *_KEY_VERBS, *_SERVERS_VERBS)}
 """All commands by name, in the order of the help."""

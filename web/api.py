@@ -20,6 +20,7 @@ from taskrepo.web import (
     api_reminders,
     api_tasks,
     api_uploads,
+    api_webhooks,
     openapi,
     present,
 )
@@ -40,4 +41,5 @@ ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     *api_queue.ROUTES,
     *api_reminders.ROUTES,
     *api_actors.ROUTES,
+    *api_webhooks.ROUTES,
 )

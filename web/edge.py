@@ -46,7 +46,7 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
         403: "actor-suspended not-publisher not-executor not-reviewer not-admin exchange-only own-work"
              " not-eligible forged-request foreign-request",
         404: "unknown-task unknown-actor unknown-file unknown-submission unknown-version unknown-commit unknown-key"
-             " unknown-session"
+             " unknown-session unknown-webhook"
              " nothing-to-claim not-found",
         405: "method-not-allowed",
         406: "not-acceptable",

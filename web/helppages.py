@@ -27,6 +27,7 @@ TOPICS: Final[Mapping[str, str]] = MappingProxyType({
     "files": "Files and private tasks",
     "git": "Clone and check",
     "audit": "Audit",
+    "webhooks": "Webhooks",
     "api": "API reference",
     "errors": "Refusals",
 })

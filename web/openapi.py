@@ -19,6 +19,7 @@ from taskrepo.commands import TASK_COMMANDS
 from taskrepo.errors import Refused
 from taskrepo.schema import load
 from taskrepo.web.edge import status_of
+from taskrepo.web.openapi_webhooks import WEBHOOK_BODIES, WEBHOOK_CALLS
 from taskrepo.web.present import API
 
 Json = dict[str, Any]
@@ -32,7 +33,7 @@ _GONE: Final = tuple({status_of(Refused(code)) for code in ("erased", "sealed-aw
 _WRITE: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503)
 _TEXT: Final[Json] = {"type": "string"}
 _MEANINGS: Final[Mapping[int, str]] = {
-    200: "Done.", 201: "Made.", 202: "Kept; the rest may follow.", 204: "Gone.",
+    200: "Done.", 201: "Made.", 202: "Taken; the rest may follow.", 204: "Gone.",
     206: "A part of the file.", 304: "Not changed since the version the request names.",
     400: "The request is malformed; `where` names the part.", 401: "No valid key came with the request.",
     403: "The caller may not do this.", 404: "There is no such thing.", 409: "The state of things does not allow it.",
@@ -184,6 +185,7 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
             "the key's registration and now; without it nothing the key ever signed is to be trusted. A second "
             "revocation can only name an earlier moment; none can be taken back. A retired key can be revoked too."),
     ),
+    **{at: Call(**told) for at, told in WEBHOOK_CALLS.items()},
     ("get", "/policy"): Call("Limits and defaults", "PolicyShown"),
     ("patch", "/policy"): Call("Change the policy (admins)", "PolicyAnswer", body="SetPolicyBody"),
 }
@@ -207,6 +209,7 @@ _TAKES: Final[Mapping[str, Json]] = {
         "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 100}},
         "additionalProperties": False,
     },
+    **WEBHOOK_BODIES,
 }
 
 

@@ -31,6 +31,7 @@ from taskrepo.web import (
     tasklist,
     taskpage,
     timeline,
+    webhookpages,
     workpage,
 )
 from taskrepo.web.api_files import file_answer
@@ -94,6 +95,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     *dashboard.ROUTES,
     *people.ROUTES,
     *account.ROUTES,
+    *webhookpages.ROUTES,
     *adminpages.ROUTES,
     *filepages.ROUTES,
     *packagepages.ROUTES,

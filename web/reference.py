@@ -19,7 +19,8 @@ Json = dict[str, Any]
 
 _GROUPS: Final = (
     ("Tasks", "tasks"), ("Commands", "commands"), ("Files and archives", "files"), ("Versions", "versions"),
-    ("Uploads", "uploads"), ("Work", "work"), ("Actors and keys", "actors"), ("The exchange", "exchange"),
+    ("Uploads", "uploads"), ("Work", "work"), ("Webhooks", "webhooks"), ("Actors and keys", "actors"),
+    ("The exchange", "exchange"),
 )  # fmt: skip
 _WORDS: Final = {"string": "text", "integer": "whole number", "any": "anything", "boolean": "true or false"}
 _SCHEMAS: Final = "#/components/schemas/"
@@ -149,7 +150,7 @@ def _group(path: str, method: str) -> str:
         if "versions" in parts:
             return "versions"
         return "commands" if method == "post" and len(parts) > 1 else "tasks"
-    known = {"uploads": "uploads", "queue": "work", "events": "work", "stats": "work"}
+    known = {"uploads": "uploads", "queue": "work", "events": "work", "stats": "work", "webhooks": "webhooks"}
     return known.get(parts[0], "actors" if parts[0] in ("me", "actors") else "exchange")
 
 

@@ -94,6 +94,10 @@ FLASHES: Final[Mapping[str, str]] = MappingProxyType({
     "sessions-ended": "The sessions have ended.",
     "appearance": "The appearance is set for this browser.",
     "policy": "The policy is changed. It counts from now on.",
+    "webhook-changed": "The webhook is changed.",
+    "webhook-removed": "The webhook is removed. Nothing more is sent.",
+    "webhook-asked": "It is being sent. The list of deliveries shows what comes of it.",
+    "webhook-moved": "What follows that commit is being sent, in order.",
     "work-begun": "The work has begun. Its progress is shown below.",
 })
 """What a redirect may say on the page it leads to, by the code that its cookie carries."""

@@ -1,12 +1,14 @@
 """Every page of a lively exchange, as people of all roles see it: accessible, quiet, and no wider than the screen."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 from playwright.sync_api import Browser
 
+from taskrepo.subscriptions import Attempt, Wanted
 from taskrepo.web import login, pages
 from tests.support.browser import MIDDLE, PHONE, WIDE, check, chromium, overhang, visitor
 from tests.support.http import Site, running
@@ -34,6 +36,7 @@ LOOKS: Final = (
     ("alice", "/actors/counter"), ("admin", "/actors/counter"), ("alice", "/actors/alice"),
     ("alice", "/actors/nightly"), ("alice", "/ledger"), ("alice", "/ledger?actor=counter&event=submitted"),
     ("alice", "/ledger/{past}"), ("alice", "/ledger/{past}/board"), ("alice", "/me"), ("admin", "/admin"),
+    ("alice", "/me/webhooks"), ("alice", "/me/webhooks/{webhook}"), ("carol", "/me/webhooks"), ("", "/help/webhooks"),
     ("admin", "/admin/policy"), ("admin", "/admin/keys"), ("admin", "/admin/maintenance"), ("alice", "/admin"),
     ("", "/login"), ("", "/help"), ("", "/help/browser"), ("", "/help/agents"), ("", "/help/executors"),
     ("", "/help/files"), ("", "/help/git"), ("", "/help/audit"),
@@ -56,7 +59,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, dict
     with running(tmp_path_factory.mktemp("scene")) as site:
         tasks = play(site.exchange)
         events = site.exchange.view(site.exchange.directory.actors["alice"]).latest(60)
-        yield site, {**tasks, "past": next(e.id for e in events if e.entry.event == "rejected")}
+        kept, address = site.exchange.webhooks, "https://example.org/hook"
+        hook, _ = kept.add("alice", Wanted(address, "event:submitted", "Build"), events[0].id, int(time.time()))
+        for status in (200, 500, None):
+            tried = Attempt(0, events[1].id, "taskrepo.task.submitted", tasks["planets"], 1, 1795226799, status, "", 9)
+            kept.failed(kept.get("alice", hook.id), tried, time.time() + 600)
+        yield site, {**tasks, "webhook": hook.id, "past": next(e.id for e in events if e.entry.event == "rejected")}
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,9 @@ from taskrepo.config import Config
 from taskrepo.exchange import Exchange
 from taskrepo.signing import Signer
 from taskrepo.verbs import VERBS
+from tests.support.receiver import receiving
 from tests.support.shell import SCRIPT, Shell, package
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -262,11 +263,12 @@ def test_the_index_is_built_again_from_the_ledger(shell: Shell, tmp_path: Path) 
 
 
 def test_serve_answers_expires_leases_and_stops_in_order(shell: Shell) -> None:
-    """`serve` prints its address, answers there, does the housekeeping and ends with 0 on SIGTERM."""
+    """`serve` prints its address, answers there, delivers webhooks where it may, and ends with 0 on SIGTERM."""
     key = shell.json("actor", "add", "bob", "--type", "agent")["key"]
     shell.json("policy", "set", "lease_seconds=10")
     base = "https://tasks.example.org/x"
-    process = shell.started("serve", "--port", "0", "--json", "--workers", "4", "--base-url", base)
+    words = ("serve", "--port", "0", "--json", "--workers", "4", "--base-url", base)
+    process = shell.started(*words, TASKREPO_WEBHOOKS_ALLOW="10.0.0.0/8, 127.0.0.0/8")
     try:
         assert process.stdout is not None
         url = ""
@@ -277,6 +279,11 @@ def test_serve_answers_expires_leases_and_stops_in_order(shell: Shell) -> None:
         assert urllib3.request("GET", json.loads(url)["url"] + "/api/v1/me", retries=False).status == 401
         described = urllib3.request("GET", json.loads(url)["url"] + "/api/v1/openapi.json", retries=False)
         assert described.json()["servers"] == [{"url": base}]
+        with receiving() as receiver:
+            hook = remote.json("webhook", "add", receiver.url)["webhook"]["id"]
+            remote.json("webhook", "test", hook)
+            until(lambda: receiver.came)
+            assert receiver.came[0].json["source"] == f"{base}/api/v1/events"
     finally:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=PATIENCE)
@@ -288,6 +295,7 @@ def test_serve_refuses_what_it_cannot_do(shell: Shell) -> None:
     assert shell.problem("serve", "--port", "99999") == (2, "cannot-listen")
     assert shell.problem("serve", "--server", "apache") == (2, "unknown-server")
     assert shell.problem("serve", "--port", "0", "--workers", "0") == (2, "too-few-workers")
+    assert shell.problem("serve", "--port", "0", "--webhooks-allow", "here") == (2, "bad-network")
     for base in ("tasks.example.org", "ftp://x", "https://", "https://me:secret@x", "https://x?y"):
         assert shell.problem("serve", "--port", "0", "--base-url", base) == (2, "usage")
 

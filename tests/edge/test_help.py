@@ -2,14 +2,23 @@
 
 import html
 import re
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from taskrepo.destinations import networks
+from taskrepo.dispatch import headers, secret_of
 from taskrepo.errors import REFUSALS
+from taskrepo.outbound import Outbound
 from taskrepo.web import helppages, openapi, reference
 from tests.support.http import Site, running
 from tests.support.person import Page, Person
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +88,31 @@ def test_every_refusal_is_explained(site: Site) -> None:
         row = re.search(rf'<tr id="{code}">.*?</tr>', source)
         assert row, code
         assert html.escape(meaning, quote=False).replace("'", "&#039;") in row[0]
+
+
+def test_the_receiver_works_when_it_is_pasted(tmp_path: Path) -> None:
+    """The example takes what is signed with its secret, once, and refuses what is not."""
+    with running(tmp_path) as own:
+        source = re.search(r'<pre id="receiver">(.*?)</pre>', Person(own.url).get("/help/webhooks").html, re.DOTALL)
+        assert source
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        secret = secret_of(b"k" * 32)
+        code = html.unescape(source[1]).replace("whsec_…", secret).replace('("", 8000)', f'("127.0.0.1", {port})')
+        body = b'{"type": "taskrepo.ping", "subject": "x"}'
+        quiet: dict[str, int] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen([sys.executable, "-c", code], **quiet) as program:
+            try:
+                def sent(*secrets: str) -> int | None:
+                    outbound = Outbound(networks(["127.0.0.0/8"]), seconds=PATIENCE)
+                    signed = headers("m1", int(time.time()), body, secrets)
+                    return outbound.post(f"http://127.0.0.1:{port}/", body, signed).status
+
+                until(lambda: sent(secret_of(b"x" * 32)) == 401)
+                assert [sent(secret), sent(secret_of(b"y" * 32), secret)] == [204, 204]
+            finally:
+                program.kill()
+            assert program.stdout and program.stdout.read() == b"taskrepo.ping x\n"
 
 
 def test_limits_are_those_of_the_policy(site: Site) -> None:

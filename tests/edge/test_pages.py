@@ -232,7 +232,8 @@ def filled(path: str, task: str) -> str:
     """A route with its parameters filled in."""
     known = {"id": task if path.startswith(("/tasks", "/review")) else "alice", "command": "comment", "number": "1",
              "path": "a.csv", "old": "1", "new": "1",
-             "name": "style.css", "token": "x", "key": "0" * 8, "sha256": "0" * 64,
+             "name": "style.css", "token": "x", "key": "0" * 8, "hook": "0" * 8,
+             "sha256": "0" * 64,
              "session": "0" * 20, "work": "sweep", "commit": "0" * 40}  # fmt: skip
     return re.sub(r"<(\w+)(?::[^>]+)?>", lambda found: known[found[1]], path)
 

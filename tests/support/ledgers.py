@@ -149,7 +149,7 @@ def listed_anew(exchange: Exchange) -> list[object]:
 
 # They start from a process that has loaded everything and holds neither threads nor locks.
 _SPAWN: Final = multiprocessing.get_context("forkserver")
-_SPAWN.set_forkserver_preload(["tests.support.ledgers"])
+_SPAWN.set_forkserver_preload(["tests.support.ledgers", "tests.support.couriers"])
 
 
 def started(target: Callable[..., None], *words: object) -> BaseProcess:

@@ -22,19 +22,23 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "recent", "hints", "tally", "eventfilter")
+     "signed_request", "recent", "hints", "tally", "destinations", "dispatch", "eventfilter")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
     frozenset({"index", "listing", "relevance", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
-    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "reminded", "lfs_locks"}),
+    frozenset(
+        ("accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "reminded", "lfs_locks",
+         "subscriptions")
+    ),
     frozenset({"heartbeats"}),
     frozenset({"clock"}),
     frozenset({"vault", "masters"}),
     frozenset({"config"}),
     frozenset({"folders"}),
     frozenset({"gauge"}),
+    frozenset({"outbound"}),
     frozenset({"durable"}),  # fsync and rename: every group may rest on it
 )
 IO: Final = frozenset().union(*IO_GROUPS)
@@ -44,7 +48,7 @@ CORE: Final = frozenset(
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
-     "trail", "reminders", "holdings", "leases")
+     "trail", "reminders", "holdings", "leases", "courier")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")
@@ -60,6 +64,7 @@ MAY_TOUCH: Final = {
     ("schema", "importlib.resources.files"),  # its own documents
     ("signing", "pathlib.Path"),  # the exchange's own key file
     ("signing", "stat"),
+    ("destinations", "urllib.parse.urlsplit"),  # only arithmetic on text
     ("sealing", "os.urandom"),  # keys, nonces and salts
     ("sealing", "cryptography.exceptions.InvalidTag"),
     ("sealing", "cryptography.hazmat.primitives.ciphers.aead.AESGCM"),

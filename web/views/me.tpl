@@ -101,6 +101,12 @@
 % include("form.tpl", action="/me/ssh", uploads=False, hidden={"csrf": visit.csrf}, fields=forms["add"], prefix="ssh", values=attempt.typed("add"), errors=attempt.problems("add"), tone="primary", button="Register the key")
 </section>
 
+<section class="card" aria-labelledby="webhooks">
+<h2 id="webhooks">Webhooks</h2>
+<p class="hint">Have what happens sent to a program of yours, as it happens.</p>
+<p><a href="/me/webhooks">Your webhooks</a></p>
+</section>
+
 <section class="card" aria-labelledby="password">
 <h2 id="password">Password</h2>
 <p class="hint">{{"Changing it" if has_password else "Setting one"}} signs you out everywhere else.</p>
