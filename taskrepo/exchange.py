@@ -43,6 +43,8 @@ from taskrepo.lfs_locks import Locks
 from taskrepo.model import EXCHANGE, Actor, Door, File, Manifest, Policy, Task
 from taskrepo.news import News
 from taskrepo.pastboard import Boards
+from taskrepo.personal_board import PersonalBoards
+from taskrepo.personal_kept import Kept
 from taskrepo.preferences import Preferences
 from taskrepo.privacy import Privacy
 from taskrepo.pushes import Pushes
@@ -126,6 +128,7 @@ class Exchange:
             self._quota = Quota(self.ledger, self._closing.enter_context(Usage(config.private)))
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
+            kept = self._closing.enter_context(Kept(config.private))
             self.locks = self._closing.enter_context(Locks(config.private))
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
@@ -138,6 +141,7 @@ class Exchange:
             raise
         self.news = News(self.store.head)
         self._closing.callback(self.news.close)
+        self.personal = PersonalBoards(self.ledger, self.privacy, kept, self._searched)
         self.trends = Trends(self.ledger)
         self._closing.callback(self.trends.close)
         self.upkeep = Upkeep(config, self.follower, self.privacy.vault, self.sweep)
@@ -185,6 +189,12 @@ class Exchange:
         """One page of the matching tasks that `reader` may know of, whose own last write is always among them."""
         self.follower.wait_for(reader.id)
         return self._index.search(replace(query, reader=_listing_for(reader)), limit, cursor)
+
+    def _searched(self, query: Query, limit: int, cursor: str | None, reader: Actor) -> Page:
+        """A page of a search that has caught up with the ledger when it began."""
+        if cursor is None:
+            self.follower.catch_up()
+        return self.search(query, limit, cursor, reader=reader)
 
     def counts(self, reader: Actor) -> dict[str, int]:
         """How many tasks that `reader` may know of are in each state."""

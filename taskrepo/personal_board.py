@@ -1,0 +1,141 @@
+"""Personal queues, kept in memory: what each actor has, brought up to the ledger when it is asked for.
+
+* A queue has the tasks its actor published, and those that are the actor's to do. An admin's has no more than that.
+* The first question reads them all; each later one only what changed since, so it costs what others have done.
+* A queue is as of the newest commit there is at the question: nobody misses their own write.
+* Of a text that is long only that it is there is kept; `whole` reads it again.
+
+>>> exchange.personal.items(alice)[0].status                                            # doctest: +SKIP
+'backlog'
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Final
+
+from taskrepo.ledger import Ledger, Snapshot
+from taskrepo.model import Actor, Task
+from taskrepo.personal import OWNER, Item, item_of, owner_of, with_kept
+from taskrepo.personal_kept import Kept
+from taskrepo.privacy import Privacy
+from taskrepo.query import MAX_LIMIT, Page, Query
+from taskrepo.roles import people
+from taskrepo.trail import changed_tasks
+
+_BOARDS: Final = 64
+_LONG: Final = 2000  # characters of an item's texts that are kept in memory
+Search = Callable[[Query, int, str | None, Actor], Page]
+
+
+@dataclass(slots=True)
+class _Board:
+    """One actor's items, as of a commit; `count` numbers what came in."""
+
+    lock: Lock = field(default_factory=Lock)
+    commit: str = ""
+    items: dict[str, Item] = field(default_factory=dict)
+    count: int = 0
+
+    def take(self, task: str, item: Item | None) -> None:
+        """Put in how a task is now, or take it out."""
+        before = self.items.get(task)
+        if item is None:
+            self.items.pop(task, None)
+            return
+        self.count += 1
+        self.items[task] = replace(item, order=before.order if before else self.count, touched=self.count)
+
+
+class PersonalBoards:
+    """The queues of all actors of one ledger. Safe to use from many threads."""
+
+    def __init__(self, ledger: Ledger, privacy: Privacy, kept: Kept, search: Search) -> None:
+        """`search` gives a page of a query, all that its reader wrote being in it."""
+        self._ledger, self._privacy, self._search = ledger, privacy, search
+        self.kept = kept
+        self._lock = Lock()
+        self._boards: dict[str, _Board] = {}
+
+    def items(self, actor: Actor) -> list[Item]:
+        """All that the actor has, in no order; of long texts, whether there are any."""
+        board = self._board(actor.id)
+        with board.lock:
+            self._bring_up(board, actor)
+            found = dict(board.items)
+        for task, fields in self.kept.of(actor.id).items():
+            if (item := found.pop(task, None)) is not None and "gone" not in fields:
+                found[task] = with_kept(item, fields)
+        return list(found.values())
+
+    def whole(self, actor: Actor, items: Iterable[Item]) -> list[Item]:
+        """The items with their texts in full."""
+        snapshot, kept = self._ledger.snapshot(), self.kept.of(actor.id)
+        return [self._whole(snapshot, item, kept.get(item.id, {})) if item.cut else item for item in items]
+
+    def _whole(self, snapshot: Snapshot, item: Item, kept: object) -> Item:
+        assert isinstance(kept, dict)
+        task = snapshot.get(item.id)
+        manifest_item = item_of(self._privacy.listed(task)) if task else None
+        if manifest_item is None:  # it has just gone
+            return item
+        texts = ("description", "source_context")
+        return replace(item, **{name: kept.get(name, getattr(manifest_item, name)) for name in texts})
+
+    def _board(self, actor: str) -> _Board:
+        with self._lock:
+            board = self._boards.pop(actor, None) or _Board()
+            self._boards[actor] = board  # the last one is the one last asked for
+            if len(self._boards) > _BOARDS:
+                del self._boards[next(iter(self._boards))]
+            return board
+
+    def _bring_up(self, board: _Board, actor: Actor) -> None:
+        snapshot = self._ledger.snapshot()
+        if board.commit == snapshot.commit:
+            return
+        changed = changed_tasks(self._ledger.store, board.commit, snapshot.commit) if board.commit else None
+        if changed is None:
+            self._fill(board, actor, snapshot)
+        else:
+            for task, _ in changed:
+                board.take(task, self._item(snapshot, task, actor))
+        board.commit = snapshot.commit
+
+    def _fill(self, board: _Board, actor: Actor, snapshot: Snapshot) -> None:
+        board.items.clear()
+        found = (self._item(snapshot, task, actor) for task in self._ids(actor))
+        items = [item for item in found if item is not None]
+        for item in sorted(items, key=lambda item: (item.created_at, item.id)):
+            board.take(item.id, item)
+        for item in sorted(board.items.values(), key=lambda item: (item.updated_at, item.order)):
+            board.take(item.id, item)
+
+    def _ids(self, actor: Actor) -> set[str]:
+        """The tasks that may be the actor's, by the index."""
+        found = set[str]()
+        for query in (Query(publisher=actor.id), Query(assignee=actor.id), Query(label=OWNER + actor.id)):
+            cursor: str | None = None
+            while True:
+                page = self._search(query, MAX_LIMIT, cursor, actor)
+                found.update(page.ids)
+                if (cursor := page.next) is None:
+                    break
+        return found
+
+    def _item(self, snapshot: Snapshot, task: str, actor: Actor) -> Item | None:
+        found = snapshot.get(task)
+        if found is None or not _concerns(found, actor):
+            return None
+        opened = self._privacy.listed(found)
+        if found.publisher != actor.id and owner_of(opened) != actor.id:
+            return None
+        item = item_of(opened)
+        if item is None or len(item.description or "") + len(item.source_context or "") <= _LONG:
+            return item
+        return replace(item, description="", source_context="", cut=True)
+
+
+def _concerns(task: Task, actor: Actor) -> bool:
+    """Whether the task may be in the actor's queue, as far as can be told without opening it."""
+    return not task.manifest.private or actor.id in people(task)
