@@ -44,7 +44,6 @@ from taskrepo.model import EXCHANGE, Actor, Door, File, Manifest, Policy, Task
 from taskrepo.news import News
 from taskrepo.pastboard import Boards
 from taskrepo.personal_board import PersonalBoards
-from taskrepo.personal_kept import Kept
 from taskrepo.preferences import Preferences
 from taskrepo.privacy import Privacy
 from taskrepo.pushes import Pushes
@@ -128,7 +127,9 @@ class Exchange:
             self._quota = Quota(self.ledger, self._closing.enter_context(Usage(config.private)))
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
-            kept = self._closing.enter_context(Kept(config.private))
+            self.personal = self._closing.enter_context(
+                PersonalBoards(self.ledger, self.privacy, config.private, self._searched)
+            )
             self.locks = self._closing.enter_context(Locks(config.private))
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
@@ -141,7 +142,6 @@ class Exchange:
             raise
         self.news = News(self.store.head)
         self._closing.callback(self.news.close)
-        self.personal = PersonalBoards(self.ledger, self.privacy, kept, self._searched)
         self.trends = Trends(self.ledger)
         self._closing.callback(self.trends.close)
         self.upkeep = Upkeep(config, self.follower, self.privacy.vault, self.sweep)

@@ -11,8 +11,9 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, Self
 
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import Actor, Task
@@ -50,12 +51,21 @@ class _Board:
 class PersonalBoards:
     """The queues of all actors of one ledger. Safe to use from many threads."""
 
-    def __init__(self, ledger: Ledger, privacy: Privacy, kept: Kept, search: Search) -> None:
-        """`search` gives a page of a query, all that its reader wrote being in it."""
+    def __init__(self, ledger: Ledger, privacy: Privacy, folder: Path, search: Search) -> None:
+        """What is kept beside the ledger is in `folder`; `search` gives a page of what was in the ledger when it began.
+
+        Raises what `Kept` does.
+        """
         self._ledger, self._privacy, self._search = ledger, privacy, search
-        self.kept = kept
+        self.kept = Kept(folder)
         self._lock = Lock()
         self._boards: dict[str, _Board] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kept.close()
 
     def items(self, actor: Actor) -> list[Item]:
         """All that the actor has, in no order; of long texts, whether there are any."""

@@ -21,8 +21,8 @@ The publisher's steps, from a state to a status (`revise` sets the label and wha
 
 >>> from taskrepo.model import Stamp
 >>> task = Task("4k7q2m9x", "published", "alice", 1, Manifest("t", "d", review="none"), 9, Stamp("", "", 9))
->>> next_step(task, Wish("done", ""), "alice")
-Claim(task='4k7q2m9x')
+>>> next_step(task, Wish("cancelled", ""), "alice")
+Cancel(task='4k7q2m9x', reason='Set to cancelled in the personal queue.')
 """
 
 from collections.abc import Callable, Mapping
