@@ -4,7 +4,7 @@
 * Lost connections, 503 and 429 are tried again, at most `TRIES` times and `PATIENCE` seconds; Retry-After is obeyed.
 * Redirects are not followed: the key goes to the server that was named and to no other.
 * Files stream in both directions, large ones ahead of their command, resumed after a cut.
-* A JSON answer has at most `MAX_ANSWER` bytes.
+* A JSON answer has at most `answers.MAX_ANSWER` bytes.
 
 >>> with Client("https://tasks.example", "tr_…") as client:                             # doctest: +SKIP
 ...     client.command("claim", "4k7q2m9x", {})["task"]["state"]
@@ -27,23 +27,20 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from taskrepo import sending
+from taskrepo.answers import AGAIN, Stream, read_json, reason, refusal
 from taskrepo.archives import ArchiveKind
 from taskrepo.bundles import MEDIA_TYPES
 from taskrepo.desk import Json, KeyAction, Unreachable
-from taskrepo.errors import REFUSALS, Invalid, Refused, TaskrepoError
+from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.folders import Package, Readable, Upload
 from taskrepo.terminal import Progress
 
 TRIES: Final = 6
 PATIENCE: Final = 60.0
-MAX_ANSWER: Final = 64 << 20
 _API: Final = "/api/v1"
-_CHUNK: Final = 1 << 16
 _TIMEOUT: Final = urllib3.Timeout(connect=10, read=120)
 _SHORT: Final = urllib3.Timeout(connect=5, read=10)
 _KEY: Final = re.compile(r"[!-~]{1,500}")
-_MALFORMED: Final = frozenset({400, 408, 411, 414, 417, 431, 501, 505})
-_AGAIN: Final = frozenset({429, 503})
 _KEY_CALLS: Final[Mapping[KeyAction, tuple[str, str]]] = {
     "add": ("POST", "/actors/{}/keys"), "rename": ("PATCH", "/actors/{}/keys/{}"),
     "retire": ("DELETE", "/actors/{}/keys/{}"), "revoke": ("POST", "/actors/{}/keys/{}/revoke"),
@@ -127,6 +124,14 @@ class Client:
     def queue(self) -> Json:
         """The caller's ranked work."""
         return self._get("/queue")
+
+    def reminders(self) -> Json:
+        """What the caller wants to be reminded of by now."""
+        return self._get("/reminders?limit=200")
+
+    def reminded(self, task: str, at: str) -> Json:
+        """Acknowledge the reminder of that moment."""
+        return self._send_json(f"/reminders/{quote(task, safe='')}/sent", {"at": at}, None, None)
 
     def add_public_key(self, actor: str, name: str, line: str) -> Json:
         """Register an SSH public key as the actor's: `{"actor": …, "commit": …}`."""
@@ -220,8 +225,8 @@ class Client:
         response = self._patiently(lambda: self._answered("GET", path, {"Accept": "*/*"}, None))
         try:
             if response.status != 200:
-                raise _refusal(response)
-            yield _Stream(response)
+                raise refusal(response)
+            yield Stream(response)
         finally:
             response.close()
             response.release_conn()
@@ -277,7 +282,7 @@ class Client:
         def once() -> Json:
             response = self._answered(method, path, headers, body, timeout)
             try:
-                return _read_json(response)
+                return read_json(response)
             finally:
                 response.release_conn()
 
@@ -304,7 +309,7 @@ class Client:
                 timeout=timeout,
             )
         except (HTTPError, OSError) as error:
-            raise Unreachable(f"cannot reach {self._base.removesuffix(_API)}: {_reason(error)}") from error
+            raise Unreachable(f"cannot reach {self._base.removesuffix(_API)}: {reason(error)}") from error
 
     def _patiently(self, once: Callable[[], Any], tries: int | None = None) -> Any:
         """What `once` gives, tried again while the server cannot be reached or asks to wait."""
@@ -313,29 +318,15 @@ class Client:
         for attempt in range(1, tries + 1):
             try:
                 answer = once()
-                if getattr(answer, "status", None) not in _AGAIN:
+                if getattr(answer, "status", None) not in AGAIN:
                     return answer
-                raise _refusal(answer)
+                raise refusal(answer)
             except (Unreachable, Refused) as error:
                 wait = _wait_after(error, attempt)
                 if wait is None or attempt == tries or time.monotonic() + wait > deadline:
                     raise
             time.sleep(wait)
         raise AssertionError("unreachable")
-
-
-class _Stream:
-    """A response's body as a file; a connection lost on the way is `Unreachable`."""
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none only at the end."""
-        try:
-            return bytes(self._response.read(size))
-        except (HTTPError, OSError) as error:
-            raise Unreachable(f"the connection was lost: {_reason(error)}") from error
 
 
 def _checked_url(url: str) -> str:
@@ -373,75 +364,9 @@ def _conditions(request_id: str | None, if_match: str | None) -> dict[str, str]:
     return headers
 
 
-def _read_json(response: Any) -> Json:
-    """The answer, or what its problem says is raised."""
-    data = _bounded(response)
-    if not 200 <= response.status < 300:
-        raise _problem(response, data)
-    try:
-        answer = json.loads(data)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise Unreachable(f"what answers there is no exchange ({response.status}, not JSON); check the address")
-    return answer
-
-
-def _refusal(response: Any) -> TaskrepoError:
-    try:
-        return _problem(response, _bounded(response))
-    finally:
-        response.release_conn()
-
-
-def _bounded(response: Any) -> bytes:
-    data = bytearray()
-    stream = _Stream(response)
-    while more := stream.read(_CHUNK):
-        data += more
-        if len(data) > MAX_ANSWER:
-            raise Unreachable(f"the answer is over {MAX_ANSWER:,} bytes")
-    return bytes(data)
-
-
-def _problem(response: Any, data: bytes) -> TaskrepoError:
-    """The error that an RFC 9457 problem tells of; its other members are kept as details."""
-    try:
-        members = json.loads(data)
-        code, detail = members.pop("code"), members.pop("detail")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return _no_problem(response)
-    if not isinstance(code, str) or not isinstance(detail, str) or not re.fullmatch("[a-z0-9-]{1,60}", code):
-        return _no_problem(response)
-    error: TaskrepoError
-    if response.status in _MALFORMED and code not in REFUSALS:
-        error = Invalid(code, "", detail)
-        error.where = str(members.get("where", ""))
-    else:
-        error = Refused(code, detail or code)
-    retry = response.headers.get("Retry-After", "")
-    error.details = {**members, **({"retry_after": int(retry)} if re.fullmatch("[0-9]{1,6}", retry) else {})}
-    return error
-
-
-def _no_problem(response: Any) -> TaskrepoError:
-    """What answered speaks HTTP, but not as an exchange does: a proxy, or another server altogether."""
-    if response.status in _AGAIN:
-        return Refused("busy", f"the server answered {response.status}")
-    return Unreachable(f"what answers there is no exchange ({response.status}); check the address")
-
-
 def _wait_after(error: TaskrepoError, attempt: int) -> float | None:
     """How many seconds to wait before trying again; `None` if that is no use."""
     if isinstance(error, Refused) and error.code not in ("busy", "too-many-requests"):
         return None
-    asked = error.details.get("retry_after")
-    pause: float = min(8.0, 0.2 * 2.0**attempt) * random.uniform(0.5, 1)
+    asked, pause = error.details.get("retry_after"), float(min(8.0, 0.2 * 2.0**attempt)) * random.uniform(0.5, 1)
     return max(float(asked), pause) if isinstance(asked, int) else pause
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, in words."""
-    while (cause := getattr(error, "reason", None) or error.__cause__) and isinstance(cause, BaseException):
-        error = cause
-    return str(getattr(error, "strerror", None) or str(error).rpartition(">: ")[2] or type(error).__name__)

@@ -61,6 +61,14 @@ class Desk(Protocol):
         """The caller's ranked work."""
         ...
 
+    def reminders(self) -> Json:
+        """What the caller wants to be reminded of by now, oldest first."""
+        ...
+
+    def reminded(self, task: str, at: str) -> Json:
+        """Acknowledge the reminder of that moment."""
+        ...
+
     def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
         """Create a task; answers as every command does."""
         ...

@@ -3,7 +3,8 @@
 * `seal_command` takes a decided command and gives the one that goes into the ledger: every text a token, every file an
   encrypted one with a name that means nothing. To the rule book it is a command like any other, so it is decided,
   evolved, written and verified as those are, by anyone, without the key.
-* What the rules need to judge stays readable: who may execute, read and review, how long a lease runs, priority.
+* What the rules need to judge stays readable: who may execute, read and review, how long a lease runs, priority,
+  what it waits for.
 * `open_task` and its like give back what was sealed; without a key there is `closed`, which says that.
 * `check` is the last gate before the tree: nothing of a private task passes in the clear.
 
@@ -28,7 +29,7 @@ NAME: Final = "sealed"
 TYPE: Final = "application/octet-stream"
 READABLE: Final = frozenset({
     "executor_constraints", "reasoning_tier", "browser_requirement", "compute_requirement", "speed_priority", "review",
-    "priority", "lease_seconds", "max_attempts", "visibility", "readers",
+    "priority", "lease_seconds", "max_attempts", "visibility", "readers", "blocked_by",
 })  # fmt: skip
 MAX_TOKEN: Final = 200_000
 """How many characters of a token the ledger's schemas take; a longer one would make the ledger unreadable."""

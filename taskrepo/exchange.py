@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import cached_property
 from importlib.resources import files as resources
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +50,7 @@ from taskrepo.privacy import Privacy
 from taskrepo.pushes import Pushes
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.quota import Quota
+from taskrepo.reminded import Reminded
 from taskrepo.retention import Retention
 from taskrepo.signing import Signer
 from taskrepo.store import Store
@@ -127,9 +129,7 @@ class Exchange:
             self._quota = Quota(self.ledger, self._closing.enter_context(Usage(config.private)))
             self.accounts = self._closing.enter_context(Accounts(config.private))
             self.preferences = self._closing.enter_context(Preferences(config.private))
-            self.personal = self._closing.enter_context(
-                PersonalBoards(self.ledger, self.privacy, config.private, self._searched)
-            )
+            self.reminded = self._closing.enter_context(Reminded(config.private))
             self.locks = self._closing.enter_context(Locks(config.private))
             self.auditor = self._closing.enter_context(Auditor(config.repository, config.private / "verified.json"))
             self._index = self._closing.enter_context(Index(config.index))
@@ -179,6 +179,12 @@ class Exchange:
     def view(self, reader: Actor, commit: str | None = None) -> View:
         """The exchange as `reader` may see it, now or as of a commit."""
         return View(self.ledger, self.ledger.snapshot(commit), reader, self.lfs, self.privacy)
+
+    @cached_property
+    def personal(self) -> PersonalBoards:
+        """Everybody's personal queue; most exchanges are never asked for one. Raises `Invalid("bad-personal")`."""
+        boards = PersonalBoards(self.ledger, self.privacy, self.config.private, self._searched)
+        return self._closing.enter_context(boards)
 
     @property
     def directory(self) -> Directory:

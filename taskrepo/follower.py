@@ -19,6 +19,7 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Final, Self
 
+from taskrepo.dependencies import UNCLAIMED, Lookup, is_blocked, may_have_turned
 from taskrepo.errors import Refused
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger, Snapshot
@@ -36,6 +37,7 @@ _PACK_EVERY: Final = 32
 _OLD_COMMITS: Final = 100
 _BREATH: Final = 0.05
 _MOST_BEHIND: Final = 1000
+_ASKED_FOR: Final = 50  # ids that fit into one query
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,8 @@ class Follower:
                 # What a row said before it changed stays in the index's files until they are merged. Not after an
                 # update: once that has moved the stamp, nobody would build the index anew after a crash.
                 raise Refused("erased")
-            rows = list(self._rows(snapshot, (task for task, _ in changed), time.time_ns() // 1000))
+            ids = [task for task, _ in changed]
+            rows = list(self._rows(snapshot, (*self._dependents(snapshot, ids), *ids), time.time_ns() // 1000))
             self._index.update(rows, snapshot.commit)
             if self._index.stamp != snapshot.commit:
                 raise Refused("busy", "the index was damaged under way")
@@ -277,7 +280,21 @@ class Follower:
 
     def _rows(self, snapshot: Snapshot, tasks: Iterable[str], base: int = 0) -> Iterator[Row]:
         for position, task in enumerate(tasks):
-            yield row_of(self._opened(snapshot.task(task)), base + position)
+            yield row_of(self._opened(snapshot.task(task)), base + position, snapshot.get)
+
+    def _dependents(self, snapshot: Snapshot, changed: list[str]) -> Iterator[str]:
+        """What waits for one of these tasks, which may have begun or ceased to hold it up."""
+        tasks = [task for task in changed if may_have_turned(snapshot.task(task))]
+        for some in (",".join(tasks[n : n + _ASKED_FOR]) for n in range(0, len(tasks), _ASKED_FOR)):
+            yield from self._found(Query(f"blocker:{some}", states=UNCLAIMED, reader=EVERYTHING))
+
+    def _found(self, query: Query) -> Iterator[str]:
+        cursor: str | None = None
+        while True:
+            page = self._index.search(query, MAX_LIMIT, cursor)
+            yield from page.ids
+            if (cursor := page.next) is None:
+                return
 
     def _read_along(self, snapshot: Snapshot) -> None:
         """Wait for the process that keeps the index; it polls as often as this one."""
@@ -299,20 +316,13 @@ class Follower:
                     (held.add if row.state in HELD else held.discard)(row.id)
 
     def _remember_held(self) -> None:
-        held: set[str] = set()
-        cursor: str | None = None
-        while True:
-            page = self._index.search(Query(states=tuple(sorted(HELD)), reader=EVERYTHING), MAX_LIMIT, cursor)
-            held.update(page.ids)
-            cursor = page.next
-            if cursor is None:
-                break
+        held = set(self._found(Query(states=tuple(sorted(HELD)), reader=EVERYTHING)))
         with self._changed:
             self._held = held
 
 
-def row_of(task: Task, seq: int) -> Row:
-    """What the listing knows of a task."""
+def row_of(task: Task, seq: int, lookup: Lookup) -> Row:
+    """What the listing knows of a task; `lookup` gives what it may wait for."""
     manifest = task.manifest
     return Row(
         id=task.id,
@@ -330,6 +340,8 @@ def row_of(task: Task, seq: int) -> Row:
         seq=seq,
         text="\n".join((manifest.title, manifest.description, " ".join(manifest.labels))),
         readers=tuple(filter(None, sorted(people(task)))) if manifest.private else None,
+        blocked=is_blocked(task, lookup),
+        blocked_by=manifest.blocked_by,
     )
 
 

@@ -16,8 +16,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Final
 
+from taskrepo import dependencies, history, identity, lifecycle, package, results, roster
 from taskrepo import directory as rolls
-from taskrepo import history, identity, lifecycle, package, results, roster
 from taskrepo.commands import Command, Create, DirectoryCommand, Erase, Submit
 from taskrepo.directory import Directory
 from taskrepo.errors import Invalid, Refused, TaskrepoError
@@ -172,7 +172,8 @@ class Judge:
             last = self._heartbeats.last(before.id, before.execution.number)
             heard = last is not None and last >= before.execution.claimed_at
             before = lifecycle.with_heartbeat(before, min(last, now) if last and heard else None)
-        return lifecycle.decide(before, command, actor, now, directory.policy, directory)
+        others = dependencies.needed(before, command, snapshot.get)
+        return lifecycle.decide(before, command, actor, now, directory.policy, directory, others)
 
     def _writes(
         self, event: Event, before: Task | None, after: Task, brought: tuple[File, ...]
@@ -271,7 +272,8 @@ class Judge:
         directory, at = before.directory, happening.commit.author.at
         try:
             actor = before.actor(happening.entry.actor)
-            return lifecycle.decide(old, command, actor, at, directory.policy, directory).command
+            others = dependencies.needed(old, command, before.get)
+            return lifecycle.decide(old, command, actor, at, directory.policy, directory, others).command
         except Refused:
             return None
 

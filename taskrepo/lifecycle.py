@@ -6,16 +6,19 @@
 * Exactly one actor holds a task. A later call of an attempt cites its number; a stale number is refused.
 * A lease ends by the event `expired` only, never by the clock alone: whoever submits before that event is in time.
 
+>>> from taskrepo.model import Manifest
 >>> alice = Actor("alice", "human", "Alice")
 >>> task = evolve(None, decide(None, Create("4k7q2m9x", Manifest("t", "d")), alice, 9, Policy()))
 >>> decide(task, Claim(task.id), Actor("bob", "agent", "Bob"), 10, Policy()).target
 'claimed'
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
+from taskrepo import dependencies
 from taskrepo import policy as limits
 from taskrepo.commands import (
     Answer,
@@ -50,13 +53,12 @@ from taskrepo.model import (
     STATES,
     Actor,
     File,
-    Manifest,
     Policy,
     State,
     Task,
     iso,
 )
-from taskrepo.roles import check_active, has_role, holds, may_read, reviewer
+from taskrepo.roles import check_active, check_people, has_role, holds, may_read, reviewer
 
 __all__ = [
     "RULES", "Rule", "allowed", "beat", "decide", "eligibility", "evolve", "infer", "may", "reviewer", "with_heartbeat",
@@ -118,15 +120,17 @@ def decide(
     now: int,
     policy: Policy,
     actors: Container[str] | None = None,
+    others: Mapping[str, Task] = MappingProxyType({}),
 ) -> Event:
     """The event that `command` by `actor` at `now` (Unix seconds) amounts to, or `Refused`.
 
     `task` is the task as it stands (`None` if its id is free). `actors`, if given, holds the ids a manifest may name as
-    reviewer or reader. For whoever may not read a private task it does not exist.
+    reviewer or reader, and `others` the tasks that are `dependencies.needed` here: one that is left out is not there.
+    For whoever may not read a private task it does not exist.
     """
     check_active(actor)
     if isinstance(command, Create):
-        return _decide_create(task, command, actor, now, policy, actors)
+        return _decide_create(task, command, actor, now, policy, actors, others)
     if task is None or not may_read(task, actor):
         raise Refused("unknown-task", f"no task has the id {command.task}")
     _check_not_erased(task)
@@ -135,7 +139,11 @@ def decide(
     _check_role(task, command, actor, policy)
     decided = _CHECKS.get(type(command), _no_check)(task, command, actor, now, policy)
     if isinstance(decided, Revise):
-        _check_people(decided.manifest, actors)
+        check_people(decided.manifest, actors)
+    if isinstance(decided, Revise | Publish | Reopen):
+        dependencies.check_named(task, decided, actor, others)
+    if isinstance(decided, Claim):
+        dependencies.check_settled(task, actor, others)
     return Event(
         decided,
         actor.id,
@@ -156,9 +164,9 @@ def eligibility(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
     return reasons
 
 
-def allowed(task: Task, actor: Actor, now: int, policy: Policy) -> tuple[str, ...]:
-    """The commands this actor may give now, by name, in the order of the table."""
-    return tuple(kind.name for kind in RULES if kind is not Create and may(task, kind, actor, now, policy))
+def allowed(task: Task, actor: Actor, now: int, policy: Policy, blocked: bool = False) -> tuple[str, ...]:
+    """The commands this actor may give now, by name, in the order of the table. `blocked` as `may` has it."""
+    return tuple(kind.name for kind in RULES if kind is not Create and may(task, kind, actor, now, policy, blocked))
 
 
 def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> Task:
@@ -174,12 +182,14 @@ def beat(task: Task, execution: int, actor: Actor, now: int, policy: Policy) -> 
 
 
 def _decide_create(
-    task: Task | None, command: Create, actor: Actor, now: int, policy: Policy, actors: Container[str] | None
-) -> Event:
+    task: Task | None, command: Create, actor: Actor, now: int, policy: Policy, actors: Container[str] | None,
+    others: Mapping[str, Task],
+) -> Event:  # fmt: skip
     if task is not None:
         raise Refused("duplicate-id", f"the id {command.task} is taken", task=task.id)
     limits.check_files(policy, command.files)
-    _check_people(command.manifest, actors)
+    check_people(command.manifest, actors)
+    dependencies.check_named(None, command, actor, others)
     files = limits.stamp_files(policy, command.files, actor, now, "task_attachment")
     return Event(replace(command, files=files), actor.id, now, None, "draft" if command.draft else "published")
 
@@ -233,30 +243,18 @@ def _check_role(task: Task, command: Command, actor: Actor, policy: Policy) -> N
     raise Refused(_DENIALS[wanted[0]], f"{command.name} is for the {' or '.join(wanted)} of {task.id}", roles=wanted)
 
 
-def _check_people(manifest: Manifest | None, actors: Container[str] | None) -> None:
-    """Whom the manifest names is there, and a task that everybody reads names no readers."""
-    if manifest is None:
-        return
-    if manifest.readers and not manifest.private:
-        raise Refused("public-task", "manifest.readers is for private tasks; everybody reads a public one")
-    if actors is None:
-        return
-    if manifest.review not in ("publisher", "anyone", "none") and manifest.review not in actors:
-        raise Refused("unknown-reviewer", f"manifest.review names {manifest.review}, who is not an actor here")
-    for reader in manifest.readers:
-        if reader not in actors:
-            raise Refused("unknown-reader", f"manifest.readers names {reader}, who is not an actor here")
-
-
 def _check_not_erased(task: Task) -> None:
     if task.erased_at is not None:
         raise Refused("erased", f"the content of {task.id} was erased at {iso(task.erased_at)}")
 
 
-def may(task: Task, kind: type[Command], actor: Actor, now: int, policy: Policy) -> bool:
-    """Whether some command of this kind could succeed: its state and role fit, and what else the task itself says."""
+def may(task: Task, kind: type[Command], actor: Actor, now: int, policy: Policy, blocked: bool = False) -> bool:
+    """Whether some command of this kind could succeed: its state and role fit, and what else the task itself says.
+
+    `blocked` says whether it waits for other tasks, as `dependencies.is_blocked` has it.
+    """
     command = _sample(kind, task)
-    if not actor.active or not may_read(task, actor):
+    if not actor.active or not may_read(task, actor) or (blocked and kind is Claim):
         return False
     try:
         _check_not_erased(task)

@@ -8,8 +8,10 @@
 'none'
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 State = Literal[
@@ -31,6 +33,9 @@ Outcome = Literal[
 STATES: Final[tuple[State, ...]] = get_args(State)
 HELD: Final[frozenset[State]] = frozenset({"claimed", "running"})
 EXCHANGE: Final = "exchange"
+DAY: Final = 86400
+ESTIMATED_DAYS: Final[Mapping[int, int]] = MappingProxyType({1: 1, 2: 3, 3: 7, 4: 14, 5: 30})
+"""For each priority, when a task is taken to be due whose manifest does not say so."""
 
 
 def iso(at: int) -> str:
@@ -153,7 +158,8 @@ class Criterion:
 class Manifest:
     """The definition of the work: the part of a package that people write. Only title and description are required.
 
-    `result_schema` is the JSON text of a schema for `result.json`; `readers` may read and claim a private task.
+    `result_schema` is the JSON text of a schema for `result.json`; `readers` may read and claim a private task;
+    `blocked_by` are the ids of tasks that must be settled well before this one can be claimed.
     """
 
     title: str
@@ -175,6 +181,7 @@ class Manifest:
     visibility: Visibility = "public"
     readers: tuple[str, ...] = ()
     result_schema: str = ""
+    blocked_by: tuple[str, ...] = ()
     origin: str = ""
     source_name: str = ""
     source_url: str = ""
@@ -286,6 +293,22 @@ class Task:
         done = self.state in ("approved", "archived") and last is not None and last.outcome == "approved"
         return last.actor if last and (done or self.holder) else ""
 
+    @property
+    def due_by(self) -> int:
+        """When it is due: as its manifest says, else estimated by its priority from when it was (last) published.
+
+        An estimate is never stored: it moves when the priority does.
+        """
+        if self.manifest.due_at is not None:
+            return self.manifest.due_at
+        begun = self.created_at if self.published_at is None else self.published_at
+        return begun + ESTIMATED_DAYS[self.manifest.priority] * DAY
+
+    @property
+    def due_estimated(self) -> bool:
+        """Whether `due_by` is only an estimate."""
+        return self.manifest.due_at is None
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -345,7 +368,8 @@ class Row:
     """What a listing knows of a task: its sort keys and filters, and the text it is found by.
 
     `seq` is the ledger position of its last event (a count of commits), which breaks ties between equal times.
-    `readers` are those who may know of a private task beside admins; `None` means everybody.
+    `readers` are those who may know of a private task beside admins; `None` means everybody. `blocked` says whether
+    it cannot be claimed because of one of the tasks `blocked_by`.
     """
 
     id: str
@@ -363,3 +387,5 @@ class Row:
     seq: int
     text: str
     readers: tuple[str, ...] | None = None
+    blocked: bool = False
+    blocked_by: tuple[str, ...] = ()

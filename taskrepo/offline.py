@@ -28,8 +28,8 @@ from taskrepo.exchange import Exchange
 from taskrepo.folders import Chunks, Package, Readable, Upload
 from taskrepo.ingest import ingest
 from taskrepo.judge import Outcome
-from taskrepo.lifecycle import eligibility
-from taskrepo.model import Actor, File, FileKind, Task
+from taskrepo.model import Actor, File, FileKind, Task, iso
+from taskrepo.plain import seconds
 from taskrepo.query import MAX_LIMIT, Query, Sort
 from taskrepo.revocation import revocation
 from taskrepo.view import View
@@ -81,13 +81,13 @@ class OfflineDesk:
         """Everything about a task."""
         view = self._view()
         found = self._exchange.renewed(view.task(view.resolve(task)))
-        caller, policy = view.reader, view.policy
         deliveries = (view.delivery(found, made.number) for made in found.submissions)
         return {
             **present.detail(found, deliveries, view.discussion(found)),
             "commit": view.last(found.id),
-            "next_actions": present.next_actions(found, caller, int(time.time()), policy),
-            "why_not": list(eligibility(found, caller, policy)) if found.state == "published" else [],
+            "next_actions": present.next_actions(found, view, int(time.time())),
+            "why_not": present.why_not(found, view),
+            "waits_for": present.waits_for(found, view),
         }
 
     def events(self, task: str) -> Json:
@@ -122,6 +122,22 @@ class OfflineDesk:
         }
         counts = {name: len(items) for name, items in found.items()}
         return {"summary": {**counts, "states": self._exchange.counts(caller)}, **found}
+
+    def reminders(self) -> Json:
+        """What the caller wants to be reminded of by now."""
+        from taskrepo.reminders import due
+
+        now = int(time.time())
+        found = [present.reminder(each) for each in due(self._exchange, self._caller(), now)]
+        return {"now": iso(now), "reminders": found, "total": len(found)}
+
+    def reminded(self, task: str, at: str) -> Json:
+        """Acknowledge the reminder of that moment."""
+        from taskrepo.reminders import sent
+
+        now, view = int(time.time()), self._view()
+        moment = sent(self._exchange, view.reader, view.resolve(task), now, seconds(at, "at"))
+        return {"task": task, "at": iso(moment), "sent_at": iso(now)}
 
     def create(self, package: Package, *, draft: bool = False, request_id: str | None = None) -> Json:
         """Create a task from a package."""
@@ -244,8 +260,7 @@ class OfflineDesk:
         return self._exchange.view(self._caller())
 
     def _answer(self, outcome: Outcome) -> Json:
-        view = self._view()
-        return present.answer(outcome.task, outcome.commit, view.reader, int(time.time()), view.policy)
+        return present.answer(outcome.task, outcome.commit, self._view(), int(time.time()))
 
     @contextmanager
     def _staged(self, uploads: Sequence[Upload], kind: FileKind) -> Iterator[tuple[File, ...]]:

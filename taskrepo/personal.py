@@ -12,14 +12,15 @@
     backlog          draft, published
     in_progress      claimed, running, rejected; or published with `status/in_progress`
     waiting_review   submitted; or published with `status/waiting_review`
-    blocked          a question is open, failed; or published with `status/blocked` or `blocked`
+    blocked          a question is open, failed; or published with `status/blocked` or `blocked`, or what is in its
+                     `blocked_by` is not settled (`held_up`, which the ledger's other tasks decide)
     done             approved, and archived as it was approved
     cancelled        cancelled
     (gone)           archived otherwise: a task deleted here is cancelled, with `DELETED` for a reason, and archived
 
     field            the manifest
-    due_at           due_at; without one, so many days after its creation as its priority has (`DAYS`); nothing with
-                     `due/none`; the days of another priority with `due/p2`, which it had when it was made
+    due_at           due_at; without one, so many days after its creation as its priority has; nothing with `due/none`;
+                     the days of another priority with `due/p2`, which it had when it was made
     description      description; a blank one stands for none
     external_id      external_id, without `~2` if the label `again/2` says that a deleted task had it before
     assignee         `me` is whose key it is, another actor's id is that actor; `codex` is the agent's, of that id
@@ -35,12 +36,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from taskrepo.model import Actor, Manifest, Task, iso
+from taskrepo.model import DAY, ESTIMATED_DAYS, Actor, Manifest, Task, iso
 
 STATUSES: Final = ("backlog", "in_progress", "waiting_review", "blocked", "done", "cancelled")
 CLOSED: Final = frozenset({"done", "cancelled"})
-DAYS: Final[Mapping[int, int]] = {1: 1, 2: 3, 3: 7, 4: 14, 5: 30}
-"""After how many days a task without a date is due, by its priority."""
 AGENT: Final = "codex"
 NOBODY: Final = "-"
 """Whose a task is, in its label, that was nobody's when it was done."""
@@ -54,8 +53,7 @@ OWNER: Final = "owner/"
 DUE: Final = "due/"
 AGAIN: Final = "again/"
 BLOCKED: Final = "blocked"
-_DAY: Final = 86400
-_AS_OF: Final = {f"p{priority}": days for priority, days in DAYS.items()}
+_AS_OF: Final = {f"p{priority}": days for priority, days in ESTIMATED_DAYS.items()}
 _LATER: Final = 1 << 62
 _HELD: Final[Mapping[str, str]] = {
     "draft": "backlog", "published": "backlog", "claimed": "in_progress", "running": "in_progress",
@@ -94,6 +92,8 @@ class Item:
     order: int = 0
     touched: int = 0
     cut: bool = False
+    blocked_by: tuple[str, ...] = ()
+    held_up: bool = False
 
     @property
     def active(self) -> bool:
@@ -163,6 +163,7 @@ def item_of(task: Task, kept: Mapping[str, Any] | None = None) -> Item | None:
         created_at=task.created_at,
         updated_at=task.updated.at,
         estimated=manifest.due_at is None,
+        blocked_by=manifest.blocked_by,
     )
     return with_kept(item, kept) if kept else item
 
@@ -228,7 +229,7 @@ def _due(task: Task) -> int | None:
     manifest, days = task.manifest, said(task.manifest, DUE)
     if manifest.due_at is not None or days == "none":
         return manifest.due_at
-    return task.created_at + _AS_OF.get(days, DAYS[manifest.priority]) * _DAY
+    return task.created_at + _AS_OF.get(days, ESTIMATED_DAYS[manifest.priority]) * DAY
 
 
 # ── counts and order ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,7 +242,7 @@ def is_overdue(item: Item, now: int) -> bool:
 
 def is_due_soon(item: Item, now: int) -> bool:
     """Whether either date is within a day."""
-    return item.active and any(now <= at <= now + _DAY for at in item.targets)
+    return item.active and any(now <= at <= now + DAY for at in item.targets)
 
 
 def is_ready(item: Item, agent: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Self
 
+from taskrepo.dependencies import is_blocked
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import Actor, Task
 from taskrepo.personal import OWNER, Item, item_of, owner_of, with_kept
@@ -71,11 +72,16 @@ class PersonalBoards:
         """All that the actor has, in no order; of long texts, whether there are any."""
         board = self._board(actor.id)
         with board.lock:
-            self._bring_up(board, actor)
+            snapshot = self._bring_up(board, actor)
             found = dict(board.items)
-        for task, fields in self.kept.of(actor.id).items():
-            if (item := found.pop(task, None)) is not None and "gone" not in fields:
-                found[task] = with_kept(item, fields)
+        waiting = [item for item in found.values() if item.blocked_by and item.status == "backlog"]
+        for item in waiting:
+            task = snapshot.get(item.id)
+            if task is not None and is_blocked(task, snapshot.get):
+                found[item.id] = replace(item, status="blocked", held_up=True)
+        for name, fields in self.kept.of(actor.id).items():
+            if (item := found.pop(name, None)) is not None and "gone" not in fields:
+                found[name] = with_kept(item, fields)
         return list(found.values())
 
     def whole(self, actor: Actor, items: Iterable[Item]) -> list[Item]:
@@ -100,10 +106,10 @@ class PersonalBoards:
                 del self._boards[next(iter(self._boards))]
             return board
 
-    def _bring_up(self, board: _Board, actor: Actor) -> None:
+    def _bring_up(self, board: _Board, actor: Actor) -> Snapshot:
         snapshot = self._ledger.snapshot()
         if board.commit == snapshot.commit:
-            return
+            return snapshot
         changed = changed_tasks(self._ledger.store, board.commit, snapshot.commit) if board.commit else None
         if changed is None:
             self._fill(board, actor, snapshot)
@@ -111,6 +117,7 @@ class PersonalBoards:
             for task, _ in changed:
                 board.take(task, self._item(snapshot, task, actor))
         board.commit = snapshot.commit
+        return snapshot
 
     def _fill(self, board: _Board, actor: Actor, snapshot: Snapshot) -> None:
         board.items.clear()

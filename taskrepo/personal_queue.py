@@ -149,7 +149,8 @@ def _change_own(exchange: Exchange, actor: Actor, item: Item, given: Given) -> N
     left = {name: value for name, value in before.items() if name not in ("at", "owner")}
     fields = {**left, **given.fields}
     moves = given.status is not None or given.owner is not None
-    status = (given.status or item.status) if moves else None
+    now = "backlog" if item.held_up else item.status
+    status = (given.status or now) if moves else None
     owner = (item.owner if given.owner is None else given.owner) if moves else None
     wish = _wish(exchange, actor, status, owner, fields)
     task = _walk(exchange, actor, item.id, lambda found: next_step(found, wish, actor.id))

@@ -82,6 +82,7 @@ def manifest_from(data: Plain, where: str = "manifest") -> Manifest:
         "acceptance": tuple(map(_criterion_from, known.get("acceptance", ()))),
         "labels": tuple(known.get("labels", ())),
         "readers": tuple(known.get("readers", ())),
+        "blocked_by": tuple(known.get("blocked_by", ())),
     })
 
 

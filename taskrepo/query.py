@@ -9,7 +9,8 @@
 The language: `word` · `"exact phrase"` · `begin*` · `id:4k7q` (a bare word of at least four characters also matches as
 the beginning of an id) · `state:running,claimed` · `publisher: assignee: reviewer: label:` · `priority:2` ·
 `due: created: updated:` with `<2026-12-01`, `>=2026-12-01T08:00Z` or a plain day (UTC) · `is:waiting` ·
-`assignee:none` · `due:none`.
+`is:blocked` (it waits for other tasks) · `blocker:4k7q2m9x` (it names this one in blocked_by) · `assignee:none` ·
+`due:none`.
 
 >>> plan(Query('gold "price data" state:running -label:"old stuff"')).clauses[2]
 Clause(term=Fact(any_of=('state:running',)), negated=False)
@@ -53,7 +54,9 @@ _SHAPES: Final[dict[str, str]] = {
 _PEOPLE: Final = ("publisher", "assignee", "reviewer")
 _NUMBERS: Final = ("priority", "due", "created", "updated")
 _PUBLIC: Final = "public"
-_FIELDS: Final = ("id", "state", *_PEOPLE, "label", *_NUMBERS, "is")
+_STANDS: Final = ("waiting", "blocked")
+_FIELDS: Final = ("id", "state", *_PEOPLE, "label", *_NUMBERS, "is", "blocker")
+_WHOLE_ID: Final = 8
 CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """The inside of a character class: of these, each is a word of its own."""
 _TOKEN: Final = re.compile(f"[{CJK}]|[^\\W_{CJK}]+")
@@ -214,7 +217,8 @@ def facts(row: Row) -> list[str]:
     people = [f"{field}:{_plain(getattr(row, field))}" for field in _PEOPLE]
     labels = [f"label:{folded(label)}" for label in dict.fromkeys(row.labels)]
     readers = [_PUBLIC] if row.readers is None else [_reader(reader) for reader in row.readers]
-    return [f"state:{row.state}", *people, *dict.fromkeys(labels), *(["is:waiting"] if row.waiting else []), *readers]
+    stands = [f"is:{word}" for word in _STANDS if getattr(row, word)] + [f"blocker:{each}" for each in row.blocked_by]
+    return [f"state:{row.state}", *people, *dict.fromkeys(labels), *stands, *readers]
 
 
 def title_key(title: str) -> str:
@@ -337,15 +341,19 @@ def _named(field: str, values: tuple[str, ...], where: str) -> Term:
         if not _ID.fullmatch(values[0].lower()) or len(values) > 1:
             raise Invalid("bad-query", "q", f"id: {where} takes the beginning of one task id")
         return IdPrefix(values[0].lower())
-    if field == "is" and values == ("waiting",):
-        return Fact(("is:waiting",))
+    if field == "blocker":
+        if not all(len(v) == _WHOLE_ID and _ID.fullmatch(v.lower()) for v in values):
+            raise Invalid("bad-query", "q", f"blocker: {where} takes whole task ids")
+        return Fact(tuple(f"blocker:{v.lower()}" for v in values))
+    if field == "is" and len(values) == 1 and values[0] in _STANDS:
+        return Fact((f"is:{values[0]}",))
     return _states(values, "q", f"{field}: {where} ")
 
 
 def _states(values: tuple[str, ...], field: str, where: str) -> Fact:
     for value in values:
         if value not in STATES:
-            known = ", ".join((*STATES, "waiting") if where.startswith("is:") else STATES)
+            known = ", ".join((*STATES, *_STANDS) if where.startswith("is:") else STATES)
             raise Invalid("bad-query", field, f"{where}is one of {known}, not {value[:40]!r}")
     return Fact(tuple(f"state:{value}" for value in values))
 

@@ -170,6 +170,16 @@ def queue(args: Namespace, desk: Desk) -> Answer:
     return Answer(found, tuple(parts[:-1]) or ("Nothing waits for you.",))
 
 
+def reminders(args: Namespace, desk: Desk) -> Answer:
+    """What the caller is to be reminded of; with `--sent` it is acknowledged."""
+    found = desk.reminders()
+    rows = [(r["task"]["id"], r["kind"], r["at"], r["task"]["state"], r["task"]["title"]) for r in found["reminders"]]
+    if args.sent:
+        for reminder in found["reminders"]:
+            desk.reminded(reminder["task"]["id"], reminder["at"])
+    return Answer(found, (Table(("id", "kind", "at", "state", "title"), rows, "There is no reminder."),))
+
+
 def me(args: Namespace, desk: Desk) -> Answer:
     """The caller."""
     found = desk.me()
@@ -335,10 +345,24 @@ def _summary(task: Json) -> str:
         "reviewer": task["reviewer"],
         "priority": task["priority"],
         "labels": ", ".join(task["labels"]),
-        "due": task["due_at"],
+        "waits for": _waits_for(task["waits_for"]),
+        "due": _due(task),
         "reason": task["reason"],
     }
     return "\n".join(f"{name + ':':<11}{value}" for name, value in facts.items() if value)
+
+
+def _due(task: Json) -> str | None:
+    """When it is due, or about when it should be, while that matters."""
+    if task["due_at"] or task["state"] in ("approved", "cancelled", "archived"):
+        return task["due_at"] or None
+    return f"about {task['due_by'][:10]}, estimated by its priority"
+
+
+def _waits_for(told: Json) -> str:
+    """What a task still waits for, on one line."""
+    known = [f"{each['id']} ({each['state'] or 'not here'})" for each in told["tasks"]]
+    return ", ".join([*known, *([f"{told['hidden']} you may not see"] if told["hidden"] else [])])
 
 
 def _readers(task: Json) -> str:

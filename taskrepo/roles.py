@@ -8,12 +8,12 @@
 'alice'
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from taskrepo.commands import Answer, Command, Reopen
 from taskrepo.errors import Refused
-from taskrepo.model import EXCHANGE, Actor, Task
+from taskrepo.model import EXCHANGE, Actor, Manifest, Task
 
 _NOBODY: Final = {"", "anyone", "none"}
 
@@ -47,6 +47,21 @@ def holds(task: Task, actor: Actor) -> bool:
 def reviewer(task: Task) -> str:
     """Who reviews: an actor's id, `anyone`, or `none`."""
     return task.publisher if task.manifest.review == "publisher" else task.manifest.review
+
+
+def check_people(manifest: Manifest | None, actors: Container[str] | None) -> None:
+    """Raise `Refused` unless whom the manifest names is there, and a task that everybody reads names no readers."""
+    if manifest is None:
+        return
+    if manifest.readers and not manifest.private:
+        raise Refused("public-task", "manifest.readers is for private tasks; everybody reads a public one")
+    if actors is None:
+        return
+    if manifest.review not in ("publisher", "anyone", "none") and manifest.review not in actors:
+        raise Refused("unknown-reviewer", f"manifest.review names {manifest.review}, who is not an actor here")
+    for reader in manifest.readers:
+        if reader not in actors:
+            raise Refused("unknown-reader", f"manifest.readers names {reader}, who is not an actor here")
 
 
 def _is_publisher(task: Task, command: Command, actor: Actor) -> bool:

@@ -117,6 +117,11 @@ takes that of a package as it is."""),
         _arg("new", nargs="?", type=int, metavar="B", help="the newer one's (default: the current version)"),
     )),
     Verb("queue", _READ, "show what waits for you, best first", "taskrepo queue", "remote:queue"),
+    Verb("reminders", _READ, "show what you are to be reminded of", "taskrepo reminders", "remote:reminders", (
+        _arg("--sent", action="store_true", help="and acknowledge it: it is not shown again"),
+    ), notes="""\
+Tasks that you published, hold or are to review, whose reminder_at or due date has passed; each is shown
+until it is acknowledged."""),
     Verb("me", _READ, "show who you are to the exchange", "taskrepo me", "remote:me"),
     Verb("why", _READ, "say why you can or cannot claim a task", "taskrepo why 4k7q", "remote:why", (_ID,)),
     Verb("new", _PUBLISH, "create a task from a package", "taskrepo new data/examples/planets", "packing:new", (

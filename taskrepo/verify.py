@@ -27,11 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from taskrepo import dependencies, history, lifecycle, package, roster
 from taskrepo import directory as rolls
-from taskrepo import history, lifecycle, package, roster
 from taskrepo.attestation import Attestation, attest
 from taskrepo.clones import Clone, lacks, place
-from taskrepo.commands import Found
+from taskrepo.commands import Command, Found
 from taskrepo.directory import EXCHANGE_ACTOR
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.events import Event
@@ -238,10 +238,10 @@ class _History:
         content = package.content_of(before, after, lambda path: here.read(after.id, path))
         command = lifecycle.infer(before, after, content)
         base = _with_recorded_heartbeat(before, after, at)
-        event = lifecycle.decide(base, command, actor, at, parent.policy, parent.directory)
+        event = _decided(base, command, actor, at, parent)
         if entry.request is not None:
             asked = self._requests.command(entry.request, actor, at, parent, before, here, command)
-            if lifecycle.decide(base, asked, actor, at, parent.policy, parent.directory) != event:
+            if _decided(base, asked, actor, at, parent) != event:
                 raise Invalid("wrong-request", entry.request, f"asks for another `{command.name}` than is recorded")
             self._check_objects(*self._requests.trees(entry.request))
         if lifecycle.evolve(before, event) != after:
@@ -309,6 +309,12 @@ class _History:
         if len(data) != what.size or hashlib.sha256(data).hexdigest() != what.sha256:
             raise Invalid("wrong-file", path, "has another content than its list says")
         return history.object_id("blob", data)
+
+
+def _decided(task: Task | None, command: Command, actor: Actor, at: int, parent: Snapshot) -> Event:
+    """What the rules say to a command, told of other tasks what stood in the commit before."""
+    others = dependencies.needed(task, command, parent.get)
+    return lifecycle.decide(task, command, actor, at, parent.policy, parent.directory, others)
 
 
 def _with_recorded_heartbeat(before: Task | None, after: Task, at: int) -> Task | None:

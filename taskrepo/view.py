@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, Final
 
+from taskrepo import dependencies
 from taskrepo.attestation import Attestation, in_hindsight
+from taskrepo.dependencies import Blockers
 from taskrepo.directory import Directory
 from taskrepo.errors import Invalid, Refused
 from taskrepo.files import LfsStore
@@ -89,6 +91,14 @@ class View:
         """Whether the reader may know of the task."""
         found = self._snapshot.get(task)
         return found is not None and self._may_read(found)
+
+    def blockers(self, task: Task) -> Blockers:
+        """What the task waits for, as far as the reader may know of it."""
+        return dependencies.blockers(task, self._snapshot.get, self.reader)
+
+    def blocked(self, task: Task) -> bool:
+        """Whether the task cannot be claimed because of what it waits for."""
+        return dependencies.is_blocked(task, self._snapshot.get)
 
     def _may_read(self, found: Task) -> bool:
         now = found if self._judged is self._snapshot else self._judged.get(found.id)

@@ -12,7 +12,17 @@ from typing import Any, Final
 import bottle
 
 from taskrepo.exchange import Exchange
-from taskrepo.web import api_actors, api_files, api_packages, api_queue, api_tasks, api_uploads, openapi, present
+from taskrepo.web import (
+    api_actors,
+    api_files,
+    api_packages,
+    api_queue,
+    api_reminders,
+    api_tasks,
+    api_uploads,
+    openapi,
+    present,
+)
 from taskrepo.web.api_request import respond
 
 
@@ -28,5 +38,6 @@ ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     *api_packages.ROUTES,
     *api_uploads.ROUTES,
     *api_queue.ROUTES,
+    *api_reminders.ROUTES,
     *api_actors.ROUTES,
 )

@@ -175,7 +175,7 @@ def respond(data: Any, status: int = 200, **headers: str) -> bottle.HTTPResponse
 def answer(caller: Caller, outcome: Outcome, status: int = 200, **headers: str) -> bottle.HTTPResponse:
     """What every command answers: the task, its commit, and what the caller may do next."""
     now = int(time.time())
-    data = present.answer(outcome.task, outcome.commit, caller.actor, now, caller.view.policy)
+    data = present.answer(outcome.task, outcome.commit, caller.view, now)
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"
     return respond(data, status, ETag=f'"{outcome.commit}"', **headers)

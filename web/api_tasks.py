@@ -22,7 +22,6 @@ from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange
 from taskrepo.ingest import ingest
 from taskrepo.ledger import Remark
-from taskrepo.lifecycle import eligibility
 from taskrepo.model import Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
 from taskrepo.schema import validate
@@ -92,15 +91,16 @@ def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPRespons
     view = caller.view
     found = exchange.renewed(view.task(view.resolve(task)))
     commit = view.last(found.id)
-    if is_current(request, commit):
+    # What a task waits for changes without it.
+    if not found.manifest.blocked_by and is_current(request, commit):
         return bottle.HTTPResponse(status=304, ETag=f'"{commit}"')
     deliveries = (view.delivery(found, made.number) for made in found.submissions)
-    reasons = eligibility(found, caller.actor, view.policy) if found.state == "published" else ()
     data = {
         **present.detail(found, deliveries, latest_remarks(view, found, found.discussion, MAX_SAID)),
         "commit": commit,
-        "next_actions": present.next_actions(found, caller.actor, int(time.time()), view.policy),
-        "why_not": list(reasons),
+        "next_actions": present.next_actions(found, view, int(time.time())),
+        "why_not": present.why_not(found, view),
+        "waits_for": present.waits_for(found, view),
     }
     return respond(data, ETag=f'"{commit}"')
 

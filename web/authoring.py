@@ -10,8 +10,9 @@
 ('GET', '/tasks/new')
 """
 
+import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -31,7 +32,9 @@ SCRIPTS: Final = ("create.js", "writing.js")
 _README_BYTES: Final = 200_000  # what fits a text field of a form
 _TEXTS: Final = {"readme": README}
 _LATEST: Final = 10
-_FRESH: Final = frozenset({"external_id", "due_at"})  # of a template, what a new task has of its own
+_WORD: Final = re.compile(r"[^,\s]+")
+# Of a template, what a new task has of its own.
+_FRESH: Final = frozenset({"external_id", "due_at", "reminder_at", "blocked_by"})
 _FOLLOWING: Final = tuple(
     replace(group, fields=tuple(f for f in group.fields if f.name != "external_id")) for group in fields.GROUPS
 )
@@ -94,11 +97,22 @@ def revise(visit: Visit, id: str) -> HTTPResponse:
 
 
 def _made(visit: Visit, form: forms.Posted, draft: bool) -> Outcome:
-    manifest = parse.manifest(forms.manifest_body(form.values))
+    manifest = parse.manifest(forms.manifest_body(_completed(visit, form.values)))
     with _taken(visit, form, forms.package_files(form)) as files:
         return visit.exchange.create(
             manifest, files, visit.actor.id, via="web", draft=draft, request_id=form.request_id
         )
+
+
+def _completed(visit: Visit, values: forms.Values) -> forms.Values:
+    """The values with whole ids for the tasks to wait for; of what fits no task, or several, the rule book speaks."""
+
+    def whole(typed: re.Match[str]) -> str:
+        with suppress(TaskrepoError):
+            return visit.view.resolve(typed[0])
+        return typed[0]
+
+    return {**values, "blocked_by": _WORD.sub(whole, values["blocked_by"])} if "blocked_by" in values else values
 
 
 @contextmanager
@@ -180,7 +194,7 @@ def _revise(visit: Visit, task: Task, form: forms.Posted) -> None:
         files = tuple(f for f in files if f.path != README)
     elif shown and not form.values.get("readme", "").strip():
         drop.append(README)
-    body = {"manifest": forms.manifest_body(form.values, task.manifest), "drop": drop}
+    body = {"manifest": forms.manifest_body(_completed(visit, form.values), task.manifest), "drop": drop}
     give(visit, parse.task_command("revise", task.id, body, files), form)
 
 

@@ -54,13 +54,13 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType({
              " wrong-offset already-locked"
              " lease-running already-waiting not-waiting attempts-exhausted submissions-exhausted discussion-full"
              " immutable-field nothing-to-change last-admin too-many-keys too-many-kept public-task"
-             " sealed-away private-content wrong-ref wrong-id needs-lfs",
+             " sealed-away private-content wrong-ref wrong-id needs-lfs blocked",
         410: "link-expired erased",
         412: "precondition-failed",
         413: "file-too-large task-too-large too-large actor-quota",
         415: "unsupported-media-type",
         422: "unknown-reviewer unknown-reader missing-deliverable result-mismatch denied-file-type too-many-files"
-             " idempotency-mismatch",
+             " idempotency-mismatch unknown-dependency circular-dependency too-many-dependencies",
         429: "too-many-requests",
         500: "internal",
         503: "busy",

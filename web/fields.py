@@ -178,6 +178,9 @@ GROUPS: Final = (
         Field("priority", "Priority", "choice", short="priority ", choices=(
             ("1", "1 – most urgent"), ("2", "2"), ("3", "3 – normal"), ("4", "4"), ("5", "5 – least urgent"))),
         Field("due_at", "Due (UTC)", "moment", short="due ", empty="no due date"),
+        Field("reminder_at", "Reminder (UTC)", "moment", short="reminder "),
+        Field("blocked_by", "Waits for", "line", short="waits for ",
+              hint="Ids of tasks that must be approved before this one can be claimed, separated by commas or spaces."),
         Field("labels", "Labels", "line", hint="Separated by commas or spaces.", empty="no labels"),
     )),
     Group("abilities", "What it takes", (
@@ -249,6 +252,9 @@ _FIELDS_OF_CODES: Final = {
     "unknown-reviewer": ("review",),
     "unknown-reader": ("readers",),
     "public-task": ("readers",),
+    "unknown-dependency": ("blocked_by",),
+    "circular-dependency": ("blocked_by",),
+    "too-many-dependencies": ("blocked_by",),
     "duplicate-external-id": ("external_id",),
     "immutable-field": ("external_id",),
     "missing-deliverable": ("artifacts",),

@@ -234,8 +234,9 @@ def manifest_values(manifest: Manifest) -> dict[str, str]:
         "deliverables": "\n".join(map(_deliverable_line, manifest.deliverables)),
         "labels": ", ".join(manifest.labels),
         "readers": ", ".join(manifest.readers),
+        "blocked_by": ", ".join(manifest.blocked_by),
         "result_schema": _schema_text(manifest.result_schema),
-        "due_at": iso(manifest.due_at)[:16] if manifest.due_at is not None else "",
+        **{name: _local(getattr(manifest, name)) for name in ("due_at", "reminder_at")},
     }
 
 
@@ -289,6 +290,11 @@ def _moment(text: str, name: str) -> str:
     return f"{found[1]}T{found[2]}{found[3] or ':00'}Z" if found else text
 
 
+def _local(at: int | None) -> str:
+    """A time as a field for moments shows it."""
+    return "" if at is None else iso(at)[:16]
+
+
 def _criterion(line: str) -> dict[str, str] | str:
     found = re.fullmatch(r"\[([^\]]+)\]\s+(.+)", line)
     return {"id": found[1], "text": found[2]} if found else line
@@ -331,8 +337,10 @@ _READERS: Final[dict[str, Callable[[str, str], Any]]] = {
     "deliverables": lambda text, name: list(map(_deliverable, _lines(text))),
     "labels": lambda text, name: _words(r",\s", text),
     "readers": lambda text, name: _words(r",\s", text),
+    "blocked_by": lambda text, name: _words(r",\s", text.lower()),
     "result_schema": _schema,
     "due_at": _moment,
+    "reminder_at": _moment,
     "priority": _whole,
     "lease_seconds": _whole,
     "max_attempts": _whole,

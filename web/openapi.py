@@ -142,6 +142,12 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
     ("delete", "/uploads/{sha256}"): Call("Give an upload of the caller's own up", status=204),
     ("get", "/queue"): Call("What the caller should do next", "Queue", query=("limit",)),
     ("post", "/queue/claim"): Call("Claim the best task", "CommandAnswer", body="ClaimBody", headers=_REPEAT),
+    ("get", "/reminders"): Call("What the caller wants to be reminded of", "Reminders", query=("now", "limit"), told=(
+        "Unsettled tasks that the caller published, holds or is to review, whose `reminder_at` or due date (estimated "
+        "where none is given), whichever comes first, has passed. Each is told until it is acknowledged.")),
+    ("post", "/reminders/{task}/sent"): Call("Acknowledge a reminder", "ReminderSent", body="ReminderBody", told=(
+        "It is not told again unless the task gets a later date. Send the `at` it was told with, or the date may have "
+        "been changed in between.")),
     ("get", "/events"): Call("The ledger as a feed", "Feed", query=("after", "limit")),
     ("get", "/stats"): Call("The exchange's figures", "Stats"),
     ("get", "/me"): Call("The calling actor", "Me"),
@@ -179,6 +185,11 @@ _TAKES: Final[Mapping[str, Json]] = {
         "type": "object",
         "required": ["execution"],
         "properties": {"execution": {"type": "integer", "minimum": 1, "maximum": 1000000}},
+        "additionalProperties": False,
+    },
+    "ReminderBody": {
+        "type": "object",
+        "properties": {"at": {"type": "string", "format": "date-time"}},
         "additionalProperties": False,
     },
     "ApiKeyBody": {
@@ -258,10 +269,11 @@ _PATH: Final[Mapping[str, Json]] = {
 _QUERY: Final[Mapping[str, Json]] = {
     "q": {"type": "string", "maxLength": 500, "description": (
         'Words, "exact phrases", begin*, and fields: id: state: publisher: assignee: reviewer: label: priority: due: '
-        "created: updated: is:waiting. All must match; `-` before one negates it; commas mean or; numbers and dates "
-        "take < <= > >=, as in `gold -label:old due:<2026-12-01`.")},
+        "created: updated: is:waiting is:blocked blocker:ID. All must match; `-` before one negates it; commas mean "
+        "or; numbers and dates take < <= > >=, as in `gold -label:old due:<2026-12-01`.")},
     "state": {"type": "string", "description": (
         "One or more states, separated by commas. Without it tasks of every state are listed, archived ones too.")},
+    "now": {"type": "string", "format": "date-time", "description": "As of when, instead of now."},
     "publisher": {"type": "string", "description": "An actor's id."},
     "assignee": {"type": "string", "description": "An actor's id."},
     "reviewer": {"type": "string", "description": "An actor's id."},

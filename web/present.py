@@ -14,10 +14,12 @@ from urllib.parse import quote
 from taskrepo import plain
 from taskrepo.credentials import KeyInfo, SessionInfo
 from taskrepo.ledger import Delivery, Happening, Remark
-from taskrepo.lifecycle import allowed, reviewer
-from taskrepo.model import Actor, Execution, File, Lease, Policy, PublicKey, Submission, Task, iso
+from taskrepo.lifecycle import allowed, eligibility, reviewer
+from taskrepo.model import Actor, Execution, File, Lease, PublicKey, Submission, Task, iso
 from taskrepo.package import entry_folder, submission_folder
+from taskrepo.reminders import Reminder
 from taskrepo.schema import load
+from taskrepo.view import View
 
 API: Final = "/api/v1"
 Json = dict[str, Any]
@@ -36,6 +38,8 @@ def brief(task: Task) -> Json:
         "priority": manifest.priority,
         "labels": list(manifest.labels),
         "due_at": _time(manifest.due_at),
+        "due_by": iso(task.due_by),
+        "due_estimated": task.due_estimated,
         "waiting": task.waiting is not None,
         "visibility": manifest.visibility,
         "created_at": iso(task.created_at),
@@ -68,6 +72,29 @@ def detail(task: Task, deliveries: Iterable[Delivery], remarks: Iterable[Remark]
     told = {d.number: d for d in deliveries}
     submissions = [{**submission(s), **_delivered(task, told[s.number])} for s in task.submissions]
     return {**full(task), "submissions": submissions, "discussion": [remark(task, r) for r in remarks]}
+
+
+def reminder(item: Reminder) -> Json:
+    """A reminder: its task, whether it is of its due date or a reminder of its own, and its moment."""
+    return {"task": brief(item.task), "kind": item.kind, "at": iso(item.at)}
+
+
+def waits_for(task: Task, view: View) -> Json:
+    """What a task still waits for: the tasks its caller may read, and how many `hidden` ones there are."""
+    found = view.blockers(task)
+    known = [{"id": b.id, "state": b.state, "title": _title(view, b.id), "why": b.why} for b in found.known]
+    return {"tasks": known, "hidden": found.hidden}
+
+
+def why_not(task: Task, view: View) -> list[str]:
+    """Every reason why the caller cannot claim a published task; none of any other."""
+    if task.state != "published":
+        return []
+    return [*eligibility(task, view.reader, view.policy), *view.blockers(task).reasons]
+
+
+def _title(view: View, task: str) -> str | None:
+    return next((found.manifest.title for found in view.tasks((task,))), None)
 
 
 def file(item: File, base: str) -> Json:
@@ -213,14 +240,15 @@ def session(item: SessionInfo) -> Json:
     }
 
 
-def answer(task: Task, commit: str, caller: Actor, now: int, policy: Policy) -> Json:
+def answer(task: Task, commit: str, view: View, now: int) -> Json:
     """What every command answers."""
-    return {"task": full(task), "commit": commit, "next_actions": next_actions(task, caller, now, policy)}
+    return {"task": full(task), "commit": commit, "next_actions": next_actions(task, view, now)}
 
 
-def next_actions(task: Task, caller: Actor, now: int, policy: Policy) -> list[Json]:
+def next_actions(task: Task, view: View, now: int) -> list[Json]:
     """What the caller may do with the task now: the command, where to send it, and the fields it needs."""
-    return [_action(task, name) for name in allowed(task, caller, now, policy) if name != "expire"]
+    names = allowed(task, view.reader, now, view.policy, view.blocked(task))
+    return [_action(task, name) for name in names if name != "expire"]
 
 
 def _action(task: Task, command: str) -> Json:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from taskrepo.dependencies import Blockers
 from taskrepo.lifecycle import eligibility
 from taskrepo.measures import Record
 from taskrepo.model import HELD, Actor, Execution, Lease, Policy, Task, iso
@@ -56,6 +57,12 @@ def clock(at: int, now: int) -> str:
     return f"{date}{moment.strftime('%H:%M UTC')}"
 
 
+def about(at: int, now: int) -> str:
+    """A day that is only estimated: `about 5 Dec`."""
+    day, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
+    return f"about {day.strftime('%d %b' if day.year == today.year else '%d %b %Y').lstrip('0')}"
+
+
 def length_words(seconds: int) -> str:
     """A length of time in its two largest units; under a minute as `span` has it."""
     parts = []
@@ -98,10 +105,10 @@ def honour(record: Record) -> str:
     return f"{words}, reviewed in {length_words(int(record.time.median))} (median)" if record.time else words
 
 
-def why_not(task: Task, actor: Actor, policy: Policy) -> tuple[str, ...]:
-    """Every reason why the actor cannot claim the task now; none if they can."""
+def why_not(task: Task, actor: Actor, policy: Policy, waits: Blockers) -> tuple[str, ...]:
+    """Every reason why the actor cannot claim the task now, `waits` being what it waits for; none if they can."""
     if task.state == "published":
-        return eligibility(task, actor, policy)
+        return (*eligibility(task, actor, policy), *waits.reasons)
     if task.holder and task.holder.actor == actor.id:
         return ("you have claimed it already",)
     if task.state in HELD and task.lease:

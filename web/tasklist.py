@@ -21,7 +21,7 @@ from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.highlight import Marks, marks
 from taskrepo.model import STATES, Task
 from taskrepo.query import Query, parse
-from taskrepo.web import present
+from taskrepo.web import present, standing
 from taskrepo.web import taskfilters as asking
 from taskrepo.web.forms import Values, posted
 from taskrepo.web.taskfilters import Filters
@@ -180,6 +180,7 @@ def _row(task: Task, wanted: Marks, now: int) -> Row:
         "id_pieces": highlight.id_pieces(task.id, wanted),
         "label_pieces": [highlight.pieces(label, wanted) for label in told["labels"]],
         "snippet": highlight.snippet(task.manifest.description, wanted),
+        "about": standing.about(task.due_by, now) if task.due_estimated and task.state in asking.UNFINISHED else "",
         "late": task.manifest.due_at is not None and task.manifest.due_at < now and task.state in asking.UNFINISHED,
     }
 

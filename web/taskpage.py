@@ -18,6 +18,7 @@ from bottle import HTTPResponse
 
 from taskrepo import measures, parse
 from taskrepo.commands import Command
+from taskrepo.dependencies import UNCLAIMED
 from taskrepo.documents import load_json
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.ledger import Delivery
@@ -40,6 +41,8 @@ _REMARKS: Final = 50
 _SAID: Final = 200_000  # characters of a discussion on one page
 _EVENTS: Final = 20
 _JUDGED: Final = 50
+_DEPENDENTS: Final = 20
+_OVER: Final = frozenset({"approved", "cancelled", "archived"})
 _SHOWN_BYTES: Final = 20_000
 _GUARDED: Final = frozenset({"approve", "reject", "revise"})
 _TEXTS: Final = {"submit": {"result": "result.json"}}
@@ -124,7 +127,8 @@ def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
     """The page, with the form that was refused, if one was."""
     actor, policy = visit.actor, visit.policy
     task = visit.exchange.renewed(visit.view.task(task_id))
-    may = allowed(task, actor, visit.now, policy)
+    waits = visit.view.blockers(task)
+    may = allowed(task, actor, visit.now, policy, bool(waits))
     offered = tuple(command for command in ACTIONS if command in may)
     return page(
         visit,
@@ -138,7 +142,8 @@ def shown(visit: Visit, task_id: str, attempt: Attempt) -> HTTPResponse:
         actions=ACTIONS,
         attempt=attempt,
         hidden=_hidden(visit, task, attempt),
-        reasons=standing.why_not(task, actor, policy),
+        reasons=standing.why_not(task, actor, policy, waits),
+        waits=waits,
         readme=_readme(visit, task),
         result_schema=_schema(task),
         **_state(visit, task),
@@ -191,8 +196,18 @@ def _state(visit: Visit, task: Task) -> dict[str, Any]:
         "attempts": standing.attempts(task, visit.now),
         "holder": {"id": holder.id, "name": holder.name, "type": holder.type} if holder else None,
         "honour": _honour(visit, task.publisher),
+        "estimate": standing.about(task.due_by, visit.now) if task.due_estimated and task.state not in _OVER else "",
+        "named": [present.brief(other) for other in visit.view.tasks(task.manifest.blocked_by)],
+        "needed_by": _needed_by(visit, task),
         "review_since": iso(last.at) if last and task.state == "submitted" else "",
     }
+
+
+def _needed_by(visit: Visit, task: Task) -> list[dict[str, Any]]:
+    """A few of the unclaimed tasks that wait for this one, as far as the reader may know of them."""
+    query = Query(f"blocker:{task.id}", states=UNCLAIMED, sort="priority")
+    found = visit.exchange.search(query, _DEPENDENTS, reader=visit.actor)
+    return [present.brief(each) for each in visit.view.tasks(found.ids)]
 
 
 def _honour(visit: Visit, publisher: str) -> str:

@@ -139,7 +139,7 @@ def listed_anew(exchange: Exchange) -> list[object]:
     snapshot = exchange.snapshot()
     changed = changed_tasks(exchange.store, None, snapshot.commit) or []
     with TemporaryDirectory() as folder, Index(Path(folder)) as index:
-        rows = (row_of(snapshot.task(task), number) for number, (task, _) in enumerate(changed))
+        rows = (row_of(snapshot.task(task), number, snapshot.get) for number, (task, _) in enumerate(changed))
         index.rebuild(rows, snapshot.commit)
         return listed(index)
 

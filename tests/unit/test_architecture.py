@@ -17,7 +17,8 @@ FOLDERS: Final = {"taskrepo": "taskrepo", "web": "taskrepo.web", "hooks": "taskr
 
 PURE: Final = frozenset(
     ("errors", "model", "commands", "events", "policy", "patterns", "matching", "roles", "evolution", "inference",
-     "measures", "lifecycle", "personal", "personal_steps", "directory", "identity", "alignment", "premises")
+     "measures", "dependencies", "lifecycle", "personal", "personal_steps", "directory", "identity", "alignment",
+     "premises")
 )
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
@@ -28,9 +29,8 @@ IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
     frozenset({"index", "listing", "segments"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
-    frozenset(
-        {"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "lfs_locks", "personal_kept"}
-    ),
+    frozenset({"accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "reminded", "lfs_locks",
+               "personal_kept"}),
     frozenset({"heartbeats"}),
     frozenset({"vault", "masters"}),
     frozenset({"config"}),
@@ -45,7 +45,7 @@ CORE: Final = frozenset(
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
-     "trail", "ingest", "personal_board", "personal_queue")
+     "trail", "reminders", "ingest", "personal_board", "personal_queue")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")

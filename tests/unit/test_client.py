@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from taskrepo import answers, sending
 from taskrepo import client as module
-from taskrepo import sending
 from taskrepo.client import Client
 from taskrepo.desk import Unreachable
 from taskrepo.errors import Invalid, Refused, TaskrepoError
@@ -190,7 +190,7 @@ def test_a_proxy_that_says_busy_is_asked_again(serving: Serving) -> None:
 
 def test_an_answer_is_bounded(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """A JSON answer beyond the limit is not read to its end."""
-    monkeypatch.setattr(module, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(answers, "MAX_ANSWER", 1000)
     _, client = serving(answer(200, {"a": "x" * 2000}), tries=1)
     assert isinstance(raised(client.me), Unreachable)
 

@@ -37,7 +37,7 @@ MANIFEST = Manifest(
     "SECRET title", "SECRET description", "agent_only", "high", "read_only", "medium", "fast",
     (Deliverable("SECRET"), Deliverable("SECRET", "SECRET.csv", "text/csv", True, 1, 2)), (Criterion("SECRET", "c"),),
     "carol", 1, 1_800_000_000, 1_790_000_000, ("SECRET",), 60, 3, "private", ("dave",), '{"title":"SECRET"}',
-    "SECRET", "SECRET", "https://SECRET", "SECRET", "SECRET-1",
+    ("77777777",), "SECRET", "SECRET", "https://SECRET", "SECRET", "SECRET-1",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ FULL = Manifest(
     (Deliverable("words"), Deliverable("", "a.csv", "", True, 1, 9), Deliverable("x", "b", "text/csv", False)),
     (Criterion("good"), Criterion("better", "c1")),
     "carol", 1, 1_800_000_000, 1_700_000_000, ("a", "b"), 60, 3, "private", ("dave",), '{"type":"object"}',
-    "o", "s", "https://x", "c", "e-1",
+    ("77777777",), "o", "s", "https://x", "c", "e-1",
 )  # fmt: skip
 
 

@@ -5,12 +5,12 @@
 <h1>In the browser</h1>
 <p>Every page works without scripts. With scripts, pages follow the exchange by themselves: what others do appears without a reload, and the foot of the page says when the connection is lost.</p>
 <h2>Publish</h2>
-<p><a href="/tasks/new">New task</a> needs a title and a description. Add files or whole folders by choosing or dropping them, or upload a package and look at what it contains before it is published. What you type is kept in this browser until you send it; “Save as draft” keeps it on the exchange.</p>
+<p><a href="/tasks/new">New task</a> needs a title and a description. Add files or whole folders by choosing or dropping them, or upload a package and look at what it contains before it is published. What you type is kept in this browser until you send it; “Save as draft” keeps it on the exchange. A task that waits for others (“Waits for”, among its terms) cannot be claimed before each of them is approved. One without a due date is taken to be due 1, 3, 7, 14 or 30 days after it was published, by its priority; that is shown as an estimate.</p>
 <h2>Find</h2>
 <p>The list of <a href="/tasks">tasks</a> is a table or a board. Filters live in the address, so a list can be bookmarked, sent to somebody, or saved under a name. The search field understands:</p>
 <dl class="words">
   <dt><code>price data</code>, <code>"price data"</code>, <code>pri*</code></dt><dd>words, an exact phrase, the beginning of a word</dd>
-  <dt><code>state:running</code>, <code>is:waiting</code></dt><dd>a state; a question is open</dd>
+  <dt><code>state:running</code>, <code>is:waiting</code>, <code>is:blocked</code></dt><dd>a state; a question is open; it waits for other tasks</dd>
   <dt><code>label:urgent</code>, <code>publisher:alice</code>, <code>assignee:none</code></dt><dd>labels and people</dd>
   <dt><code>priority:1</code>, <code>due:&lt;2026-12-01</code>, <code>updated:&gt;=2026-11-20</code></dt><dd>numbers and dates (UTC)</dd>
   <dt><code>-label:old</code></dt><dd>not this</dd>

@@ -23,6 +23,25 @@ nobody\\
   <dt>Priority</dt><dd>{{task["priority"]}}</dd>
 % if task["due_at"]:
   <dt>Due</dt><dd>{{!when(task["due_at"], now)}}</dd>
+% elif estimate:
+  <dt>Due</dt><dd class="meta">{{estimate}}, estimated by its priority</dd>
+% end
+% if manifest.get("blocked_by"):
+  <dt>Blocked by</dt><dd>\\
+% for other in named:
+<a href="/tasks/{{other["id"]}}">{{other["title"]}}</a> <span class="state {{other["state"]}}">{{other["state"]}}</span><br>
+% end
+% if len(named) < len(manifest["blocked_by"]):
+{{len(manifest["blocked_by"]) - len(named)}} you may not see{{f", {waits.hidden} of them unsettled" if waits.hidden else ""}}\\
+% end
+</dd>
+% end
+% if needed_by:
+  <dt>Blocks</dt><dd>\\
+% for other in needed_by:
+<a href="/tasks/{{other["id"]}}">{{other["title"]}}</a><br>
+% end
+</dd>
 % end
   <dt>Version</dt><dd><a href="/tasks/{{task["id"]}}/versions">{{task["version"]}}</a>\\
 % if task["version"] > 1:

@@ -5,7 +5,12 @@
 % if state == "draft":
 <p>A draft of <a href="/actors/{{task["publisher"]}}">{{task["publisher"]}}</a>: nobody can claim it yet.</p>
 % elif state == "published":
-<p>Open since {{!when(task["published_at"], now)}}: whoever is eligible can claim it.</p>
+<p>Open since {{!when(task["published_at"], now)}}: \\
+% if waits:
+nobody can claim it before what it waits for is approved.</p>
+% else:
+whoever is eligible can claim it.</p>
+% end
 % elif state in ("claimed", "running"):
 <p class="holder"><a href="/actors/{{holder["id"]}}">{{holder["name"]}}</a> <span class="meta">{{holder["type"]}}</span><br>
 {{"has claimed it" if state == "claimed" else "works on it"}}: attempt {{run["number"]}}, claimed {{!when(run["claimed_at"], now, short=True)}}.</p>

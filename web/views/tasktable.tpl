@@ -47,7 +47,7 @@
 –\\
 % end
 </td>
-    <td class="due{{" late" if row["late"] else ""}}{{"" if row["due_at"] else " none"}}" data-label="due">{{!when(row["due_at"], now, short=True)}}{{!' <span class="state overdue">overdue</span>' if row["late"] else ''}}</td>
+    <td class="due{{" late" if row["late"] else ""}}{{"" if row["due_at"] else " none"}}" data-label="due"{{!' title="estimated by its priority"' if row["about"] else ''}}>{{!row["about"] or when(row["due_at"], now, short=True)}}{{!' <span class="state overdue">overdue</span>' if row["late"] else ''}}</td>
     <td class="moved" data-label="changed">{{!when(row["updated_at"], now, short=True)}}</td>
   </tr>
 % end

@@ -48,6 +48,7 @@
     <dt><code>priority:&lt;3</code></dt><dd>1 is the most urgent</dd>
     <dt><code>due:&lt;2026-12-01</code></dt><dd>also <code>created:</code> and <code>updated:</code>, in UTC; <code>due:none</code></dd>
     <dt><code>is:waiting</code></dt><dd>with an open question</dd>
+    <dt><code>is:blocked</code></dt><dd>that wait for other tasks</dd>
     <dt><code>id:4k7q</code></dt><dd>by the beginning of the id; four characters alone do as well</dd>
   </dl>
 </details>
