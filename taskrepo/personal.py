@@ -55,6 +55,12 @@ AGAIN: Final = "again/"
 BLOCKED: Final = "blocked"
 _AS_OF: Final = {f"p{priority}": days for priority, days in ESTIMATED_DAYS.items()}
 _LATER: Final = 1 << 62
+_READY: Final = frozenset({"backlog", "in_progress"})
+_WAITING: Final[Mapping[str, int]] = {"waiting_review": -12, "blocked": 15}
+"""The statuses that want a person, and what each adds to the rank."""
+_COUNTS: Final = (
+    "active", "overdue", "due_soon", "codex_ready", "human_input", "review", "blocked", "unassigned",
+)  # fmt: skip
 _HELD: Final[Mapping[str, str]] = {
     "draft": "backlog", "published": "backlog", "claimed": "in_progress", "running": "in_progress",
     "rejected": "in_progress", "submitted": "waiting_review", "approved": "done", "archived": "done",
@@ -237,49 +243,52 @@ def _due(task: Task) -> int | None:
 
 def is_overdue(item: Item, now: int) -> bool:
     """Whether either date has passed."""
-    return item.active and any(at < now for at in item.targets)
+    due, remind = item.due_at, item.reminder_at
+    return item.active and ((due is not None and due < now) or (remind is not None and remind < now))
 
 
 def is_due_soon(item: Item, now: int) -> bool:
     """Whether either date is within a day."""
-    return item.active and any(now <= at <= now + DAY for at in item.targets)
+    due, remind, end = item.due_at, item.reminder_at, now + DAY
+    return item.active and ((due is not None and now <= due <= end) or (remind is not None and now <= remind <= end))
 
 
 def is_ready(item: Item, agent: str) -> bool:
     """Whether it is the agent's to go on with."""
-    return item.owner == agent and item.status in ("backlog", "in_progress")
+    return item.owner == agent and item.status in _READY
 
 
 def summary(items: Iterable[Item], now: int, reader: Reader) -> dict[str, int]:
     """What a whole board comes to."""
-    active = [item for item in items if item.active]
-    return {
-        "active": len(active),
-        "overdue": sum(is_overdue(item, now) for item in active),
-        "due_soon": sum(is_due_soon(item, now) for item in active),
-        "codex_ready": sum(is_ready(item, reader.agent) for item in active),
-        "human_input": sum(item.status in ("waiting_review", "blocked") or reader.is_mine(item) for item in active),
-        "review": sum(item.status == "waiting_review" for item in active),
-        "blocked": sum(item.status == "blocked" for item in active),
-        "unassigned": sum(not item.owner for item in active),
-    }
+    counts = dict.fromkeys(_COUNTS, 0)
+    for item in items:
+        if item.active:
+            status = item.status
+            counts["active"] += 1
+            counts["overdue"] += is_overdue(item, now)
+            counts["due_soon"] += is_due_soon(item, now)
+            counts["codex_ready"] += is_ready(item, reader.agent)
+            counts["human_input"] += status in _WAITING or reader.is_mine(item)
+            counts["review"] += status == "waiting_review"
+            counts["blocked"] += status == "blocked"
+            counts["unassigned"] += not item.owner
+    return counts
 
 
 def rank(item: Item, now: int, agent: str) -> int:
     """The smart rank: the smaller, the sooner."""
     found = item.priority * 100
-    found -= 70 if is_overdue(item, now) else 0
-    found -= 30 if is_due_soon(item, now) else 0
-    found -= 18 if is_ready(item, agent) else 0
-    found -= 12 if item.status == "waiting_review" else 0
-    found += 15 if item.status == "blocked" else 0
-    return found + (0 if item.active else 200)
+    if not item.active:
+        return found + 200
+    found -= 70 * is_overdue(item, now) + 30 * is_due_soon(item, now) + 18 * is_ready(item, agent)
+    return found + _WAITING.get(item.status, 0)
 
 
 def _soonest(item: Item) -> tuple[int, int]:
     """When its earliest date is; of two estimates in the same second that of the older task."""
-    at = min(item.targets, default=_LATER)
-    return at, item.order if item.estimated and at == item.due_at else 0
+    due = _LATER if item.due_at is None else item.due_at
+    remind = _LATER if item.reminder_at is None else item.reminder_at
+    return (due, item.order if item.estimated else 0) if due <= remind else (remind, 0)
 
 
 def _latest(item: Item) -> tuple[int, int]:

@@ -80,8 +80,9 @@ class PersonalBoards:
             if task is not None and is_blocked(task, snapshot.get):
                 found[item.id] = replace(item, status="blocked", held_up=True)
         for name, fields in self.kept.of(actor.id).items():
-            if (item := found.pop(name, None)) is not None and "gone" not in fields:
-                found[name] = with_kept(item, fields)
+            if name in found:
+                item = found.pop(name)
+                found |= {} if "gone" in fields else {name: with_kept(item, fields)}
         return list(found.values())
 
     def whole(self, actor: Actor, items: Iterable[Item]) -> list[Item]:
