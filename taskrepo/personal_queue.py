@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any, Final
 
 from taskrepo import parse, plain
-from taskrepo.commands import Claim, Command, Revise, Start
+from taskrepo.commands import Claim, Command, Revise
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.model import Actor, Manifest, Task
@@ -186,8 +186,7 @@ def _claimed(exchange: Exchange, actor: Actor, item: Item) -> bool:
     view = exchange.view(actor)
     try:
         if item.publisher != actor.id:
-            number = exchange.execute(Claim(item.id), actor.id, via="api").task.executions[-1].number
-            exchange.execute(Start(item.id, number), actor.id, via="api")
+            exchange.execute(Claim(item.id), actor.id, via="api")
             return True
         task = view.task(item.id)
         now = item_of(task)

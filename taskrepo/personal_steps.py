@@ -43,7 +43,6 @@ from taskrepo.commands import (
     Reopen,
     Revise,
     Rework,
-    Start,
     Submit,
 )
 from taskrepo.model import HELD, Manifest, Task
@@ -230,13 +229,9 @@ def _executors(task: Task, status: str, actor: str) -> Command | None:
     return _EXECUTED[status](task, task.execution.number, _SAID.format(status))
 
 
-def _going_on(task: Task, execution: int, words: str) -> Command:
-    return Answer(task.id, words) if task.waiting else Start(task.id)
-
-
 _EXECUTED: Final[Mapping[str, Callable[[Task, int, str], Command]]] = {
     "backlog": lambda task, execution, words: Release(task.id, execution, words),
-    "in_progress": _going_on,
+    "in_progress": lambda task, execution, words: Answer(task.id, words),  # it has a question open
     "waiting_review": lambda task, execution, words: Submit(task.id, execution, words),
     "done": lambda task, execution, words: Submit(task.id, execution, words),
     "blocked": lambda task, execution, words: Ask(task.id, words, execution),

@@ -23,6 +23,7 @@ TOPICS: Final[Mapping[str, str]] = MappingProxyType({
     "": "What it is",
     "browser": "In the browser",
     "agents": "Agents",
+    "queue": "Personal queue",
     "files": "Files and private tasks",
     "git": "Clone and check",
     "audit": "Audit",
