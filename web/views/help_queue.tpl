@@ -17,8 +17,8 @@
 curl "$TASK_TRACKER_URL/api/agent/queue?assignee=codex&amp;sort=smart&amp;limit=25" \
   -H "Authorization: Bearer $TASK_TRACKER_API_KEY"</pre>
 <p>The key may also come as <code>x-api-key</code>. The queue has the tasks you published through any door, and those that are yours to do. <code>me</code> is whose key it is, <code>codex</code> the agent of that name, and any actor's id is that actor.</p>
-<table>
-<thead><tr><th>Call</th><th>Does</th></tr></thead>
+<table class="stacked">
+<thead><tr><th scope="col">Call</th><th scope="col">Does</th></tr></thead>
 <tbody>
 <tr><td><code>GET /api/tasks</code></td><td>lists them; <code>status</code>, <code>assignee</code>, <code>include_done</code>, <code>limit</code>, <code>offset</code></td></tr>
 <tr><td><code>POST /api/tasks</code>, <code>/api/agent/tasks</code></td><td>makes one; 409 if there is one with its <code>external_id</code></td></tr>
@@ -32,8 +32,8 @@ curl "$TASK_TRACKER_URL/api/agent/queue?assignee=codex&amp;sort=smart&amp;limit=
 </table>
 <h2>What it is in the exchange</h2>
 <p>Every change is a command of yours, by the same rules as through any other door, and an event of the ledger. Tasks made here are <a href="/help/files">private</a>: you, and the actor they are assigned to, can read them.</p>
-<table>
-<thead><tr><th>Status</th><th>In the exchange</th><th>Set by its publisher</th></tr></thead>
+<table class="stacked">
+<thead><tr><th scope="col">Status</th><th scope="col">In the exchange</th><th scope="col">Set by its publisher</th></tr></thead>
 <tbody>
 <tr><td>backlog</td><td>draft, published</td><td>reopen or cancel first, if need be</td></tr>
 <tr><td>in_progress</td><td>claimed, running, rejected</td><td>the label <code>status/in_progress</code></td></tr>
