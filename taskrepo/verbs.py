@@ -132,7 +132,8 @@ until it is acknowledged."""),
     ), notes="""\
 A manifest with `visibility: private` makes a private task: encrypted in the ledger, and unknown to
 everybody but its publisher, reviewer and executors, the actors it names in `readers: [bob, carol]`,
-and admins. Whether a task is private cannot be changed later; its readers can, with `revise`."""),
+and admins. Whether a task is private cannot be changed later; its readers can, with `revise`.
+One with `blocked_by: [4k7q2m9x]` can be claimed once those tasks are approved."""),
     Verb("pack", _PUBLISH, "make an archive of a package without sending it",
          "taskrepo pack data/examples/planets --to planets.zip", "packing:pack", (
         _arg("package", metavar="FOLDER", help="a folder with manifest.yaml, input/ …"),

@@ -13,9 +13,11 @@ from taskrepo.commands import Approve, Cancel, Claim, Command, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Invalid
 from taskrepo.events import Event
+from taskrepo.exchange import Exchange
 from taskrepo.history import add_signature, write_payload
 from taskrepo.identity import task_path
 from taskrepo.ledger import Ledger
+from taskrepo.model import Manifest
 from taskrepo.signing import Signer
 from taskrepo.store import format_tree
 from taskrepo.verify import Problem, verify
@@ -324,6 +326,23 @@ def test_an_ordinary_repository_fails_at_its_first_commit(tmp_path: Path) -> Non
 # ── the forger's moves ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_claim_of_a_task_that_waits_for_another_is_refused(tmp_path: Path) -> None:
+    """A history with dependencies verifies; with the exchange's key too, nobody claims what is blocked in it."""
+    config, done = honest(tmp_path)
+    with Exchange(config) as exchange:
+        other = exchange.create(Manifest("First", "d"), (), "alice", via="api").task.id
+        free, held = (
+            exchange.create(Manifest("Then", "d", blocked_by=names), (), "alice", via="api").task.id
+            for names in ((done,), (done, other))
+        )
+        exchange.execute(Claim(free), "bob", via="api")
+    forgery, signer = Forgery.of(config, tmp_path), Signer.load(config.signing_key)
+    assert verify(forgery.path).problem is None
+    _forge_event(forgery, signer, len(forgery.line), Claim(held), "bob", execution=1)
+    found = problem(forgery)
+    assert (found.code, found.position) == ("blocked", len(forgery.line) + 1)
+
+
 def _fresh(tmp_path: Path) -> Path:
     folder = tmp_path / "later"
     folder.mkdir()
@@ -358,14 +377,17 @@ def _corrupt(forgery: Forgery, root: str, path: str) -> None:
     place.write_bytes(zlib.compress(bytes(content)))
 
 
-def _forge_event(forgery: Forgery, signer: Signer, position: int, command: Command, actor: str) -> None:
+def _forge_event(
+    forgery: Forgery, signer: Signer, position: int, command: Command, actor: str, execution: int = 0
+) -> None:
     """Append an event that was never decided, with everything else as the exchange would write it."""
     ledger = Ledger(forgery.store)
     parent = ledger.snapshot(forgery.line[position - 1])
     before = parent.task(command.task)
     at = forgery.commit(position).committer.at
     target = lifecycle.RULES[type(command)].target
-    event = Event(command, actor, at, before.state, target, 1 if not isinstance(command, Claim) else 2, 7200)
+    number = execution or (1 if not isinstance(command, Claim) else 2)
+    event = Event(command, actor, at, before.state, target, number, 7200)
     after = lifecycle.evolve(before, event)
     writes = {f"{task_path(command.task)}/{p}": b for p, b in package.render(event, before, after).items()}
     tree = forgery.tree(parent.root, writes)  # type: ignore[arg-type]

@@ -71,6 +71,11 @@ COMMANDS: Final = tuple(BODIES)
 CREATE: Final[Body] = {"manifest": MANIFEST, "state": "published"}
 
 
+def waiting_for(task: str) -> Body:
+    """The body that creates or revises a task which waits for another."""
+    return {"manifest": {**MANIFEST, "blocked_by": [task]}, "state": "published"}
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One command on the way into a state."""

@@ -20,6 +20,7 @@ from tests.contract.cells import (
     WAITING,
     WAITING_CELLS,
     Cell,
+    waiting_for,
 )
 from tests.contract.doors import CommandLineDoor, Door, ExchangeDoor, HttpDoor, Place, serving
 
@@ -126,3 +127,19 @@ def test_the_cells_are_complete() -> None:
 
     assert {kind.name for kind in RULES} == {*COMMANDS, "create"}
     assert {cell.state for cell in CELLS} == {*STATES, "none"}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_task_that_waits_for_others_gets_its_verdicts(doors: tuple[Place, dict[str, Door]], door: str) -> None:
+    """It is blocked to everybody who could claim it until what it waits for is approved, and to the others refused."""
+    place, ways = doors
+    way, first = ways[door], place.bring("submitted")
+    verdict, task = way.give("alice", "create", "", waiting_for(first))
+    assert verdict == "ok"
+    assert way.give("alice", "create", "", waiting_for("zzzzzzzz"))[0] == "unknown-dependency"
+    for actor, code in (("bob", "blocked"), ("erin", "not-eligible"), ("frank", "actor-suspended")):
+        assert (actor, way.give(actor, "claim", task, {})[0]) == (actor, code)
+    circle = {"manifest": waiting_for(task)["manifest"]}
+    assert way.give("alice", "revise", task, circle)[0] == "circular-dependency"
+    assert way.give("carol", "approve", first, {"reason": "right"})[0] == "ok"
+    assert way.give("bob", "claim", task, {})[0] == "ok"

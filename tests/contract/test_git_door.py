@@ -26,6 +26,7 @@ from tests.contract.cells import (
     WAITING,
     WAITING_CELLS,
     Cell,
+    waiting_for,
 )
 from tests.contract.doors import GitDoor, Place
 from tests.support.pens import Outlet, Pen, stand
@@ -133,6 +134,29 @@ def test_what_says_nothing_of_a_private_task_is_pushed_like_anything(place: tupl
         ("bob", "start", "ok"), ("alice", "cancel", "invalid-field"), ("alice", "erase", "invalid-field"),
     ):  # fmt: skip
         assert (actor, command, door.give(actor, command, task, {})[0]) == (actor, command, verdict)
+
+
+def test_a_task_that_waits_for_others_is_judged_by_the_newest_state(place: tuple[Place, Pen]) -> None:
+    """A claim written while the task was blocked is taken once it is not, and the other way round; all verifies."""
+    site, pen = place
+    door, first = GitDoor(pen), site.bring("submitted")
+    verdict, task = door.give("alice", "create", "", waiting_for(first))
+    assert verdict == "ok"
+    assert door.give("alice", "create", "", waiting_for("zzzzzzzz"))[0] == "unknown-dependency"
+    assert door.give("alice", "revise", task, waiting_for(task))[0] == "circular-dependency"
+    early = pen.ask("bob", f"claim {task}")
+    before = stand(site.exchange)
+    assert pen.push(early).verdict == "blocked"
+    assert stand(site.exchange) == before
+    assert door.give("carol", "approve", first, {"reason": "right"})[0] == "ok"
+    late = pen.ask("dave", f"claim {task}")
+    assert door.give("carol", "reopen", first, {"reason": "one row is missing"})[0] == "ok"
+    assert pen.push(late).verdict == "blocked"
+    for command, actor, body in (("claim", "bob", {}), ("submit", "bob", {"execution": 2, "summary": "17 rows"}),
+                                 ("approve", "carol", {"reason": "right"})):  # fmt: skip
+        assert door.give(actor, command, first, body)[0] == "ok"
+    assert pen.push(early).verdict == "ok"
+    assert verify(site.config.repository).problem is None
 
 
 # ── by stock git ────────────────────────────────────────────────────────────────────────────────────────────────────

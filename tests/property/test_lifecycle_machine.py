@@ -1,6 +1,7 @@
 """The rule book under any sequence of commands: what always holds, and that every event can be read back."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from taskrepo import lifecycle, package
+from taskrepo import dependencies, lifecycle, package
 from taskrepo.commands import (
     Answer,
     Approve,
@@ -40,9 +41,23 @@ from taskrepo.commands import (
 )
 from taskrepo.errors import REFUSALS, Refused
 from taskrepo.events import Event
-from taskrepo.model import EXCHANGE, HELD, STATES, Actor, Capabilities, Deliverable, File, Manifest, Policy, Task
+from taskrepo.model import (
+    EXCHANGE,
+    HELD,
+    STATES,
+    Actor,
+    Capabilities,
+    Deliverable,
+    File,
+    Manifest,
+    Policy,
+    Stamp,
+    State,
+    Task,
+)
 
 ID = "4k7q2m9x"
+OTHER = "77777777"
 ACTORS = (
     Actor("alice", "human", "Alice"),
     Actor("bob", "agent", "Bob", Capabilities("high")),
@@ -85,6 +100,7 @@ manifests = st.builds(
     lease_seconds=st.sampled_from([None, 10, 100]),
     max_attempts=st.sampled_from([None, 1, 2]),
     labels=st.lists(st.sampled_from(["x", "y"]), unique=True).map(tuple),
+    blocked_by=st.sampled_from([(), (), (OTHER,)]),
 )
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "create": st.builds(Create, st.just(ID), manifests, package_files, st.booleans()),
@@ -163,6 +179,13 @@ class Lifecycle(RuleBasedStateMachine):
         self.now = 1_800_000_000
         self.policy = POLICIES[0]
         self.beat: int | None = None
+        self.others: dict[str, Task] = {}
+
+    @rule(state=st.sampled_from(["draft", "running", "approved", "approved", "failed"]), gone=st.integers(0, 9))
+    def elsewhere(self, state: State, gone: int) -> None:
+        """What the task may wait for is in another state, or not there at all."""
+        other = Task(OTHER, state, "alice", 1, Manifest("t", "d"), 0, Stamp("", "", 0))
+        self.others = {OTHER: other} if gone else {}
 
     @rule(policy=st.sampled_from(POLICIES))
     def amend(self, policy: Policy) -> None:
@@ -226,7 +249,9 @@ class Lifecycle(RuleBasedStateMachine):
         before = lifecycle.with_heartbeat(self.task, self.beat) if self.task else None
         directory = {a.id for a in ACTORS}
         try:
-            happened = lifecycle.decide(before, command, actor, self.now, self.policy, directory)
+            happened = lifecycle.decide(
+                before, command, actor, self.now, self.policy, directory, self._needed(before, command)
+            )
         except Refused as refused:
             assert refused.code in REFUSALS
             return
@@ -243,8 +268,15 @@ class Lifecycle(RuleBasedStateMachine):
         assert self.folder.task() == after
         content = package.content_of(self.task, after, self.folder.read)
         inferred = lifecycle.infer(self.task, after, content)
-        again = lifecycle.decide(_heard(self.task, after), inferred, actor, self.now, self.policy)
+        heard = _heard(self.task, after)
+        again = lifecycle.decide(
+            heard, inferred, actor, self.now, self.policy, None, self._needed(heard, inferred)
+        )
         assert again == happened
+        assert not (isinstance(inferred, Claim) and dependencies.blockers(after, self.others.get))
+
+    def _needed(self, task: Task | None, command: Command) -> Mapping[str, Task]:
+        return dependencies.needed(task, command, self.others.get)
 
     @invariant()
     def someone_holds_it_or_nobody(self) -> None:

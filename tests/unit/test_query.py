@@ -54,6 +54,8 @@ ROW = Row("4k7q2m9x", "Title", "running", "alice", "", "bob", ("Old Stuff", "x")
         ("state:running,claimed", (Clause(Fact(("state:running", "state:claimed"))),)),
         ("-STATE:draft", (Clause(Fact(("state:draft",)), negated=True),)),
         ("is:waiting", (Clause(Fact(("is:waiting",))),)),
+        ("is:blocked", (Clause(Fact(("is:blocked",))),)),
+        ("blocker:4K7Q2M9X,77777777", (Clause(Fact(("blocker:4k7q2m9x", "blocker:77777777"))),)),
         ("is:archived", (Clause(Fact(("state:archived",))),)),
         ("assignee:none", (Clause(Fact(("assignee:",))),)),
         ('assignee:"none"', (Clause(Fact(("assignee:none",))),)),
@@ -84,7 +86,9 @@ def test_meaning(q: str, clauses: tuple[Clause, ...]) -> None:
         ("state:", "state: at column 1 needs a value"),
         ("state:,", "takes a plain value"),
         ("state:runing", "is one of draft"),
-        ("is:lost", "waiting"),
+        ("is:lost", "waiting, blocked"),
+        ("is:waiting,blocked", "is one of"),
+        ("blocker:4k7q", "whole task ids"),
         ("publisher:<alice", "takes a plain value"),
         ("id:ilou", "beginning of one task id"),
         ("id:4k7q,4k7r", "beginning of one task id"),
@@ -192,6 +196,8 @@ def test_facts_of_a_row() -> None:
     people = ["publisher:alice", "assignee:", "reviewer:bob"]
     assert facts(ROW) == ["state:running", *people, "label:old stuff", "label:x", "is:waiting", "public"]
     assert facts(replace(ROW, readers=("alice", "\ud800")))[-2:] == ["reader:alice", "reader:?"]
+    held_up = replace(ROW, blocked=True, blocked_by=("77777777",))
+    assert facts(held_up)[-4:] == ["is:waiting", "is:blocked", "blocker:77777777", "public"]
     assert facts(replace(ROW, readers=()))[-1] == "is:waiting"
     assert facts(replace(ROW, waiting=False, labels=("a", "A"), publisher="\ud800"))[1:] == [
         "publisher:?", "assignee:", "reviewer:bob", "label:a", "public",
