@@ -183,7 +183,9 @@ class Exchange:
     @cached_property
     def personal(self) -> PersonalBoards:
         """Everybody's personal queue; most exchanges are never asked for one. Raises `Invalid("bad-personal")`."""
-        boards = PersonalBoards(self.ledger, self.privacy, self.config.private, self._searched)
+        boards = PersonalBoards(
+            self.ledger, self.privacy, self.config.private, self.reminded, self._searched
+        )
         return self._closing.enter_context(boards)
 
     @property

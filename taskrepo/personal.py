@@ -184,6 +184,11 @@ def with_kept(item: Item, kept: Mapping[str, Any]) -> Item:
     return replace(item, **fields, updated_at=max(item.updated_at, kept.get("at", 0)))
 
 
+def with_reminder(item: Item, at: int) -> Item:
+    """The item, whose reader acknowledged a reminder at a time."""
+    return replace(item, reminder_last_sent_at=max(at, item.reminder_last_sent_at or 0))
+
+
 def is_gone(task: Task) -> bool:
     """Whether no list shows it: it was archived, and not as it had been approved, or its content is destroyed."""
     if task.state != "archived":

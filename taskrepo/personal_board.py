@@ -18,10 +18,11 @@ from typing import Final, Self
 from taskrepo.dependencies import is_blocked
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import Actor, Task
-from taskrepo.personal import OWNER, Item, item_of, owner_of, with_kept
+from taskrepo.personal import OWNER, Item, item_of, owner_of, with_kept, with_reminder
 from taskrepo.personal_kept import Kept
 from taskrepo.privacy import Privacy
 from taskrepo.query import MAX_LIMIT, Page, Query
+from taskrepo.reminded import Reminded
 from taskrepo.roles import people
 from taskrepo.trail import changed_tasks
 
@@ -52,12 +53,13 @@ class _Board:
 class PersonalBoards:
     """The queues of all actors of one ledger. Safe to use from many threads."""
 
-    def __init__(self, ledger: Ledger, privacy: Privacy, folder: Path, search: Search) -> None:
-        """What is kept beside the ledger is in `folder`; `search` gives a page of what was in the ledger when it began.
-
-        Raises what `Kept` does.
+    def __init__(
+        self, ledger: Ledger, privacy: Privacy, folder: Path, reminded: Reminded, search: Search
+    ) -> None:
+        """What is kept beside the ledger is in `folder`, and what was acknowledged through other doors in `reminded`;
+        `search` gives a page of what was in the ledger when it began. Raises what `Kept` does.
         """
-        self._ledger, self._privacy, self._search = ledger, privacy, search
+        self._ledger, self._privacy, self._reminded, self._search = ledger, privacy, reminded, search
         self.kept = Kept(folder)
         self._lock = Lock()
         self._boards: dict[str, _Board] = {}
@@ -79,10 +81,15 @@ class PersonalBoards:
             task = snapshot.get(item.id)
             if task is not None and is_blocked(task, snapshot.get):
                 found[item.id] = replace(item, status="blocked", held_up=True)
-        for name, fields in self.kept.of(actor.id).items():
+        kept = self.kept.of(actor.id)
+        for name, fields in kept.items():
             if name in found:
                 item = found.pop(name)
                 found |= {} if "gone" in fields else {name: with_kept(item, fields)}
+        for name, told in self._reminded.of(actor.id).items():
+            # Whoever took it back here is reminded again.
+            if name in found and kept.get(name, {}).get("reminder_last_sent_at", 0) is not None:
+                found[name] = with_reminder(found[name], told.at)
         return list(found.values())
 
     def whole(self, actor: Actor, items: Iterable[Item]) -> list[Item]:

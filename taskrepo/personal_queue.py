@@ -73,8 +73,16 @@ def change(exchange: Exchange, actor: Actor, task: str, given: Given) -> Item:
     else:
         _change_work(exchange, actor, item, replace(given, fields=fields))
     if _REMINDED in given.fields:
-        exchange.personal.kept.keep(task, actor.id, {_REMINDED: given.fields[_REMINDED]})
+        _remind(exchange, actor, task, given.fields[_REMINDED])
     return find(exchange, actor, task)
+
+
+def _remind(exchange: Exchange, actor: Actor, task: str, at: int | None) -> None:
+    """The actor was reminded at this time, also for those who ask through another door; `None` takes it back here."""
+    exchange.personal.kept.keep(task, actor.id, {_REMINDED: at})
+    passed = [target for target in find(exchange, actor, task).targets if at is not None and target <= at]
+    if passed and at is not None:
+        exchange.reminded.note(actor.id, task, max(passed), at)
 
 
 def remove(exchange: Exchange, actor: Actor, task: str) -> None:

@@ -35,7 +35,8 @@ LOOKS: Final = (
     ("alice", "/actors/nightly"), ("alice", "/ledger"), ("alice", "/ledger?actor=counter&event=submitted"),
     ("alice", "/ledger/{past}"), ("alice", "/ledger/{past}/board"), ("alice", "/me"), ("admin", "/admin"),
     ("admin", "/admin/policy"), ("admin", "/admin/keys"), ("admin", "/admin/maintenance"), ("alice", "/admin"),
-    ("", "/login"), ("", "/help"), ("", "/help/browser"), ("", "/help/agents"), ("", "/help/files"), ("", "/help/git"),
+    ("", "/login"), ("", "/help"), ("", "/help/browser"), ("", "/help/agents"), ("", "/help/queue"),
+    ("", "/help/files"), ("", "/help/git"),
     ("", "/help/audit"), ("", "/help/api"), ("", "/help/errors"), ("alice", "/tasks/00000000"), ("alice", "/nowhere"),
     ("", "/nowhere"),
 )  # fmt: skip

@@ -186,6 +186,45 @@ def test_a_queue_is_the_same_after_a_restart(site: Site, both: Both) -> None:
     assert len(items) == 2
 
 
+def test_reminders_are_the_same_through_both_doors(site: Site, both: Both) -> None:
+    """What is acknowledged here is so there, and the other way round; taken back here, it comes again."""
+    alice, codex = both
+    tasks = [alice.task(n, assignee="codex", due_at="2020-01-01T00:00:00Z")["id"] for n in ("a", "b")]
+
+    def others() -> list[str]:
+        return [each["task"]["title"] for each in site.get("alice", "/reminders").json["reminders"]]
+
+    assert sorted(alice.titles("/api/reminders/due")) == sorted(codex.titles("/api/reminders/due")) == ["a", "b"]
+    assert sorted(others()) == ["a", "b"]
+    assert site.post("alice", f"/reminders/{tasks[0]}/sent").status == 200
+    alice.patch(tasks[1], reminder_last_sent_at="2026-01-01T00:00:00Z")
+    assert alice.titles("/api/reminders/due") == others() == []
+    assert len(codex.titles("/api/reminders/due")) == 2
+    assert alice.patch(tasks[1], reminder_last_sent_at=None)["reminder_last_sent_at"] is None
+    assert alice.titles("/api/reminders/due") == ["b"]
+
+
+@pytest.mark.parametrize("actor", ["alice", "codex"])
+def test_a_claim_that_comes_too_late_goes_on(
+    site: Site, both: Both, monkeypatch: pytest.MonkeyPatch, actor: str
+) -> None:
+    """Who looked before others claimed gets the next task, by the owner's word or the agent's own claim, or none."""
+    alice, codex = both
+    script, reader = {"alice": alice, "codex": codex}[actor], site.exchange.directory.actors[actor]
+    for number in range(3):
+        alice.task(f"task {number}", assignee="codex", priority=1 + number)
+    boards, items = site.exchange.personal, PersonalBoards.items
+    stale = [items(boards, reader)]
+    script.post("/api/agent/claim")
+    fresh = items(boards, reader)
+    monkeypatch.setattr(PersonalBoards, "items", lambda self, who: stale.pop() if stale else items(self, who))
+    assert script.post("/api/agent/claim")["title"] == "task 1"
+    stale.append(fresh)
+    assert script.post("/api/agent/claim")["title"] == "task 2"
+    stale.append(fresh)
+    assert script("POST", "/api/agent/claim")[0] == 404
+
+
 def test_changes_at_the_same_time_are_all_made(site: Site, both: Both) -> None:
     """Four scripts change four fields of one task at once, and every change is there."""
     alice, _ = both
