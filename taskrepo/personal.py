@@ -22,7 +22,7 @@
     due_at           due_at; without one, so many days after its creation as its priority has; nothing with `due/none`;
                      the days of another priority with `due/p2`, which it had when it was made
     description      description; a blank one stands for none
-    external_id      external_id, without `~2` if the label `again/2` says that a deleted task had it before
+    external_id      external_id, without `~7` if the label `again/7` says that deleted tasks had it before
     assignee         `me` is whose key it is, another actor's id is that actor; `codex` is the agent's, of that id
 
 >>> from taskrepo.model import Manifest, Stamp

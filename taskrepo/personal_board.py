@@ -3,7 +3,8 @@
 * A queue has the tasks its actor published, and those that are the actor's to do. An admin's has no more than that.
 * The first question reads them all; each later one only what changed since, so it costs what others have done.
 * A queue is as of the newest commit there is at the question: nobody misses their own write.
-* Of a text that is long only that it is there is kept; `whole` reads it again.
+* Texts are kept as far as `_ROOM` goes, for all together; beyond it those that are not short are left out (`cut`), and
+  `whole` reads them again.
 
 >>> exchange.personal.items(alice)[0].status                                            # doctest: +SKIP
 'backlog'
@@ -27,26 +28,29 @@ from taskrepo.roles import people
 from taskrepo.trail import changed_tasks
 
 _BOARDS: Final = 64
-_LONG: Final = 2000  # characters of an item's texts that are kept in memory
+_ROOM: Final = 32 << 20  # characters of texts that all boards together keep
+_SHORT: Final = 500  # characters of an item's that are kept in any case
 Search = Callable[[Query, int, str | None, Actor], Page]
 
 
 @dataclass(slots=True)
 class _Board:
-    """One actor's items, as of a commit; `count` numbers what came in."""
+    """One actor's items, as of a commit; `count` numbers what came in, `size` is how long their texts are."""
 
     lock: Lock = field(default_factory=Lock)
     commit: str = ""
     items: dict[str, Item] = field(default_factory=dict)
     count: int = 0
+    size: int = 0
 
     def take(self, task: str, item: Item | None) -> None:
         """Put in how a task is now, or take it out."""
-        before = self.items.get(task)
+        before = self.items.pop(task, None)
+        self.size -= _size(before) if before else 0
         if item is None:
-            self.items.pop(task, None)
             return
         self.count += 1
+        self.size += _size(item)
         self.items[task] = replace(item, order=before.order if before else self.count, touched=self.count)
 
 
@@ -128,10 +132,10 @@ class PersonalBoards:
         return snapshot
 
     def _fill(self, board: _Board, actor: Actor, snapshot: Snapshot) -> None:
-        board.items.clear()
+        board.items, board.size = {}, 0
         found = (self._item(snapshot, task, actor) for task in self._ids(actor))
-        items = [item for item in found if item is not None]
-        for item in sorted(items, key=lambda item: (item.created_at, item.id)):
+        # The order in which they were made and changed within a second is known of what changes from now on.
+        for item in sorted((item for item in found if item), key=lambda item: (item.created_at, item.id)):
             board.take(item.id, item)
         for item in sorted(board.items.values(), key=lambda item: (item.updated_at, item.order)):
             board.take(item.id, item)
@@ -156,9 +160,18 @@ class PersonalBoards:
         if found.publisher != actor.id and owner_of(opened) != actor.id:
             return None
         item = item_of(opened)
-        if item is None or len(item.description or "") + len(item.source_context or "") <= _LONG:
+        if item is None or _size(item) <= _SHORT or _size(item) <= self._room():
             return item
         return replace(item, description="", source_context="", cut=True)
+
+    def _room(self) -> int:
+        """For how long texts there is room."""
+        with self._lock:
+            return _ROOM - sum(board.size for board in self._boards.values())
+
+
+def _size(item: Item) -> int:
+    return len(item.description or "") + len(item.source_context or "")
 
 
 def _concerns(task: Task, actor: Actor) -> bool:

@@ -12,6 +12,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, Final
@@ -25,11 +26,11 @@ from taskrepo.personal import Item, item_of, ordered, reader_of
 from taskrepo.personal_steps import Wish, arranged, new_manifest, next_step, removal
 
 _STEPS: Final = 20
-_AGAIN: Final = 50  # tasks with one `external_id` that were deleted
+_TRIES: Final = 20  # for an `external_id` that deleted tasks have
 _LOST: Final = frozenset({
     "already-claimed", "wrong-state", "not-eligible", "attempts-exhausted", "unknown-task", "nothing-to-change",
 })  # fmt: skip
-_CLAIMING: Final = tuple(Lock() for _ in range(64))
+_LOCKS: Final = tuple(Lock() for _ in range(64))
 _REMINDED: Final = "reminder_last_sent_at"
 
 
@@ -56,10 +57,12 @@ def find(exchange: Exchange, actor: Actor, task: str) -> Item:
 def create(exchange: Exchange, actor: Actor, given: Given) -> Item:
     """A new task. Raises `Refused("duplicate-external-id")` if there is one with its `external_id`."""
     external = str(given.fields.get("external_id") or "")
-    if external and (known := _by_external_id(exchange, actor).get(external)):
-        raise Refused("duplicate-external-id", f"{known.id} has the external_id {external} already", task=known.id)
     wish = _wish(exchange, actor, given.status, given.owner, given.fields)
-    task = _made(exchange, actor, wish, external)
+    with _LOCKS[hash(actor.id) % len(_LOCKS)] if external else nullcontext():
+        known = _by_external_id(exchange, actor).get(external) if external else None
+        if known is not None:
+            raise Refused("duplicate-external-id", f"{known.id} has the external_id {external} already", task=known.id)
+        task = _made(exchange, actor, wish, external)
     _walk(exchange, actor, task, lambda found: next_step(found, wish, actor.id))
     return find(exchange, actor, task)
 
@@ -95,7 +98,7 @@ def remove(exchange: Exchange, actor: Actor, task: str) -> None:
 def claim(exchange: Exchange, actor: Actor, now: int) -> Item:
     """The best task of the agent's that waits is in progress from now on. Raises `Refused("nothing-to-claim")`."""
     reader = reader_of(actor)
-    with _CLAIMING[hash(actor.id) % len(_CLAIMING)]:
+    with _LOCKS[hash(actor.id) % len(_LOCKS)]:
         for _ in range(_STEPS):
             items = exchange.personal.items(actor)
             waiting = [item for item in items if item.owner == reader.agent and item.status == "backlog"]
@@ -125,8 +128,9 @@ def ingest(exchange: Exchange, actor: Actor, tasks: Iterable[Given]) -> tuple[li
 
 def _made(exchange: Exchange, actor: Actor, wish: Wish, external: str) -> str:
     """The id of a new task; an `external_id` that a deleted one has may be had again."""
-    for again in range(_AGAIN):
-        manifest = _checked(new_manifest(wish, actor.id, external, again + bool(again)))
+    now = int(time.time())
+    for again in (0, *range(now, now + _TRIES)):
+        manifest = _checked(new_manifest(wish, actor.id, external, again))
         try:
             return exchange.create(manifest, (), actor.id, via="api").task.id
         except Refused as refused:
@@ -136,7 +140,7 @@ def _made(exchange: Exchange, actor: Actor, wish: Wish, external: str) -> str:
             found = {item.id: item for item in exchange.personal.items(actor)}.get(holder)
             if found is not None and found.external_id == external:
                 raise
-    raise Refused("duplicate-external-id", f"the external_id {external} was used {_AGAIN} times", task=holder)
+    raise Refused("busy", f"the external_id {external} is given up again and again")
 
 
 def _by_external_id(exchange: Exchange, actor: Actor) -> dict[str, Item]:

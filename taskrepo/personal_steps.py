@@ -152,7 +152,7 @@ def _is_due(label: str) -> bool:
 def new_manifest(wish: Wish, publisher: str, external_id: str, again: int) -> Manifest:
     """The manifest of a new task: private, and for who made it and the agent it is for alone.
 
-    `again` counts the deleted tasks that had the same `external_id`.
+    `again` puts it apart from the deleted tasks that had the same `external_id`; 0 if there are none.
     """
     # A lack of a date is no wish for none: only later can one be taken away.
     fields = {name: value for name, value in wish.fields.items() if value is not None or name == "description"}

@@ -165,8 +165,12 @@ def test_tasks_from_other_doors_are_in_their_publishers_queue(site: Site, both: 
     assert told(alice, second) == ("backlog", "me")
 
 
-def test_a_queue_is_the_same_after_a_restart(site: Site, both: Both) -> None:
+@pytest.mark.parametrize("room", [0, 1 << 20])
+def test_a_queue_is_the_same_after_a_restart(
+    site: Site, both: Both, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
     """All of it is in the ledger or kept beside it: another process shows the same, long texts in full."""
+    monkeypatch.setattr("taskrepo.personal_board._ROOM", room)
     alice, _ = both
     long = "word " * 900
     alice.task("Long", description=long, source_context=long, assignee="me", reminder_at="2035-01-01T00:00:00Z")
