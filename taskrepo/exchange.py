@@ -225,6 +225,7 @@ class Exchange:
         snapshot = self.snapshot()
         for sha256 in self.privacy.large_files(snapshot, snapshot.task(task)):
             self.lfs.drop(sha256)
+        self.personal.kept.forget(task)
         self.follower.catch_up()
         self.privacy.vault.destroy(task)  # last: as long as it is there, the next sweep finishes what a crash left
 

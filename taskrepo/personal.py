@@ -32,10 +32,12 @@
 ('backlog', 'codex', 282)
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from taskrepo.dependencies import settled_well
 from taskrepo.model import DAY, ESTIMATED_DAYS, Actor, Manifest, Task, iso
 
 STATUSES: Final = ("backlog", "in_progress", "waiting_review", "blocked", "done", "cancelled")
@@ -58,9 +60,6 @@ _LATER: Final = 1 << 62
 _READY: Final = frozenset({"backlog", "in_progress"})
 _WAITING: Final[Mapping[str, int]] = {"waiting_review": -12, "blocked": 15}
 """The statuses that want a person, and what each adds to the rank."""
-_COUNTS: Final = (
-    "active", "overdue", "due_soon", "codex_ready", "human_input", "review", "blocked", "unassigned",
-)  # fmt: skip
 _HELD: Final[Mapping[str, str]] = {
     "draft": "backlog", "published": "backlog", "claimed": "in_progress", "running": "in_progress",
     "rejected": "in_progress", "submitted": "waiting_review", "approved": "done", "archived": "done",
@@ -191,13 +190,7 @@ def with_reminder(item: Item, at: int) -> Item:
 
 def is_gone(task: Task) -> bool:
     """Whether no list shows it: it was archived, and not as it had been approved, or its content is destroyed."""
-    if task.state != "archived":
-        return False
-    last = task.execution
-    if last is None or last.outcome != "approved" or task.erased_at is not None or task.reason == DELETED:
-        return True
-    made = task.submissions[-1]
-    return task.closed_at != (made.review.at if made.review else made.at)
+    return task.state == "archived" and (task.erased_at is not None or not settled_well(task))
 
 
 def status_of(task: Task) -> str:
@@ -247,15 +240,15 @@ def _due(task: Task) -> int | None:
 
 
 def is_overdue(item: Item, now: int) -> bool:
-    """Whether either date has passed."""
+    """Whether either date of an active task has passed."""
     due, remind = item.due_at, item.reminder_at
-    return item.active and ((due is not None and due < now) or (remind is not None and remind < now))
+    return (due is not None and due < now) or (remind is not None and remind < now)
 
 
 def is_due_soon(item: Item, now: int) -> bool:
-    """Whether either date is within a day."""
+    """Whether either date of an active task is within a day."""
     due, remind, end = item.due_at, item.reminder_at, now + DAY
-    return item.active and ((due is not None and now <= due <= end) or (remind is not None and now <= remind <= end))
+    return (due is not None and now <= due <= end) or (remind is not None and now <= remind <= end)
 
 
 def is_ready(item: Item, agent: str) -> bool:
@@ -265,28 +258,33 @@ def is_ready(item: Item, agent: str) -> bool:
 
 def summary(items: Iterable[Item], now: int, reader: Reader) -> dict[str, int]:
     """What a whole board comes to."""
-    counts = dict.fromkeys(_COUNTS, 0)
-    for item in items:
-        if item.active:
-            status = item.status
-            counts["active"] += 1
-            counts["overdue"] += is_overdue(item, now)
-            counts["due_soon"] += is_due_soon(item, now)
-            counts["codex_ready"] += is_ready(item, reader.agent)
-            counts["human_input"] += status in _WAITING or reader.is_mine(item)
-            counts["review"] += status == "waiting_review"
-            counts["blocked"] += status == "blocked"
-            counts["unassigned"] += not item.owner
-    return counts
+    active = [item for item in items if item.status not in CLOSED]
+    by_status = Counter(item.status for item in active)
+    waiting = by_status["waiting_review"] + by_status["blocked"]
+    return {
+        "active": len(active),
+        "overdue": sum(is_overdue(item, now) for item in active),
+        "due_soon": sum(is_due_soon(item, now) for item in active),
+        "codex_ready": sum(is_ready(item, reader.agent) for item in active),
+        "human_input": waiting + sum(reader.is_mine(item) and item.status not in _WAITING for item in active),
+        "review": by_status["waiting_review"],
+        "blocked": by_status["blocked"],
+        "unassigned": sum(not item.owner for item in active),
+    }
 
 
 def rank(item: Item, now: int, agent: str) -> int:
     """The smart rank: the smaller, the sooner."""
-    found = item.priority * 100
-    if not item.active:
+    status, found = item.status, item.priority * 100
+    if status in CLOSED:
         return found + 200
-    found -= 70 * is_overdue(item, now) + 30 * is_due_soon(item, now) + 18 * is_ready(item, agent)
-    return found + _WAITING.get(item.status, 0)
+    if is_overdue(item, now):
+        found -= 70
+    if is_due_soon(item, now):
+        found -= 30
+    if item.owner == agent and status in _READY:
+        found -= 18
+    return found + _WAITING.get(status, 0)
 
 
 def _soonest(item: Item) -> tuple[int, int]:

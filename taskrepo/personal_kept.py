@@ -2,7 +2,8 @@
 
 * A field is kept here only as long as the ledger cannot have it: somebody executes the task, or it is closed. The next
   revision takes it in, and here it is dropped.
-* What is kept is on disk when `keep` returns. The file can be deleted: then the ledger alone is shown.
+* What is kept is on disk when `keep` returns, and gone from it when `forget` does. The file can be deleted: then the
+  ledger alone is shown.
 * A field with a reader is for that actor alone, one without is for everybody who has the task in a queue.
 
 >>> import tempfile
@@ -35,7 +36,8 @@ class Kept(Tables):
     def __init__(self, folder: Path) -> None:
         """Open it. Raises `Invalid("bad-personal")` if the file is not ours or of another version."""
         super().__init__(folder, "personal", _SCHEMA, APPLICATION, VERSION)
-        self.db.execute("PRAGMA synchronous = FULL")
+        for setting in ("synchronous = FULL", "secure_delete = ON"):
+            self.db.execute(f"PRAGMA {setting}")
         self._known: dict[str, dict[str, dict[str, Any]]] = {}
         self._version = -1  # of the file, as other connections change it
 
@@ -60,6 +62,13 @@ class Kept(Tables):
             self.db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", rows)
             self.db.executemany("DELETE FROM kept WHERE reader = ? AND task = ? AND field = ?", gone)
             self._known.clear()
+
+    def forget(self, task: str) -> None:
+        """Keep nothing of the task any more, whoever it was for."""
+        with self.lock, busy_refused():
+            if self.db.execute("DELETE FROM kept WHERE task = ?", (task,)).rowcount:
+                self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the log has what it was
+                self._known.clear()
 
     def _read(self, reader: str) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}

@@ -22,7 +22,7 @@ from taskrepo.commands import Claim, Command, Revise
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.model import Actor, Manifest, Task
-from taskrepo.personal import Item, item_of, ordered, reader_of
+from taskrepo.personal import Item, is_gone, item_of, ordered, reader_of
 from taskrepo.personal_steps import Wish, arranged, new_manifest, next_step, removal
 
 _STEPS: Final = 20
@@ -91,8 +91,10 @@ def _remind(exchange: Exchange, actor: Actor, task: str, at: int | None) -> None
 def remove(exchange: Exchange, actor: Actor, task: str) -> None:
     """Take the task out of every list. Raises `Refused`."""
     find(exchange, actor, task)
-    _walk(exchange, actor, task, removal)
-    exchange.personal.kept.keep(task, "", {"gone": True})
+    left = _walk(exchange, actor, task, removal)
+    exchange.personal.kept.forget(task)
+    if not is_gone(left):  # it had been archived before
+        exchange.personal.kept.keep(task, "", {"gone": True})
 
 
 def claim(exchange: Exchange, actor: Actor, now: int) -> Item:

@@ -165,6 +165,28 @@ def test_tasks_from_other_doors_are_in_their_publishers_queue(site: Site, both: 
     assert told(alice, second) == ("backlog", "me")
 
 
+def test_archived_and_erased_tasks_are_gone(site: Site, both: Both) -> None:
+    """Only what was approved is done when it is archived; of an erased task nothing is kept beside the ledger."""
+    alice, codex = both
+    approved, redone, off, erased = (alice.task(n, assignee="codex")["id"] for n in ("approved", "redone", "off", "x"))
+    for task in (approved, redone):
+        codex.patch(task, status="waiting_review")
+        alice.patch(task, status="done")
+    alice.patch(redone, status="cancelled")
+    alice.patch(off, status="cancelled")
+    codex.patch(erased, status="in_progress")
+    alice.patch(erased, title="Marzipan", reminder_last_sent_at="2026-01-01T00:00:00Z")
+    codex.patch(erased, reminder_last_sent_at="2026-01-01T00:00:00Z")
+    private = site.exchange.config.private
+    assert any(b"Marzipan" in file.read_bytes() for file in private.glob("personal.db*"))
+    for task in (approved, redone, off):
+        assert site.post("alice", f"/tasks/{task}/archive").status == 200
+    assert site.post("alice", f"/tasks/{erased}/erase", {"reason": "Asked for."}).status == 200
+    assert alice.titles("/api/tasks?include_done=true") == ["approved"]
+    assert site.exchange.personal.kept.of("alice") == site.exchange.personal.kept.of("codex") == {}
+    assert not any(b"Marzipan" in file.read_bytes() for file in private.glob("personal.db*"))
+
+
 @pytest.mark.parametrize("room", [0, 1 << 20])
 def test_a_queue_is_the_same_after_a_restart(
     site: Site, both: Both, monkeypatch: pytest.MonkeyPatch, room: int
