@@ -94,7 +94,7 @@ def _carry_out(args: Namespace, terminal: Terminal) -> Answer:
     if verb.kind != "task":
         return handler(args, terminal)  # type: ignore[no-any-return]
     with _desk(args, terminal) as desk:
-        if module == "worker":
+        if module in ("worker", "following"):
             return handler(args, desk, terminal)  # type: ignore[no-any-return]
         return handler(args, desk)  # type: ignore[no-any-return]
 

@@ -104,6 +104,10 @@ class Client:
             events = page["events"] + events
         return {"events": events}
 
+    def feed(self, query: Mapping[str, str]) -> Json:
+        """One page of the exchange's events; with `wait` the answer may take so many seconds."""
+        return self._get("/events?" + urlencode(query))
+
     def versions(self, task: str) -> Json:
         """The versions of its package, put together from as many answers as it takes."""
         page = self._get(f"{_task(task)}/versions?limit=200")

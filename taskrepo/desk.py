@@ -45,6 +45,10 @@ class Desk(Protocol):
         """Its history: `{"events": […]}`, oldest first."""
         ...
 
+    def feed(self, query: Mapping[str, str]) -> Json:
+        """The exchange's events: `{"events": […], "next": commit}`; `query` has `after limit wait filter`."""
+        ...
+
     def versions(self, task: str) -> Json:
         """The versions of its package, newest first: `{"task": id, "current": number, "versions": […]}`."""
         ...

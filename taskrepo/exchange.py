@@ -28,7 +28,7 @@ from taskrepo import directory as rolls
 from taskrepo import history, hooks, identity, lifecycle, roster
 from taskrepo.accounts import Accounts
 from taskrepo.auditor import Auditor
-from taskrepo.commands import Command, Create, DirectoryCommand, Expire, Found, SetPolicy
+from taskrepo.commands import Claim, Command, Create, DirectoryCommand, Expire, Found, SetPolicy
 from taskrepo.config import Config
 from taskrepo.directory import EXCHANGE_ACTOR, Directory
 from taskrepo.durable import sync_folder
@@ -46,7 +46,7 @@ from taskrepo.news import News
 from taskrepo.pastboard import Boards
 from taskrepo.personal_board import PersonalBoards
 from taskrepo.preferences import Preferences
-from taskrepo.privacy import Privacy
+from taskrepo.privacy import Privacy, Sealing
 from taskrepo.pushes import Pushes
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.quota import Quota
@@ -251,6 +251,26 @@ class Exchange:
             )
         self._settle(outcome, actor)
         return outcome
+
+    def claim_first(
+        self, tasks: tuple[str, ...], most: int, actor: str, *, via: Door, request_id: str | None = None
+    ) -> tuple[Outcome, ...]:
+        """Claim the first `most` of these tasks that the rules let the actor have, in one write; perhaps none.
+
+        Raises `Refused` if they let the actor have none for a reason that is not a task's.
+        """
+        request, snapshot = _request(actor, via, request_id), self.snapshot()
+        author, commands = snapshot.directory.actors.get(actor), [Claim(identity.check_id(task)) for task in tasks]
+        with ExitStack() as held:
+            asked: list[tuple[Command, Sealing | None]] = []
+            for command in commands:
+                with suppress(Refused):  # whose key is not here
+                    sealing = self.privacy.sealing(command, snapshot.get(command.task), author)
+                    asked.append((command, held.enter_context(sealing)))
+            won = self._writer.submit(lambda draft: self._judge.first(draft, asked, most, request))
+        for outcome in won:
+            self._settle(outcome, actor)
+        return won
 
     def create(
         self,

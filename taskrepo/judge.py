@@ -13,6 +13,7 @@
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,6 +37,9 @@ from taskrepo.writer import Draft
 
 _ID_TRIES: Final = 64
 _ALIKE: Final = 6
+_TASK_LOST: Final = frozenset(
+    ("unknown-task", "already-claimed", "wrong-state", "not-eligible", "attempts-exhausted", "erased", "sealed-away")
+)  # why one task cannot be claimed while another could
 MAX_IN_GIT: Final = 128 << 20
 """How many bytes one event may put into git itself, where content passes through memory; large files do not count."""
 
@@ -130,6 +134,23 @@ class Judge:
         self._quota.note(draft, commit, author, brought)
         draft.snapshot.remember(after)
         return Outcome(self._privacy.opened(after), commit, brought=brought)
+
+    def first(
+        self, draft: Draft, asked: Sequence[tuple[Command, Sealing | None]], most: int, request: Request
+    ) -> tuple[Outcome, ...]:
+        """Carry out the first `most` of the commands that the rules take, passing over those whose task is taken."""
+        won: list[Outcome] = []
+        for command, sealing in asked:
+            try:
+                won.append(self.execute(draft, command, request, sealing, Prospect()))
+            except Refused as refused:
+                if refused.code not in _TASK_LOST and not won:
+                    raise
+                if refused.code not in _TASK_LOST:
+                    break  # what stands against one more, whatever task it is
+            if len(won) == most:
+                break
+        return tuple(won)
 
     def foresee(self, snapshot: Snapshot, command: Command, actor: str, now: int) -> Prospect:
         """Look at a command that brings files before its turn: what takes seconds is done outside, or not at all.

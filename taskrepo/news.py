@@ -2,7 +2,8 @@
 
 * Whoever waits is woken by a write of this process at once, and by one of another process within `GLANCE`.
 * Nobody waits longer than they said, nor after the exchange begins to close.
-* A request that waits holds a worker of the server, so there are `PLACES` of them, and `EACH` for one actor.
+* A request that waits in a worker of a server takes one of `PLACES`, and of `EACH` for one actor; those that our own
+  server holds without a worker are called by the lobby, which hears (`heard`) of each write.
 
 >>> news = News(lambda: "77ab")
 >>> news.wait("4f2c", 5.0)
@@ -31,6 +32,8 @@ class News:
         self._changed = Condition()
         self._closed = False
         self._taken: Counter[str] = Counter()
+        self.heard: list[Callable[[], None]] = []
+        """Called at once when this process has written; must not wait."""
 
     @contextmanager
     def place(self, actor: str, most: int = PLACES) -> Iterator[bool]:
@@ -52,6 +55,8 @@ class News:
         """`main` has moved to this commit."""
         with self._changed:
             self._changed.notify_all()
+        for told in self.heard:
+            told()
 
     def close(self) -> None:
         """Let everybody go, now and from now on."""

@@ -24,6 +24,7 @@ from taskrepo.config import Config
 from taskrepo.desk import Json, KeyAction
 from taskrepo.documents import load_yaml
 from taskrepo.errors import Invalid, Refused
+from taskrepo.eventfilter import parse_filter
 from taskrepo.exchange import Exchange
 from taskrepo.folders import Chunks, Package, Readable, Upload
 from taskrepo.ingest import ingest
@@ -95,6 +96,20 @@ class OfflineDesk:
         view = self._view()
         happenings = [*view.chain(view.resolve(task))]
         return {"events": [present.event(happening) for happening in reversed(happenings)]}
+
+    def feed(self, query: Mapping[str, str]) -> Json:
+        """One page of the exchange's events, waited for as long as is asked."""
+        wanted, after = parse_filter(query.get("filter", "")), query.get("after")
+        limit = _number(query.get("limit", "100"), "limit", 500)
+        if after is None:
+            return {"events": [present.event(event) for event in self._view().latest(limit, wanted)], "next": None}
+        end = time.monotonic() + int(query.get("wait", "0"))
+        while True:
+            view = self._view()
+            events, following = view.after(after, limit, wanted)
+            if events or following or (left := end - time.monotonic()) <= 0:
+                return {"events": [present.event(event) for event in events], "next": following}
+            self._exchange.news.wait(view.commit, left)
 
     def versions(self, task: str) -> Json:
         """The versions of its package, newest first."""

@@ -95,7 +95,14 @@ _TASK_VERBS: Final = (
         _arg("--cursor", metavar="CURSOR", help="continue where the last page ended"),
     )),
     Verb("show", _READ, "show everything about a task", "taskrepo show 4k7q2m9x", "remote:show", (_ID,)),
-    Verb("events", _READ, "show a task's history", "taskrepo events 4k7q", "remote:events", (_ID,)),
+    Verb("events", _READ, "show a task's history, or what happens everywhere",
+         "taskrepo events --follow --filter 'event:submitted reviewer:me'", "following:events", (
+        _arg("id", nargs="?", metavar="ID", help="the task's id, or the first characters of it (default: all tasks)"),
+        _arg("--follow", action="store_true", help="show each event as it happens, until Ctrl-C; --json: a line each"),
+        _arg("--filter", metavar="LINE", help="only these: event: actor: task: publisher: label: … as in the example"),
+        _arg("--after", metavar="COMMIT", help="begin after this event (default: the latest ones; --follow: from now)"),
+        _arg("--count", type=int, metavar="N", help="how many events (default: 100; --follow: no end)"),
+    )),
     Verb("files", _READ, "list a task's files", "taskrepo files 4k7q", "remote:files", (_ID,)),
     Verb("download", _READ, "download a task's files into a folder", "taskrepo download 4k7q input -o work",
          "retrieval:download", (

@@ -20,6 +20,7 @@ from taskrepo.attestation import Attestation, in_hindsight
 from taskrepo.dependencies import Blockers
 from taskrepo.directory import Directory
 from taskrepo.errors import Invalid, Refused
+from taskrepo.eventfilter import EVERYTHING, Filter, Matter
 from taskrepo.files import LfsStore
 from taskrepo.ledger import Delivery, Happening, Ledger, Remark, Snapshot
 from taskrepo.model import Actor, File, Policy, Task
@@ -29,6 +30,8 @@ from taskrepo.trees import differing
 
 SCAN: Final = 2000
 """How many commits one page of the feed looks at."""
+LOOKUPS: Final = 500
+"""How many, where the task of each must be looked up as it was."""
 _A_PIECE: Final = 500
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SHORT: Final = re.compile(r"[0-9a-f]{7,40}")
@@ -67,6 +70,10 @@ class View:
         then = View(self._ledger, self._ledger.snapshot(commit), self.reader, self._lfs, self._privacy)
         then._judged = self._judged
         return then
+
+    def of(self, reader: Actor) -> "View":
+        """The same moment as another reader may see it."""
+        return View(self._ledger, self._snapshot, reader, self._lfs, self._privacy)
 
     # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,36 +225,64 @@ class View:
 
     def requested(self, request_id: str, most: int) -> Happening | None:
         """The event that the reader's request `request_id` made, if it is among the latest `most` commits."""
+        return next(self._requested(request_id, most), None)
+
+    def all_requested(self, request_id: str, most: int) -> list[Happening]:
+        """The events that one request of the reader's made together, oldest first."""
+        return [*self._requested(request_id, most)][::-1]
+
+    def _requested(self, request_id: str, most: int) -> Iterator[Happening]:
         mark = f"\nRequest-Id: {request_id}\n".encode()
         for oid, raw in islice(self._ledger.store.history(self.commit), most):
             found = self._ledger.happening(oid) if mark in raw and self._tells(raw, {}) else None
             if found and (found.entry.actor, found.entry.request_id) == (self.reader.id, request_id):
-                return found
-        return None
+                yield found
 
-    def latest(self, limit: int) -> list[Happening]:
-        """The newest `limit` events there are for the reader among the latest `SCAN` commits, oldest first."""
-        newest = reversed(self._ledger.feed.latest(SCAN))
-        return list(islice(self._events(newest), limit))[::-1]
+    def latest(self, limit: int, wanted: Filter = EVERYTHING) -> list[Happening]:
+        """The newest `limit` events `wanted` there are for the reader among the latest `SCAN` commits, oldest first.
 
-    def after(self, commit: str, limit: int) -> tuple[list[Happening], str | None]:
-        """The first `limit` events there are for the reader after `commit`, oldest first.
+        Where the task of each must be looked up, among the latest `LOOKUPS`.
+        """
+        newest = reversed(self._ledger.feed.latest(LOOKUPS if wanted.of_tasks else SCAN))
+        return list(islice(self._events(newest, wanted), limit))[::-1]
+
+    def after(self, commit: str, limit: int, wanted: Filter = EVERYTHING) -> tuple[list[Happening], str | None]:
+        """The first `limit` events `wanted` that there are for the reader after `commit`, oldest first.
 
         With them comes the commit after which to go on, or `None` if there is nothing more for the reader: at most
         `SCAN` are looked at, so there may be fewer events and yet more to come. Raises `Refused("unknown-commit")`.
         """
-        following = self._ledger.feed.after(commit, SCAN + 1)
-        events = self._events(following[:SCAN])
+        scan = LOOKUPS if wanted.of_tasks else SCAN
+        following = self._ledger.feed.after(commit, scan + 1)
+        events = self._events(following[:scan], wanted)
         found = list(islice(events, limit))
         if next(events, None) is not None:  # hidden events alone are no reason to go on, which would tell of them
             return found, found[-1].id
-        return found, following[SCAN - 1] if len(following) > SCAN else None
+        return found, following[scan - 1] if len(following) > scan else None
 
-    def _events(self, commits: Iterable[str]) -> Iterator[Happening]:
+    def wants(self, event: Happening, wanted: Filter, then: Matter | None = None) -> bool:
+        """Whether an event is `wanted` by the reader, who may know of it. `then` looks its task up, if need be."""
+        task = event.entry.task
+        if task is not None and not (self._snapshot.is_public(task) or self.sees(task)):
+            return False
+        return wanted.matches(event.entry, then or (lambda: self.task_then(event)), self.reader.id)
+
+    def task_then(self, event: Happening) -> Task | None:
+        """The task that an event is about as it was after it, for the view's readers; `None` if it is about none."""
+        if event.entry.task is None:
+            return None
+        then = self._ledger.snapshot(event.id).get(event.entry.task)
+        return self._privacy.listed(then) if then is not None else None
+
+    def _events(self, commits: Iterable[str], wanted: Filter = EVERYTHING) -> Iterator[Happening]:
         # The commits may be newer than this view, and their tasks too.
         now = View(self._ledger, self._ledger.snapshot(), self.reader, self._lfs, self._privacy)
         read, known = self._ledger.store.read, dict[str, bool]()
-        return (self._ledger.happening(oid) for oid in commits if now._tells(read(oid, "commit"), known))
+        for oid in commits:
+            if now._tells(read(oid, "commit"), known):
+                event = self._ledger.happening(oid)
+                if wanted is EVERYTHING or now.wants(event, wanted):
+                    yield event
 
     def _tells(self, raw: bytes, known: dict[str, bool]) -> bool:
         """Whether the reader may know of a commit: it is about a task they may read, or about none.
@@ -303,4 +338,3 @@ class View:
         """At most the first `limit` bytes of a file."""
         with self.open(task, folder, file) as stream:
             return stream.read(limit)
-

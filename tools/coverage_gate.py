@@ -24,6 +24,7 @@ PURE: Final = (
     "taskrepo/documents.py",
     "taskrepo/errors.py",
     "taskrepo/evaluator.py",
+    "taskrepo/eventfilter.py",
     "taskrepo/events.py",
     "taskrepo/guard.py",
     "taskrepo/highlight.py",

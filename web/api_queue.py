@@ -1,8 +1,8 @@
 """The API's views across tasks: the caller's queue, the ledger as a feed, and the exchange's figures.
 
-* `POST /queue/claim` takes the best task the caller is eligible for, or says that there is none.
+* `POST /queue/claim` takes the best tasks the caller is eligible for, waits for one, or says that there is none.
 * `GET /events` pages forward: `next` is the commit to ask after, `null` at the end. What the caller may not know of is
-  passed over, so a page may hold fewer events than its limit.
+  passed over, so a page may hold fewer events than its limit. It may wait for an event, or go on as a stream.
 * Each answer is bounded, and says where it was cut.
 
 >>> ROUTES[0][:2]
@@ -15,14 +15,29 @@ from typing import Any, Final
 
 import bottle
 
+from taskrepo.claiming import Wish, claim
+from taskrepo.errors import Refused
+from taskrepo.eventfilter import parse_filter
 from taskrepo.exchange import Exchange
+from taskrepo.judge import Outcome
+from taskrepo.ledger import Happening
 from taskrepo.model import Actor, Task, iso
 from taskrepo.query import Query
 from taskrepo.schema import validate
 from taskrepo.statistics import throughput
-from taskrepo.web import present
-from taskrepo.web.api_request import answer, enter, json_body, request_id, respond, without_conditions
-from taskrepo.worklist import Item, claim_best, worklist
+from taskrepo.web import eventstream, present, waiting
+from taskrepo.web.api_request import (
+    Caller,
+    answer,
+    enter,
+    json_body,
+    request_id,
+    respond,
+    secret_of,
+    without_conditions,
+)
+from taskrepo.web.parking import Arm
+from taskrepo.worklist import Item, worklist
 
 MAX_LISTED: Final = 100
 MAX_FEED: Final = 500
@@ -43,20 +58,76 @@ def show_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
 
 
 def claim_from_queue(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
-    """`POST /queue/claim`: the best task the caller can have becomes theirs."""
+    """`POST /queue/claim`: the best tasks the caller can have become theirs, at once or when there is one."""
     caller = enter(exchange, request)
     without_conditions(request)
-    repeat = request_id(request)
-    validate("commands/claim", json_body(request), "claim")
-    return answer(caller, claim_best(exchange, caller.actor, via="api", request_id=repeat))
+    repeat, wait = request_id(request), waiting.found(request)
+    if wait is None:
+        asked = json_body(request)
+        validate("commands/queue-claim", asked, "claim")
+        wait = waiting.begun(request, asked.get("wait", 0), asked)
+    asked = wait.asked
+    wish = Wish(asked.get("count", 1), asked.get("label", ""), asked.get("q", ""))
+    while True:
+        if asked.get("wait") and (park := waiting.parking(request)):
+            park.check_present()  # or the task would be held for nobody
+        seen = exchange.view(caller.actor).commit
+        try:
+            if seen != wait.passed:  # or there was nothing, and nothing has happened since
+                won = claim(exchange, caller.actor, wish, via="api", request_id=repeat)
+                return _claimed(caller, won, "count" in asked)
+        except Refused as refused:
+            if refused.code != "nothing-to-claim":
+                raise
+        wait.passed = seen
+        verdict = waiting.pause(exchange, request, caller.actor, wait, _seeking(request, caller.actor, wish, wait))
+        if verdict != waiting.AGAIN:
+            pause = {"retry_after": waiting.PAUSE} if verdict == waiting.FULL else {}
+            raise Refused("nothing-to-claim", f"no such task is open to {caller.actor.id} just now", **pause)
+        caller = enter(exchange, request)
+
+
+def _seeking(request: Any, actor: Actor, wish: Wish, wait: waiting.Wait) -> Arm:
+    there = waiting.lobby(request)
+    return lambda wake: there.seek(actor, wait.passed, wish.fits, wait, wake)
+
+
+def _claimed(caller: Caller, won: tuple[Outcome, ...], several: bool) -> bottle.HTTPResponse:
+    """The answer of one command, and, to who said how many, all of them."""
+    if not several:
+        return answer(caller, won[0])
+    now, policy = int(time.time()), caller.view.policy
+    claims = [present.answer(each.task, each.commit, caller.actor, now, policy) for each in won]
+    replayed = {"Idempotency-Replayed": "true"} if won[0].replayed else {}
+    return respond({**claims[0], "claims": claims}, 200, ETag=f'"{won[0].commit}"', **replayed)
 
 
 def show_feed(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /events`: the events after a commit that the caller may know of, oldest first, or the latest ones."""
-    caller = enter(exchange, request, "after", "limit")
-    limit, start = caller.number("limit", 100, MAX_FEED), caller.query.get("after")
-    events, following = (caller.view.latest(limit), None) if start is None else caller.view.after(start, limit)
-    return respond({"events": [present.event(event) for event in events], "next": following})
+    caller = enter(exchange, request, "after", "limit", "wait", "filter")
+    limit, after = caller.number("limit", 100, MAX_FEED), caller.query.get("after")
+    wanted = parse_filter(caller.query.get("filter", ""))
+    wait = waiting.begun(request, waiting.seconds(caller.query.get("wait", "")))
+    if eventstream.asked_for(request):
+        start = eventstream.start_at(request, caller.view, after)
+        return eventstream.answer(exchange, request, secret_of(request), wanted, start)
+    if after is None:
+        return _fed(caller.view.latest(limit, wanted), None)
+    while True:
+        view = exchange.view(caller.actor)
+        events, following = view.after(wait.passed or after, limit, wanted)
+        if events or following:
+            return _fed(events, following)
+        wait.passed = view.commit
+        arm = waiting.listening(request, caller.actor, wait.passed, wanted)
+        verdict = waiting.pause(exchange, request, caller.actor, wait, arm)
+        if verdict != waiting.AGAIN:
+            return _fed([], None, **({"Retry_After": str(waiting.PAUSE)} if verdict == waiting.FULL else {}))
+        caller = enter(exchange, request, "after", "limit", "wait", "filter")
+
+
+def _fed(events: list[Happening], following: str | None, **headers: str) -> bottle.HTTPResponse:
+    return respond({"events": [present.event(event) for event in events], "next": following}, 200, **headers)
 
 
 def show_stats(exchange: Exchange, request: Any) -> bottle.HTTPResponse:

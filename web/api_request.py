@@ -62,11 +62,16 @@ def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
 
     Raises `Refused("unauthenticated" | "actor-suspended")`, and `Invalid("bad-query")` for any other parameter.
     """
+    key, actor = key_owner(exchange, secret_of(request))
+    return Caller(actor, key.id, key.name, exchange.view(actor), _query(request, parameters))
+
+
+def secret_of(request: Any) -> str:
+    """The key that came with a request. Raises `Refused("unauthenticated")` if there is none."""
     scheme, _, secret = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Refused("unauthenticated", "send your key as `Authorization: Bearer <key>`")
-    key, actor = key_owner(exchange, secret.strip())
-    return Caller(actor, key.id, key.name, exchange.view(actor), _query(request, parameters))
+    return str(secret.strip())
 
 
 def key_owner(exchange: Exchange, secret: str) -> tuple[KeyInfo, Actor]:

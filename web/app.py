@@ -16,6 +16,7 @@ import bottle
 
 from taskrepo.errors import REFUSALS, TaskrepoError
 from taskrepo.exchange import Exchange
+from taskrepo.lobby import Lobby
 from taskrepo.web import api, githttp, lfs, login, pages, personal, present
 from taskrepo.web.api_request import MAX_JSON, content_type
 from taskrepo.web.compression import compressed
@@ -38,12 +39,14 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
     app.config["catchall"] = False
     children = Children()
     exchange.at_close(children.close)
+    lobby = Lobby(exchange)
 
     def call(handler: Any) -> Callable[..., bottle.HTTPResponse]:
         def called(**parameters: str) -> bottle.HTTPResponse:
             request = bottle.request
             request.environ["taskrepo.base_url"] = base_url
             request.environ["taskrepo.children"] = children
+            request.environ["taskrepo.lobby"] = lobby
             return _called(exchange, request, lambda: handler(exchange, request, **parameters))
 
         return called

@@ -10,22 +10,24 @@
 import contextlib
 import ipaddress
 import re
+import resource
 import socket
 import struct
+import sys
 from time import monotonic
 from typing import Any, Final, Literal
 
 from taskrepo.errors import Invalid
 from taskrepo.web.framing import Limits
 
-State = Literal["head", "ready", "busy", "closing"]
+State = Literal["head", "ready", "busy", "parked", "recalled", "closing"]
 
 BLOCK: Final = 64 * 1024
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
-class Gone(Exception):
-    """The client is not there any more; nothing can be said to it."""
+class Gone(BaseException):
+    """The client is not there any more; nothing can be said to it, and no handler can help it."""
 
 
 class Connection:
@@ -43,6 +45,21 @@ class Connection:
         self.continue_due = False
         self.keep = False
         self.abort = False
+        self.handler: Any = None
+        self.recalled = False
+        self.outgoing = bytearray()
+        """Of a stream, what the client has not taken yet."""
+
+    @property
+    def parked(self) -> Any:
+        """What the request waits with (`parking.Ticket`), if it does."""
+        return self.handler.parking.ticket if self.handler is not None else None
+
+    def vacate(self) -> None:
+        """No request is carried out on it any more."""
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler.parking.vacate()
 
     @property
     def is_spare(self) -> bool:
@@ -109,6 +126,29 @@ class Connection:
         except OSError as error:
             raise Gone from error
 
+    def check_present(self) -> None:
+        """Raise `Gone` if the client is known to have hung up; what it sent meanwhile stays unread."""
+        try:
+            self.sock.setblocking(False)
+            there = self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise Gone from error
+        if not there:
+            raise Gone
+
+    def flush(self) -> None:
+        """Send what the client takes of `outgoing` just now. Raises `Gone`."""
+        try:
+            self.sock.setblocking(False)
+            while self.outgoing:
+                del self.outgoing[: self.sock.send(self.outgoing[:BLOCK])]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise Gone from error
+
     def close(self) -> None:
         """Close; with a reset if the answer broke off, for else its end might look complete."""
         if self.abort:
@@ -121,7 +161,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one. Raises `Invalid("cannot-listen")`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=256)
+        return socket.create_server((host, port), family=family, backlog=1024)
     except OverflowError as error:
         raise Invalid("cannot-listen", f"{host}:{port}", "cannot listen there: a port is from 0 to 65535") from error
     except OSError as error:
@@ -137,3 +177,14 @@ def base_url(host: str, port: int) -> str:
         if address.is_unspecified:
             host = "127.0.0.1" if address.version == 4 else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def descriptors(connections: int) -> int:
+    """How many files may be open: twice as many as connections, and more, where the system lets us say so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

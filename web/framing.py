@@ -47,7 +47,10 @@ class Limits:
     drain_bytes: int = 64 * 1024
     drain_seconds: float = 2.0
     queue_seconds: float = 1.0
-    connections: int = 1024
+    connections: int = 2048
+    parked: int = 1536
+    """Requests that wait without a worker, in all and for one actor."""
+    parked_each: int = 128
     stop_seconds: float = 10.0
 
 

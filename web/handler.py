@@ -4,6 +4,7 @@
   up to `Limits.drain_bytes`, or the connection closes.
 * A request whose framing is in doubt is refused with a problem that names the offending part, and closes.
 * An answer that breaks off is reset, so that it cannot look complete.
+* A request that waits is carried out in several turns, each as if it were the first; a stream only goes on.
 
 >>> serialized("204 No Content", [("Server", "taskrepo")])
 b'HTTP/1.1 204 No Content\\r\\nServer: taskrepo\\r\\n\\r\\n'
@@ -23,6 +24,7 @@ from taskrepo.errors import Invalid
 from taskrepo.web.connection import Connection, Gone
 from taskrepo.web.edge import Answer, BrokenAnswer, Headers, answer_to, hardened
 from taskrepo.web.framing import ABSOLUTE, FIELD, ChunkedBody, SizedBody, check_host, parse_head
+from taskrepo.web.parking import Holding, Parked, Parking
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -31,12 +33,11 @@ _STATUS_LINE: Final = re.compile(r"[2-5][0-9]{2} [\t\x20-\x7e]*")
 _HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"})
 
 
-class Serving(Protocol):
+class Serving(Holding, Protocol):
     """What a handler needs of its server."""
 
     wsgi_application: "WSGIApplication"
     workers: int
-    stopping: bool
 
 
 class Handler(WSGIHandler):  # type: ignore[misc]
@@ -59,18 +60,53 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         self.command = ""
         self.scheme = "http"
         self.total: int | None = None
+        self.wsgi_environ: dict[str, Any] = {}
+        self.parking = Parking(self.link, self.server)
+        self.link.handler = self
 
     def handle(self) -> None:
-        """Answer one request, and say in `Connection.keep` whether another may follow."""
+        """Answer one request, and say in `Connection.keep` whether another may follow; or let it wait."""
         self.link.keep = False
-        with contextlib.suppress(Gone):
-            try:
-                self._read_head()
-            except Invalid as error:
+        try:
+            self._read_head()
+        except Invalid as error:
+            with contextlib.suppress(Gone):
                 self._answer(answer_to(error))
-                return
-            self.wsgi_execute()
-            self.link.keep = not self.close_connection and self._drained()
+            self.link.vacate()
+        else:
+            self._turn(self.wsgi_execute)
+
+    def resume(self) -> None:
+        """Go on with a request that has waited, or with a stream."""
+        more = self.parking.recall()
+        self._turn(lambda: self._go_on(more) if more else self._again())
+
+    def _turn(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Parked:
+            self.wsgi_environ["wsgi.input"] = io.BytesIO()  # it has been read, and its buffer is worth more
+        except Gone:
+            self.parking.recall()
+        finally:
+            self.parking.settle()
+        if self.parking.ticket is None:
+            self.link.vacate()
+
+    def _again(self) -> None:
+        self.link.check_present()
+        self.wsgi_execute()
+
+    def _go_on(self, more: Callable[[], bytes]) -> None:
+        """Have the loop send more of a stream, in pieces as the client takes them."""
+        self.link.check_present()
+        try:
+            self.link.outgoing += self._framed(more())
+        except Exception as error:
+            self.parking.recall()
+            self._fail(error)
+        if self.parking.ticket is None and self.mode == "chunked":
+            self.link.outgoing += b"0\r\n\r\n"
 
     def finish(self) -> None:
         """Leave the connection open: the server decides."""
@@ -108,6 +144,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             "wsgi.input_terminated": True,
             "taskrepo.stopping": lambda: self.server.stopping,
             "taskrepo.workers": self.server.workers,
+            "taskrepo.park": self.parking,
         }
         self.wsgi_environ.update(new)
         if cookies := self.head.values("cookie"):
@@ -121,17 +158,23 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     def wsgi_execute(self, environ: Any = None) -> None:
         """Run the application and frame its answer; its failure is a problem, or a reset once the answer has begun."""
         result: Any = None
+        self.wsgi_curr_headers, self.total = None, None
         try:
-            self.wsgi_setup(environ)
-            result = self.server.wsgi_application(self.wsgi_environ, self.wsgi_start_response)
+            if not self.wsgi_environ:
+                self.wsgi_setup(environ)
+            # A copy, since the application writes into it, and may be asked again.
+            result = self.server.wsgi_application(dict(self.wsgi_environ), self.wsgi_start_response)
             if isinstance(result, (list, tuple)):
                 self.total = sum(map(len, result))
             for chunk in filter(None, result):
                 self.wsgi_write_chunk(chunk)
-            self._end()
-        except Gone:
-            raise
+            if self.parking.ticket is None:
+                self._end()
+                self.link.keep = not self.close_connection and self._drained()
+            elif not self.wsgi_headers_sent:
+                self.wsgi_write_chunk(b"")
         except Exception as error:
+            self.parking.recall()
             self._fail(error)
         finally:
             if close := getattr(result, "close", None):

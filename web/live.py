@@ -1,8 +1,7 @@
 """The pages' line to the ledger: what has happened since a page was made, told as soon as it happens.
 
 * Nothing is told of a task that the visitor may not read, not even that something happened.
-* A waiting request holds a worker, so there are few places for it (`news`); who finds none is answered at once and
-  told when to ask again. A server that answers one request at a time is never waited on.
+* Who finds no place to wait is answered at once and told when to ask again.
 * The answer comes when the listing index shows what it tells of, so a page fetched next is up to date.
 
 >>> ROUTES[0][:2]
@@ -11,18 +10,16 @@
 
 import json
 import re
-from time import monotonic
 from typing import Any, Final
 
 from bottle import HTTPResponse
 
 from taskrepo.ledger import Happening
-from taskrepo.news import PLACES
+from taskrepo.web import waiting
 from taskrepo.web.visit import Handler, Visit, guest, words
+from taskrepo.web.waiting import AGAIN, FULL, PAUSE, Verdict, Wait
 
 MAX_WAIT: Final = 30
-PAUSE: Final = 4
-"""Seconds after which to ask again, for who found no place to wait."""
 _MOST: Final = 50
 _NAMED: Final = 3
 
@@ -32,32 +29,27 @@ def live(visit: Visit) -> HTTPResponse:
     """GET /live?after=<commit>&wait=<seconds>&task=<id>: the events after a commit, when there are any."""
     after, asked = visit.query("after"), visit.query("wait")
     wait = min(int(asked), MAX_WAIT) if re.fullmatch("[0-9]{1,3}", asked) else 0
-    visit.view.after(after, 1)  # what is no commit is refused before anybody waits for it
-    # However few workers there are, half of them answer what is not a wait.
-    places = int(visit.request.environ.get("taskrepo.workers", 2 * PLACES)) // 2
-    with visit.exchange.news.place(visit.actor.id, places) as placed:
-        patient = placed and bool(visit.request.environ.get("wsgi.multithread", True))
-        visit = _awaited(visit, after, wait if patient else 0)
-    return _answer(_told(visit, after, visit.query("task"), PAUSE if wait and not patient else 0))
+    visit, verdict = _awaited(visit, waiting.begun(visit.request, wait), after)
+    return _answer(_told(visit, after, visit.query("task"), PAUSE if verdict == FULL else 0))
 
 
-def _awaited(visit: Visit, after: str, seconds: int) -> Visit:
+def _awaited(visit: Visit, wait: Wait, after: str) -> tuple[Visit, Verdict]:
     """The visit as soon as there is an event for the visitor after the commit, or when the time is over.
 
     What the visitor may not know of ends no wait: when an answer comes would tell of it.
     """
-    end, known, passed = monotonic() + seconds, after, after
-    ending = visit.request.environ.get("taskrepo.stopping") or (lambda: False)
     while True:
-        known = visit.exchange.news.wait(known, end - monotonic(), ending) or known
-        visit = visit.renewed()
-        events, following = visit.view.after(passed, 1)
+        events, following = visit.view.after(wait.passed or after, 1)
         if events:
             visit.exchange.follower.catch_up()
-            return visit
-        if following or monotonic() >= end or ending():
-            return visit
-        passed = visit.view.commit  # nothing up to here is for them, and need not be looked at each time
+        if events or following:
+            return visit.renewed(), AGAIN
+        wait.passed = visit.view.commit  # nothing up to here is for them, and need not be looked at each time
+        arm = waiting.listening(visit.request, visit.actor, wait.passed)
+        verdict = waiting.pause(visit.exchange, visit.request, visit.actor, wait, arm)
+        visit = visit.renewed()
+        if verdict != AGAIN:
+            return visit, verdict
 
 
 def _told(visit: Visit, after: str, about: str, pause: int) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Call:
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     archive: str = ""
+    stream: bool = False
     also: tuple[int, ...] = ()
     told: str = ""
 
@@ -141,14 +142,28 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
         "Also in the fields Upload-Offset, Upload-Length (if it is known) and Upload-Complete (?0 or ?1), for HEAD.")),
     ("delete", "/uploads/{sha256}"): Call("Give an upload of the caller's own up", status=204),
     ("get", "/queue"): Call("What the caller should do next", "Queue", query=("limit",)),
-    ("post", "/queue/claim"): Call("Claim the best task", "CommandAnswer", body="ClaimBody", headers=_REPEAT),
+    ("post", "/queue/claim"): Call(
+        "Claim the best tasks", "ClaimAnswer", body="QueueClaimBody", headers=_REPEAT, told=(
+            "Of all that the caller could claim, or of those with a label or found by a query, the best becomes "
+            "theirs; with `count`, several in one write. If there is none, the request waits for one as long as it "
+            "says, and is then refused with 404 `nothing-to-claim`; Retry-After comes with it if too many wait. With "
+            "an Idempotency-Key a lost answer is had again: the same tasks, and no more."),
+    ),
     ("get", "/reminders"): Call("What the caller wants to be reminded of", "Reminders", query=("now", "limit"), told=(
         "Unsettled tasks that the caller published, holds or is to review, whose `reminder_at` or due date (estimated "
         "where none is given), whichever comes first, has passed. Each is told until it is acknowledged.")),
     ("post", "/reminders/{task}/sent"): Call("Acknowledge a reminder", "ReminderSent", body="ReminderBody", told=(
         "It is not told again unless the task gets a later date. Send the `at` it was told with, or the date may have "
         "been changed in between.")),
-    ("get", "/events"): Call("The ledger as a feed", "Feed", query=("after", "limit")),
+    ("get", "/events"): Call(
+        "The ledger as a feed", "Feed", query=("after", "limit", "wait", "filter"), headers=("Last-Event-ID",),
+        stream=True, told=(
+            "Events after a commit, or the latest ones, as far as the caller may know of them. If there is none after "
+            "`after` yet, the answer waits for one as long as `wait` says. Asked for `text/event-stream`, it goes on "
+            "as Server-Sent Events: `event` is the past word, `data` the event in JSON, `id` its commit. A client that "
+            "comes back with Last-Event-ID goes on where it was cut off; comments show that the line stands. A key "
+            "that is revoked ends the stream with an event `problem`."),
+    ),
     ("get", "/stats"): Call("The exchange's figures", "Stats"),
     ("get", "/me"): Call("The calling actor", "Me"),
     ("get", "/actors"): Call("The directory", "ActorList", query=("limit", "cursor")),
@@ -279,6 +294,11 @@ _QUERY: Final[Mapping[str, Json]] = {
     "reviewer": {"type": "string", "description": "An actor's id."},
     "limit": {"type": "integer", "minimum": 1, "description": "How many at most."},
     "cursor": {"type": "string", "description": "The `next` of the page before, with the same filters."},
+    "wait": {"type": "integer", "minimum": 0, "maximum": 60, "description": "Seconds to wait for an event."},
+    "filter": {"type": "string", "maxLength": 500, "description": (
+        "Which events: fields event: command: task: actor: via: from: to: state: publisher: assignee: reviewer: label: "
+        "visibility:. All must hold; `-` before one negates it; commas mean or; a person may be `me` or `none`, as in "
+        "`event:submitted,approved reviewer:me -via:git`. Of a task, it is as it was after the event.")},
     "before": {"type": "string", "description": "The `earlier` of the answer before: a commit."},
     "after": {"type": "string", "description": "The last commit already seen."},
     "priority": {"type": "integer", "minimum": 1, "maximum": 5},
@@ -296,6 +316,7 @@ _HEADER: Final[Mapping[str, str]] = {
     "Idempotency-Key": "Makes the request repeatable: sent again with the same key, it is carried out only once.",
     "Content-Range": "Which bytes the body is, as in `bytes 1048576-2097151/2097152`; they start at the offset.",
     "If-Match": "The `ETag` of the version this is meant for; the request is refused with 412 if there is a newer one.",
+    "Last-Event-ID": "The last event a stream's client has had: a commit. It counts instead of `after`.",
     "If-None-Match": "The `ETag` of the version already known; it is answered with 304 if there is no newer one.",
 }
 
@@ -351,6 +372,8 @@ def _responses(method: str, path: str, call: Call) -> Json:
         bare = {str(status): {"description": _MEANINGS[status]} for status in (304, 416)}
         return {"200": file, "206": part, **bare, "412": found["400"], **found}
     answers = {str(status): _content(_MEANINGS[status], call.answers, JSON) for status in (call.status, *call.also)}
+    if call.stream:
+        answers["200"]["content"]["text/event-stream"] = {"schema": _TEXT}
     if "If-None-Match" in call.headers:
         answers["304"] = {"description": _MEANINGS[304]}
     return {**answers, **found}

@@ -1,6 +1,8 @@
 """The server: a loop that collects the heads of requests, before a bounded number of workers.
 
-* A worker never waits for a client's head, nor for an idle connection: the loop does, for all of them, in one thread.
+* A worker never waits for a client's head, nor for an idle connection, nor with a request that waits for something to
+  happen: the loop does, for all of them, in one thread.
+* Requests that are woken, however many at once, have a quarter of the workers at a time.
 * Everything a client can make grow or last has a bound in `Limits`; beyond the workers there is a 503.
 * Stopping answers what was accepted, then takes at most `Limits.stop_seconds`.
 
@@ -14,11 +16,9 @@
 import contextlib
 import logging
 import queue
-import resource
 import selectors
 import signal
 import socket
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -27,10 +27,11 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from taskrepo.errors import Invalid
-from taskrepo.web.connection import BLOCK, Connection, base_url, listen
+from taskrepo.web.connection import BLOCK, Connection, Gone, base_url, descriptors, listen
 from taskrepo.web.edge import Answer, answer_to, hardened, problem
 from taskrepo.web.framing import Limits
 from taskrepo.web.handler import Handler, serialized
+from taskrepo.web.parking import Places, Ticket, Turns
 from taskrepo.web.servers import SERVERS, TICK, Start, serve_other
 
 if TYPE_CHECKING:
@@ -58,13 +59,15 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._bell, self._clapper = socket.socketpair()
         self._connections: dict[Connection, None] = {}
-        self._ready: deque[Connection] = deque()
+        self._turns = Turns(workers)
         self._returned: deque[Connection] = deque()
+        self._woken: deque[Connection] = deque()
         self._jobs: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._busy = 0
         self._next_check = 0.0
-        self._most = min(limits.connections, _descriptors() // 2)
+        self._most = min(limits.connections, descriptors(limits.connections) // 2)
+        self.places = Places(min(limits.parked, self._most * 3 // 4), limits.parked_each)
         for sock, act in ((self._listener, self._accept), (self._bell, self._silence)):
             sock.setblocking(False)
             self._selector.register(sock, selectors.EVENT_READ, act)
@@ -74,6 +77,12 @@ class Server:
         """Wake the loop. Safe in any thread and in a signal handler."""
         with contextlib.suppress(OSError):
             self._clapper.send(b"!")
+
+    def wake(self, connection: Connection, ticket: Ticket) -> None:
+        """Go on with a request that waits. Safe in any thread."""
+        ticket.woken = True
+        self._woken.append(connection)
+        self.ring()
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set, then answer what was accepted, in at most `Limits.stop_seconds`; then close."""
@@ -99,6 +108,9 @@ class Server:
         end = monotonic() + 1
         for thread in self._threads:
             thread.join(max(0.0, end - monotonic()))
+        for connection in self._connections:
+            if connection.state != "busy":
+                connection.vacate()
         for sock in (self._listener, self._bell, self._clapper, *(each.sock for each in self._connections)):
             sock.close()
         self._connections.clear()
@@ -109,8 +121,10 @@ class Server:
             key.data()
         while self._returned:
             self._take_back(self._returned.popleft())
-        while self._ready and self._busy < self.workers:
-            self._dispatch(self._ready.popleft())
+        while self._woken:
+            self._awaken(self._woken.popleft())
+        while self._busy < self.workers and (connection := self._turns.next()):
+            self._dispatch(connection)
         if (now := monotonic()) >= self._next_check:
             self._next_check = now + TICK / 2
             for connection in [each for each in self._connections if each.deadline < now]:
@@ -123,7 +137,9 @@ class Server:
         self._listener.close()
         soon = monotonic() + 1
         for connection in list(self._connections):
-            if connection.state == "head" and connection.keep and not connection.buffer:
+            if connection.state == "parked" and not connection.outgoing:
+                self._recall(connection)
+            elif connection.state == "head" and connection.keep and not connection.buffer:
                 self._close(connection)
             elif connection.state == "head":
                 connection.deadline = min(connection.deadline, soon)
@@ -137,7 +153,7 @@ class Server:
             if len(self._connections) > self._most:
                 self._make_room(connection)
             else:
-                self._park(connection)
+                self._await_head(connection)
 
     def _arrivals(self) -> Iterator[tuple[socket.socket, Any]]:
         try:
@@ -157,13 +173,13 @@ class Server:
             self._refuse(newest, _busy_answer(self._most, "connections"))
         else:
             self._close(idle)
-            self._park(newest)
+            self._await_head(newest)
 
     def _silence(self) -> None:
         with contextlib.suppress(OSError):
             self._bell.recv(BLOCK)
 
-    def _park(self, connection: Connection) -> None:
+    def _await_head(self, connection: Connection) -> None:
         limits = self.limits
         connection.state = "head"
         waiting = limits.idle_seconds if connection.keep and not connection.buffer else limits.head_seconds
@@ -203,7 +219,7 @@ class Server:
         self._selector.unregister(connection.sock)
         connection.state = "ready"
         connection.deadline = monotonic() + self.limits.queue_seconds
-        self._ready.append(connection)
+        self._turns.fresh.append(connection)
 
     def _dispatch(self, connection: Connection) -> None:
         connection.state = "busy"
@@ -218,26 +234,88 @@ class Server:
     def _work(self) -> None:
         while (connection := self._jobs.get()) is not None:
             try:
-                Handler(connection, connection.address, self)
+                if connection.recalled:
+                    connection.handler.resume()
+                else:
+                    Handler(connection, connection.address, self)
             except BaseException:
                 _log.exception("a request from %s broke its worker", connection.address[0])
                 connection.keep, connection.abort = False, True
+                connection.vacate()
             self._returned.append(connection)
             self.ring()
 
     def _take_back(self, connection: Connection) -> None:
         self._busy -= 1
+        self._turns.over(connection)
         if connection.abort or (self.stopping and connection.keep and not connection.buffer):
             self._close(connection)
+        elif connection.parked or connection.outgoing:
+            self._hold(connection)
         elif connection.keep:
-            self._park(connection)
+            self._await_head(connection)
         else:
             self._linger(connection)
 
+    # ── requests that wait ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _hold(self, connection: Connection) -> None:
+        """Wait for what the request waits for, once the client has taken what it was sent."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(connection.sock)
+        connection.state = "parked"
+        try:
+            connection.sock.setblocking(False)
+            connection.flush()
+        except (Gone, OSError):
+            self._close(connection)
+            return
+        ticket, events = connection.parked, selectors.EVENT_READ
+        if connection.outgoing:
+            events |= selectors.EVENT_WRITE
+            connection.deadline = monotonic() + self.limits.write_seconds
+        elif ticket is None:
+            self._linger(connection)
+            return
+        elif ticket.woken or self.stopping:
+            self._recall(connection)
+            return
+        else:
+            connection.deadline = ticket.until
+        self._selector.register(connection.sock, events, partial(self._stirred, connection))
+
+    def _stirred(self, connection: Connection) -> None:
+        """A client that waits hangs up, sends its next request ahead, or takes more of a stream."""
+        try:
+            data = connection.sock.recv(BLOCK)
+        except BlockingIOError:
+            self._hold(connection)
+            return
+        except OSError:
+            data = b""
+        connection.buffer += data
+        if not data or len(connection.buffer) > self.limits.head_bytes:
+            self._close(connection)
+
+    def _awaken(self, connection: Connection) -> None:
+        # One that a worker still has, or whose client is slow, is asked again when it is held next.
+        ticket = connection.parked
+        if connection.state == "parked" and ticket and ticket.woken and not connection.outgoing:
+            self._recall(connection)
+
+    def _recall(self, connection: Connection) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(connection.sock)
+        connection.state = "recalled"
+        connection.deadline = float("inf")
+        self._turns.recalled.append(connection)
+
     def _overdue(self, connection: Connection) -> None:
         if connection.state == "ready":
-            self._ready.remove(connection)
+            self._turns.fresh.remove(connection)
             self._refuse(connection, _busy_answer(self.workers, "requests"))
+        elif connection.state == "parked" and not connection.outgoing:
+            self._recall(connection)
         elif connection.state == "head" and connection.buffer:
             self._selector.unregister(connection.sock)
             error = Invalid("request-timeout", "header", f"it took more than {self.limits.head_seconds:g} seconds")
@@ -267,14 +345,10 @@ class Server:
 
     def _close(self, connection: Connection) -> None:
         self._connections.pop(connection, None)
+        connection.vacate()
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(connection.sock)
         connection.close()
-
-
-def _descriptors() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _busy_answer(most: int, what: str) -> Answer:

@@ -71,7 +71,7 @@ def test_claiming_the_best(site: Site) -> None:
     before = site.head()
     answer = site.post("bob", "/queue/claim")
     assert (answer.status, answer.code) == (404, "nothing-to-claim")
-    for body in ({"wait": 1}, []):
+    for body in ({"wait": 61}, {"count": 0}, {"count": 21}, {"q": "x:y"}, {"label": ""}, []):
         assert site.post("bob", "/queue/claim", body).status == 400
     assert site.head() == before
 
@@ -155,7 +155,7 @@ def test_the_feed_knows_only_commits_of_main(site: Site) -> None:
     for commit in cases:
         answer = site.get("bob", f"/events?after={commit}")
         assert (answer.status, answer.code) == (404, "unknown-commit")
-    for query in ("wait=5", "limit=0", "limit=501", f"after={site.head()}&after=x"):
+    for query in ("wait=61", "wait=x", "filter=x", "limit=0", "limit=501", f"after={site.head()}&after=x"):
         assert site.get("bob", f"/events?{query}").code == "bad-query"
 
 

@@ -3,19 +3,17 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taskrepo import news
 from taskrepo.commands import ChangeActor
-from taskrepo.web.app import make_app
-from tests.edge.conftest import Running
-from tests.support.http import Site, running
+from tests.support.http import LIMITS, Site, running
 from tests.support.person import Page, Person
-from tests.support.waiting import PATIENCE, over, until
+from tests.support.waiting import PATIENCE, over
 
 
 @pytest.fixture
@@ -67,7 +65,7 @@ def test_a_suspension_ends_the_wait(site: Site) -> None:
     found: list[Page] = []
     waiting = threading.Thread(target=lambda: found.append(bob.get(f"/live?after={site.head()}&wait=60")))
     waiting.start()
-    until(lambda: site.exchange.news._taken["bob"])
+    site.waits("bob")
     site.exchange.govern(ChangeActor("bob", active=False), "admin", via="cli")
     over(waiting)
     assert found[0].status == 403 and site.head() not in found[0].html
@@ -77,7 +75,7 @@ def test_an_event_ends_the_wait(site: Site) -> None:
     """Who waits hears of an event of somebody else, in words, and a list fetched then shows it."""
     alice, bob = person(site, "alice"), person(site, "bob")
     thread, found = asking(alice, site.head(), 60)
-    until(lambda: site.exchange.news._taken["alice"])
+    site.waits("alice")
     task = site.task("bob", title="Count planets")
     over(thread)
     told = found[0][0]
@@ -114,7 +112,7 @@ def test_hidden_events_end_no_wait(site: Site) -> None:
     """What happens on a private task neither answers nor hastens the answer to who may not read it."""
     carol, start = person(site, "carol"), site.head()
     thread, found = asking(carol, start, 2)
-    until(lambda: site.exchange.news._taken["carol"])
+    site.waits("carol")
     for _ in range(3):
         site.task("alice", visibility="private")
     over(thread)
@@ -137,32 +135,33 @@ def test_who_is_signed_out_is_told(site: Site) -> None:
     assert page.status == 401
 
 
-def test_there_are_few_places_to_wait(site: Site) -> None:
+def test_there_are_few_places_to_wait(tmp_path: Path) -> None:
     """One actor's windows beyond the few are answered at once and told when to ask again; others still wait."""
-    alice, head = person(site, "alice"), site.head()
-    waiting = [asking(person(site, "alice"), head, 60) for _ in range(news.EACH)]
-    until(lambda: site.exchange.news._taken["alice"] == news.EACH)
-    told = asked(alice, head, 20)
-    assert (told["pause"], told["events"]) == (4, [])
-    other, heard = asking(person(site, "carol"), head, 60)
-    until(lambda: site.exchange.news._taken["carol"])
-    site.task("bob")
-    for thread, found in [*waiting, (other, heard)]:
-        over(thread)
-        assert [e["event"] for e in found[0][0]["events"]] == ["created"]
-    assert asked(alice, site.head(), 0)["pause"] == 0
+    with running(tmp_path, limits=replace(LIMITS, parked=4, parked_each=2)) as site:
+        alice, head = person(site, "alice"), site.head()
+        waiting = [asking(person(site, "alice"), head, 60) for _ in range(2)]
+        site.waits("alice", 2)
+        told = asked(alice, head, 20)
+        assert (told["pause"], told["events"]) == (4, [])
+        other, heard = asking(person(site, "carol"), head, 60)
+        site.waits("carol")
+        site.task("bob")
+        for thread, found in [*waiting, (other, heard)]:
+            over(thread)
+            assert [e["event"] for e in found[0][0]["events"]] == ["created"]
+        assert asked(alice, site.head(), 0)["pause"] == 0
 
 
-def test_waiting_leaves_half_of_the_workers(site: Site, serving: Callable[..., Running]) -> None:
-    """Of a server's two workers one alone may be held by who waits; the next is told to ask again."""
-    port = serving(make_app(site.exchange), workers=2).port
-    people = [Person(f"http://127.0.0.1:{port}").enter(site.exchange, actor) for actor in ("alice", "carol")]
-    thread, found = asking(people[0], site.head(), 60)
-    until(lambda: site.exchange.news._taken["alice"])
-    assert asked(people[1], site.head(), 5)["pause"] == 4
-    site.task("bob")
-    over(thread)
-    assert [event["event"] for event in found[0][0]["events"]] == ["created"]
+def test_waiting_takes_no_worker(tmp_path: Path) -> None:
+    """A server of one worker answers others while several wait."""
+    with running(tmp_path, workers=1) as site:
+        waiting = [asking(person(site, actor), site.head(), 60) for actor in ("alice", "carol")]
+        for actor in ("alice", "carol"):
+            site.waits(actor)
+        site.task("bob")
+        for thread, found in waiting:
+            over(thread)
+            assert [event["event"] for event in found[0][0]["events"]] == ["created"]
 
 
 def test_stopping_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +169,6 @@ def test_stopping_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("taskrepo.web.live.MAX_WAIT", 10 * PATIENCE)
     with running(tmp_path) as site:
         thread, found = asking(person(site, "alice"), site.head(), 999)
-        until(lambda: site.exchange.news._taken["alice"])
+        site.waits("alice")
     over(thread)
     assert found and found[0][0]["events"] == []

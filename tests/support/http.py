@@ -27,11 +27,12 @@ from taskrepo.accounts import Cost
 from taskrepo.commands import AddActor
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange, found
+from taskrepo.lobby import Lobby
 from taskrepo.reception import Reception
 from taskrepo.web import openapi
 from taskrepo.web.app import make_app
 from taskrepo.web.server import Limits, serve
-from tests.support.waiting import PATIENCE, over
+from tests.support.waiting import PATIENCE, over, until
 
 API = "/api/v1"
 ACTORS = (("alice", "human"), ("bob", "agent"), ("carol", "human"))
@@ -101,6 +102,15 @@ class Site:
     def post(self, actor: str, path: str, body: Any = None, **options: Any) -> Answer:
         """POST."""
         return self.call(actor, "POST", path, body, **options)
+
+    def waits(self, actor: str, requests: int = 1) -> None:
+        """Return once so many requests of an actor wait for something to happen."""
+        until(lambda: self.waiting(actor) >= requests)
+
+    def waiting(self, actor: str) -> int:
+        """How many requests of an actor wait for something to happen."""
+        lobbies = [getattr(told, "__self__", None) for told in self.exchange.news.heard]
+        return sum(lobby.present(actor) for lobby in lobbies if isinstance(lobby, Lobby))
 
     def task(self, actor: str = "alice", **manifest: Any) -> str:
         """The id of a new published task."""

@@ -23,7 +23,7 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "recent", "tally")
+     "signed_request", "recent", "tally", "eventfilter")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
@@ -41,7 +41,7 @@ IO_GROUPS: Final = (
 IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
     ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
-     "largefiles",
+     "largefiles", "lobby", "claiming",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
