@@ -161,6 +161,10 @@ class Client:
         path = "/tasks?state=draft" if draft else "/tasks"
         return self._call("POST", path, headers, lambda: sending.content(archive))
 
+    def ingest(self, context: Json) -> Json:
+        """Make tasks of a piece of context."""
+        return self._send_json("/ingest", context, None, None)
+
     def command(
         self,
         name: str,

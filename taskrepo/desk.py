@@ -89,6 +89,10 @@ class Desk(Protocol):
         """Create a task from an archive of a package; answers as every command does."""
         ...
 
+    def ingest(self, context: Json) -> Json:
+        """Make tasks of a piece of context: `{"created": […], "duplicates": […]}`."""
+        ...
+
     def command(
         self,
         name: str,

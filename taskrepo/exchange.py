@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import cached_property
 from importlib.resources import files as resources
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +49,7 @@ from taskrepo.lfs_locks import Locks
 from taskrepo.model import EXCHANGE, Actor, Door, File, Manifest, Policy, Task
 from taskrepo.news import News
 from taskrepo.pastboard import Boards
+from taskrepo.personal_board import PersonalBoards
 from taskrepo.preferences import Preferences
 from taskrepo.privacy import Privacy, Sealing
 from taskrepo.pushes import Pushes
@@ -207,6 +209,14 @@ class Exchange:
         """The exchange as `reader` may see it, now or as of a commit."""
         return View(self.ledger, self.ledger.snapshot(commit), reader, self.lfs, self.privacy)
 
+    @cached_property
+    def personal(self) -> PersonalBoards:
+        """Everybody's personal queue; most exchanges are never asked for one. Raises `Invalid("bad-personal")`."""
+        boards = PersonalBoards(
+            self.ledger, self.privacy, self.config.private, self.reminded, self._searched
+        )
+        return self._closing.enter_context(boards)
+
     @property
     def directory(self) -> Directory:
         """All actors and the policy as of now, which everybody may know."""
@@ -221,6 +231,12 @@ class Exchange:
         """
         self.follower.wait_for("" if at_once else reader.id)
         return self._index.search(replace(query, reader=_listing_for(reader)), limit, cursor)
+
+    def _searched(self, query: Query, limit: int, cursor: str | None, reader: Actor) -> Page:
+        """A page of a search that has caught up with the ledger when it began."""
+        if cursor is None:
+            self.follower.catch_up()
+        return self.search(query, limit, cursor, reader=reader)
 
     def counts(self, reader: Actor) -> dict[str, int]:
         """How many tasks that `reader` may know of are in each state."""
@@ -259,6 +275,7 @@ class Exchange:
         snapshot = self.snapshot()
         for sha256 in self.privacy.large_files(snapshot, snapshot.task(task)):
             self.lfs.drop(sha256)
+        self.personal.kept.forget(task)
         self.follower.catch_up()
         self.privacy.vault.destroy(task)  # last: as long as it is there, the next sweep finishes what a crash left
 

@@ -27,6 +27,7 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.eventfilter import parse_filter
 from taskrepo.exchange import Exchange
 from taskrepo.folders import Chunks, Package, Readable, Upload
+from taskrepo.ingest import ingest
 from taskrepo.judge import Outcome
 from taskrepo.model import Actor, File, FileKind, Task, iso
 from taskrepo.plain import seconds
@@ -173,6 +174,11 @@ class OfflineDesk:
         finally:
             staging.release(*(file.sha256 for file in package.files))
         return self._answer(made)
+
+    def ingest(self, context: Json) -> Json:
+        """Make tasks of a piece of context."""
+        made = ingest(self._exchange, parse.ingest(context), self._actor, via="cli")
+        return {name: [present.full(task) for task in getattr(made, name)] for name in ("created", "duplicates")}
 
     def command(
         self,

@@ -8,7 +8,8 @@ Release(task='4k7q2m9x', execution=1, reason='no time')
 """
 
 from dataclasses import replace
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
 from taskrepo import plain
 from taskrepo.commands import (
@@ -29,7 +30,8 @@ from taskrepo.results import check_manifest
 from taskrepo.schema import validate
 from taskrepo.signing import parse_public_key
 
-_ELSEWHERE = "create"  # makes its own id, and so has an address of its own
+_ELSEWHERE: Final = "create"  # makes its own id, and so has an address of its own
+_SOURCE: Final = ("source_name", "source_url", "source_context")
 
 
 def manifest(data: object, where: str = "manifest") -> Manifest:
@@ -39,6 +41,34 @@ def manifest(data: object, where: str = "manifest") -> Manifest:
     made = plain.manifest_from(clean, where)
     check_manifest(made, where)
     return made
+
+
+def ingest(body: object) -> tuple[Manifest, ...]:
+    """The manifests in a piece of context, as `POST /ingest` takes it, each with an `external_id`.
+
+    A task without one gets a digest of all that it says, its source included: the same task from the same context is
+    the same wherever it stands in the call, and one from a context that has changed is another. Raises `Invalid`.
+    """
+    clean = _plain_newlines(body)
+    validate("commands/ingest", clean, "")
+    shared = {name: clean[name] for name in _SOURCE if clean.get(name)}
+    return tuple(
+        _ingested({**shared, **_given(item), "origin": clean["origin"]}, f"tasks[{number}]")
+        for number, item in enumerate(clean["tasks"])
+    )
+
+
+def _given(item: dict[str, Any]) -> dict[str, Any]:
+    """A task of a context, described by its title if by nothing else; an empty source is none."""
+    said = {name: value for name, value in item.items() if name not in _SOURCE or value != ""}
+    title = item.get("title")
+    return {"description": title if isinstance(title, str) else "-", **said}
+
+
+def _ingested(data: dict[str, Any], where: str) -> Manifest:
+    made = manifest(data, where)
+    digest = sha256(dump_json(plain.manifest_to(made))).hexdigest()
+    return made if made.external_id else replace(made, external_id=f"context:{digest[:40]}")
 
 
 def task_command(name: str, task: str, body: object, files: tuple[File, ...] = ()) -> Command:

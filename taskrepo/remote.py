@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from taskrepo import folders
 from taskrepo.desk import Desk, Json
-from taskrepo.documents import load_yaml
+from taskrepo.documents import load_json, load_yaml
 from taskrepo.errors import Invalid
 from taskrepo.folders import Upload
 from taskrepo.query import states_listed
@@ -67,6 +67,15 @@ def submit(args: Namespace, desk: Desk) -> Answer:
     if not summary:
         raise Invalid("no-summary", "summary", "is missing: give --summary TEXT, or a summary.md in the folder")
     return _given(args, desk, {"summary": summary}, tuple(uploads.values()))
+
+
+def ingest(args: Namespace, desk: Desk) -> Answer:
+    """Make tasks of a piece of context in a JSON file."""
+    data = _stdin() if args.context == "-" else Path(args.context).read_bytes()
+    found = desk.ingest(load_json(data, args.context, limit=_STDIN_LIMIT))
+    parts = [_tasks(found["created"], "Nothing is new.")]
+    known = found["duplicates"]
+    return Answer(found, (*parts, *(("Already there:", _tasks(known)) if known else ())))
 
 
 def erase(args: Namespace, desk: Desk) -> Answer:
@@ -270,13 +279,17 @@ def _from_stdin(value: Any) -> Any:
     """What stands on standard input if the value is `-`."""
     if value != "-":
         return value
+    try:
+        return _stdin().decode().strip("\n")
+    except UnicodeDecodeError:
+        raise Invalid("bad-encoding", "stdin", "is not UTF-8 text") from None
+
+
+def _stdin() -> bytes:
     data = sys.stdin.buffer.read(_STDIN_LIMIT + 1)
     if len(data) > _STDIN_LIMIT:
         raise Invalid("too-long", "stdin", f"has more than {_STDIN_LIMIT:,} bytes")
-    try:
-        return data.decode().strip("\n")
-    except UnicodeDecodeError:
-        raise Invalid("bad-encoding", "stdin", "is not UTF-8 text") from None
+    return data
 
 
 # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -130,6 +130,12 @@ One with `blocked_by: [4k7q2m9x]` can be claimed once those tasks are approved."
         _arg("--drop", action="append", metavar="PATH", help="remove a file of the package; may be repeated"),
         *_ONCE,
     )),
+    Verb("ingest", _PUBLISH, "make tasks of a mail, a chat or notes", "taskrepo ingest mail.json", "remote:ingest", (
+        _arg("context", metavar="FILE", help="JSON: origin, source_name, source_url, source_context, and tasks, a list "
+                                             "of manifests (- reads standard input)"),
+    ), notes="""\
+Sent again it makes nothing twice: a task is known by its external_id, and one without it by all that
+it says. If one of them is malformed, none is made."""),
     Verb("publish", _PUBLISH, "offer a draft as work", "taskrepo publish 4k7q", "remote:command", (_ID, *_ONCE)),
     Verb("answer", _PUBLISH, "answer the executor's open question", 'taskrepo answer 4k7q "In euros."',
          "remote:command", (_ID, *_TEXT, _FILES, *_ONCE)),

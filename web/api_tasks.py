@@ -20,6 +20,7 @@ from taskrepo import parse
 from taskrepo.commands import TASK_COMMANDS
 from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange
+from taskrepo.ingest import ingest
 from taskrepo.ledger import Remark
 from taskrepo.model import Task
 from taskrepo.query import MAX_LIMIT, Query, Sort
@@ -74,6 +75,14 @@ def create_task(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
             package.manifest, package.files, caller.actor.id, via="api", draft=package.draft, request_id=repeat
         )
     return answer(caller, outcome, 201, Location=f"{present.API}/tasks/{outcome.task.id}")
+
+
+def ingest_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
+    """`POST /ingest`: a piece of context as several tasks, none of them twice."""
+    caller = enter(exchange, request)
+    without_conditions(request)
+    made = ingest(exchange, parse.ingest(json_body(request)), caller.actor.id, via="api")
+    return respond({name: [present.full(task) for task in getattr(made, name)] for name in ("created", "duplicates")})
 
 
 def show_task(exchange: Exchange, request: Any, task: str) -> bottle.HTTPResponse:
@@ -163,6 +172,7 @@ def _priority(text: str | None) -> int | None:
 ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     ("GET", f"{present.API}/tasks", list_tasks),
     ("POST", f"{present.API}/tasks", create_task),
+    ("POST", f"{present.API}/ingest", ingest_tasks),
     ("GET", f"{present.API}/tasks/<task>", show_task),
     ("GET", f"{present.API}/tasks/<task>/events", show_history),
     ("POST", f"{present.API}/tasks/<task>/heartbeat", heartbeat_task),

@@ -17,7 +17,7 @@ import bottle
 from taskrepo.errors import REFUSALS, TaskrepoError
 from taskrepo.exchange import Exchange
 from taskrepo.lobby import Lobby
-from taskrepo.web import api, githttp, lfs, login, pages, present
+from taskrepo.web import api, githttp, lfs, login, pages, personal, present
 from taskrepo.web.api_request import MAX_JSON, content_type
 from taskrepo.web.compression import compressed
 from taskrepo.web.edge import last_resort, limit_body, problem, secure_headers, status_of
@@ -51,7 +51,8 @@ def make_app(exchange: Exchange, *, base_url: str | None = None) -> "WSGIApplica
 
         return called
 
-    for method, path, handler in (*api.ROUTES, *lfs.ROUTES, *pages.ROUTES, *login.ROUTES, *githttp.ROUTES):
+    doors = (api, personal, lfs, pages, login, githttp)
+    for method, path, handler in (route for door in doors for route in door.ROUTES):
         app.route(path, method, call(handler))
     app.add_hook("before_request", _check_path)
     app.default_error_handler = lambda error: _framework_error(exchange, error)

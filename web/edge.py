@@ -73,6 +73,7 @@ MALFORMED: Final[Mapping[str, int]] = MappingProxyType({
     "request-timeout": 408,
     "request-line-too-long": 414,
     "unknown-expectation": 417,
+    "unprocessable": 422,
     "headers-too-large": 431,
     "unknown-transfer-encoding": 501,
     "unsupported-version": 505,

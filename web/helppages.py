@@ -24,6 +24,7 @@ TOPICS: Final[Mapping[str, str]] = MappingProxyType({
     "browser": "In the browser",
     "agents": "Agents",
     "executors": "Executors",
+    "queue": "Personal queue",
     "files": "Files and private tasks",
     "git": "Clone and check",
     "audit": "Audit",

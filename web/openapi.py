@@ -94,6 +94,12 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
     ("post", "/tasks"): Call(
         "Publish a task, or keep it as a draft", "CommandAnswer", 201, "NewTask", True, ("state",), _REPEAT
     ),
+    ("post", "/ingest"): Call("Turn a piece of context into tasks", "Ingested", body="IngestBody", told=(
+        "A mail, a chat, notes: what the envelope says of the source holds for each task that says nothing of its own; "
+        "`origin` is the envelope's for all. Nothing is made if one task is malformed or names somebody unknown. Sent "
+        "again, it makes what is missing, and names the rest as duplicates: a task is known by its `external_id`, and "
+        "without one by all that it and the envelope say. So give an `external_id` where a source may be brought again "
+        "after it has changed.")),
     ("get", "/tasks/{task}"): Call("Everything about a task", "TaskDetail", headers=("If-None-Match",)),
     ("get", "/tasks/{task}/events"): Call("A task's history", "History", query=("before", "limit")),
     ("post", "/tasks/{task}/heartbeat"): Call("Renew the lease", "LeaseAnswer", body="HeartbeatBody"),
@@ -388,7 +394,15 @@ def _content(said: str, name: str, kind: str) -> Json:
 def _takes() -> dict[str, Json]:
     bodies = {_body_name(name): body for name, body in load("commands")["$defs"].items()}
     wrapped = {"$ref": "#/$defs/CreateBody"}
-    return {**bodies, **_TAKES, "NewTask": {"anyOf": [wrapped, _flat_manifest()]}}
+    made = {"NewTask": {"anyOf": [wrapped, _flat_manifest()]}, "IngestBody": _context(bodies["IngestBody"])}
+    return {**bodies, **_TAKES, **made}
+
+
+def _context(ingest: Json) -> Json:
+    """The body of an ingest, its tasks being manifests that need no description."""
+    task = {**load("manifest"), "title": "Task of a context", "required": ["title"]}
+    tasks = {**ingest["properties"]["tasks"], "items": task}
+    return {**ingest, "properties": {**ingest["properties"], "tasks": tasks}}
 
 
 def _flat_manifest() -> Json:

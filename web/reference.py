@@ -150,7 +150,8 @@ def _group(path: str, method: str) -> str:
         if "versions" in parts:
             return "versions"
         return "commands" if method == "post" and len(parts) > 1 else "tasks"
-    known = {"uploads": "uploads", "queue": "work", "events": "work", "stats": "work", "webhooks": "webhooks"}
+    known = {"ingest": "tasks", "uploads": "uploads", "queue": "work", "events": "work", "stats": "work",
+             "webhooks": "webhooks"}  # fmt: skip
     return known.get(parts[0], "actors" if parts[0] in ("me", "actors") else "exchange")
 
 

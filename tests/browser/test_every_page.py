@@ -39,7 +39,7 @@ LOOKS: Final = (
     ("alice", "/me/webhooks"), ("alice", "/me/webhooks/{webhook}"), ("carol", "/me/webhooks"), ("", "/help/webhooks"),
     ("admin", "/admin/policy"), ("admin", "/admin/keys"), ("admin", "/admin/maintenance"), ("alice", "/admin"),
     ("", "/login"), ("", "/help"), ("", "/help/browser"), ("", "/help/agents"), ("", "/help/executors"),
-    ("", "/help/files"), ("", "/help/git"), ("", "/help/audit"),
+    ("", "/help/queue"), ("", "/help/files"), ("", "/help/git"), ("", "/help/audit"),
     ("", "/help/api"), ("", "/help/errors"), ("alice", "/tasks/00000000"), ("alice", "/nowhere"),
     ("", "/nowhere"),
 )  # fmt: skip

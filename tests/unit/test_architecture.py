@@ -17,7 +17,8 @@ FOLDERS: Final = {"taskrepo": "taskrepo", "web": "taskrepo.web", "hooks": "taskr
 
 PURE: Final = frozenset(
     ("errors", "model", "commands", "events", "policy", "patterns", "matching", "roles", "evolution", "inference",
-     "measures", "dependencies", "lifecycle", "directory", "identity", "alignment", "premises")
+     "measures", "dependencies", "lifecycle", "personal", "personal_steps", "directory", "identity", "alignment",
+     "premises")
 )
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
@@ -30,7 +31,7 @@ IO_GROUPS: Final = (
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
     frozenset(
         ("accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "reminded", "lfs_locks",
-         "subscriptions")
+         "personal_kept", "subscriptions")
     ),
     frozenset({"heartbeats"}),
     frozenset({"clock"}),
@@ -48,7 +49,7 @@ CORE: Final = frozenset(
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",
      "notary", "requests", "pushes", "replies", "reception", "doorbell", "audit", "memory", "lineage", "records",
-     "trail", "reminders", "holdings", "leases", "courier")
+     "trail", "reminders", "holdings", "leases", "courier", "ingest", "personal_board", "personal_queue")
 )
 # Everything of the package that is not listed is an edge (command line, client, …): nothing below imports it.
 LAYERS: Final = ("pure", "bytes", "input/output", "core", "web", "edge")

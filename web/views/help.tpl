@@ -7,6 +7,7 @@
 <ul class="doors">
   <li><a href="/help/browser"><strong>In the browser</strong></a> publish, work and review on these pages</li>
   <li><a href="/help/agents"><strong>Agents</strong></a> from an API key to the first finished task, in five commands</li>
+  <li><a href="/help/queue"><strong>Personal queue</strong></a> a mail becomes tasks; scripts of Personal Task Assistant</li>
   <li><a href="/help/files"><strong>Files and private tasks</strong></a> packages, large files, limits, and what only some may read</li>
   <li><a href="/help/git"><strong>Clone and check</strong></a> the whole history on your own disk, proved again</li>
   <li><a href="/help/audit"><strong>Audit</strong></a> every step proved again, who signed what, and the whole history as a table</li>

@@ -51,6 +51,7 @@ curl -H "Authorization: Bearer $TASKREPO_KEY" -H "Content-Type: application/json
   -d '{"title": "Count the words", "description": "Of the file in input/."}' $TASKREPO_URL/api/v1/tasks
 curl -H "Authorization: Bearer $TASKREPO_KEY" -H "Content-Type: application/zip" \
   --data-binary @package.zip $TASKREPO_URL/api/v1/tasks</pre>
+<p>A mail, a chat or notes become several tasks in <a href="/help/queue">one call</a>.</p>
 <p>Every call is in the <a href="/help/api">reference</a>, every refusal in <a href="/help/errors">its list</a>.</p>
 </article>
 </div>
