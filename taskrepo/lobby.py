@@ -24,6 +24,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.ledger import Happening
 from taskrepo.model import Actor, Task
 from taskrepo.news import GLANCE
+from taskrepo.query import MAX_LIMIT, Query
 from taskrepo.view import View
 
 Wake = Callable[[], None]
@@ -165,7 +166,7 @@ class Lobby:
         between = cache(lambda since: _happened(view, since))
         if self._known not in ("", view.commit):
             for event in between(self._known) or ():
-                for task in opened_by(event):
+                for task in self._opened_by(event):
                     self._openings.pop(task, None)  # who had tried for it may try again
             self._tell(view, present, between(self._known))
         self._known = view.commit
@@ -192,8 +193,20 @@ class Lobby:
                 # Another profile or policy may let somebody have what has been there all along.
                 if waiter.fits and not waiter.called and event.entry.subject in (waiter.actor.id, "policy"):
                     waiter.call()
-            for task in opened_by(event):
+            for task in self._opened_by(event):
                 self._openings.setdefault(task, _Opening())
+
+    def _opened_by(self, event: Happening) -> tuple[str, ...]:
+        """The ids of tasks that an event may have made free to claim: its own, or what waited for that."""
+        entry = event.entry
+        if entry.task is None or entry.command == "comment":
+            return ()
+        if entry.target == "published":
+            return (entry.task,)
+        if entry.target != "approved" or entry.source == "approved":
+            return ()
+        waiting = Query(f"blocker:{entry.task}", ("published",))
+        return self._exchange.search(waiting, MAX_LIMIT, reader=EXCHANGE_ACTOR, at_once=True).ids
 
     def _offer(self, view: View) -> None:
         """Call one more for each task that is free and for which nobody is on the way."""
@@ -220,12 +233,6 @@ class Lobby:
                 if own.sees(task.id) and waiter.fits(own, task):
                     return waiter
         return None
-
-
-def opened_by(event: Happening) -> tuple[str, ...]:
-    """The ids of tasks that an event may have made free to claim."""
-    task, free = event.entry.task, event.entry.target == "published" and event.entry.command != "comment"
-    return (task,) if task is not None and free else ()
 
 
 def _happened(view: View, since: str) -> list[Happening] | None:

@@ -131,6 +131,16 @@ def test_a_task_that_comes_back_is_offered_again(site: Site) -> None:
     assert carol.answer().json["task"]["id"] == task
 
 
+def test_what_waited_for_another_task_is_offered(site: Site) -> None:
+    """When the last task that held another up is approved, who waits gets the other."""
+    first_one = site.task(review="none")
+    second = site.task(blocked_by=[first_one])
+    assert site.post("carol", f"/tasks/{first_one}/claim").status == 200
+    (bob,) = seeking(site, "bob")
+    assert site.post("carol", f"/tasks/{first_one}/submit", {"execution": 1, "summary": "x"}).status == 200
+    assert bob.answer().json["task"]["id"] == second
+
+
 def test_nothing_is_claimed_for_who_has_gone(site: Site) -> None:
     """Who hangs up while waiting loses their place, and no task is held for them: the next in the line gets it."""
     gone, stays = *seeking(site, "bob"), *seeking(site, "carol")
