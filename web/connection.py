@@ -10,8 +10,10 @@
 import contextlib
 import ipaddress
 import re
+import resource
 import socket
 import struct
+import sys
 from time import monotonic
 from typing import Any, Final, Literal
 
@@ -175,3 +177,14 @@ def base_url(host: str, port: int) -> str:
         if address.is_unspecified:
             host = "127.0.0.1" if address.version == 4 else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def descriptors(connections: int) -> int:
+    """How many files may be open: twice as many as connections, and more, where the system lets us say so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

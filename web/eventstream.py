@@ -33,6 +33,7 @@ HEARTBEAT: Final = 15.0
 BURST: Final = 100
 """Events sent at a time: a slow reader has no more than these in memory."""
 _RETRY: Final = 1000  # milliseconds until a client comes back
+_COMMENT: Final = b":\n\n"
 _PAUSE: Final = b"retry: %d\n\n" % (waiting.PAUSE * 1000)
 
 
@@ -109,7 +110,7 @@ class _Stream:
         self._passed = following or (events[-1].id if events else view.commit)
         data = b"".join(map(_told, events))
         if not data and monotonic() >= self._quiet_until:
-            data = self._heartbeat(view)
+            data = self._heartbeat(view) if following is None else _COMMENT
         if data:
             self._quiet_until = monotonic() + HEARTBEAT
         return _Burst(data, actor, len(events), following is not None)
@@ -118,7 +119,7 @@ class _Stream:
         # All up to this view has been looked at; an id without data is kept by the client and shown to nobody.
         newest = view.newest
         moved, self._marked = newest != self._marked, newest
-        return (field("id", newest) if moved else b"") + b":\n\n"
+        return (field("id", newest) if moved else b"") + _COMMENT
 
 
 @dataclass(frozen=True, slots=True)

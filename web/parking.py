@@ -11,7 +11,7 @@
 (True, False, True, False)
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
@@ -49,6 +49,37 @@ class Places:
         with self._lock:
             self.taken[actor] -= 1
             self.taken += Counter()  # which forgets those who have none
+
+
+class Turns:
+    """Whose turn it is: new requests, and recalled ones, which wait no more. Both take turns while there are both.
+
+    Of the recalled ones a quarter of the workers carries out as many at a time, however many are woken at once.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.fresh: deque[Connection] = deque()
+        self.recalled: deque[Connection] = deque()
+        self._most, self._busy = max(1, workers // 4), 0
+        self._last_was_fresh = True
+
+    def next(self) -> Connection | None:
+        """The next one, which a worker is free for."""
+        may = bool(self.recalled) and self._busy < self._most
+        connection: Connection | None = None
+        if may and (self._last_was_fresh or not self.fresh):
+            connection = self.recalled.popleft()
+            self._busy += 1
+        elif self.fresh:
+            connection = self.fresh.popleft()
+        if connection is not None:
+            connection.recalled = connection.state == "recalled"
+            self._last_was_fresh = not connection.recalled
+        return connection
+
+    def over(self, connection: Connection) -> None:
+        """A worker is done with it."""
+        self._busy -= connection.recalled
 
 
 @dataclass(slots=True, eq=False)

@@ -16,11 +16,9 @@
 import contextlib
 import logging
 import queue
-import resource
 import selectors
 import signal
 import socket
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -29,11 +27,11 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from taskrepo.errors import Invalid
-from taskrepo.web.connection import BLOCK, Connection, Gone, base_url, listen
+from taskrepo.web.connection import BLOCK, Connection, Gone, base_url, descriptors, listen
 from taskrepo.web.edge import Answer, answer_to, hardened, problem
 from taskrepo.web.framing import Limits
 from taskrepo.web.handler import Handler, serialized
-from taskrepo.web.parking import Places, Ticket
+from taskrepo.web.parking import Places, Ticket, Turns
 from taskrepo.web.servers import SERVERS, TICK, Start, serve_other
 
 if TYPE_CHECKING:
@@ -61,17 +59,14 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._bell, self._clapper = socket.socketpair()
         self._connections: dict[Connection, None] = {}
-        self._ready: deque[Connection] = deque()
+        self._turns = Turns(workers)
         self._returned: deque[Connection] = deque()
         self._woken: deque[Connection] = deque()
-        self._recalled: deque[Connection] = deque()
         self._jobs: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._busy = self._recalled_busy = 0
-        self._recalled_most = max(1, workers // 4)
-        self._turn_of_recalled = True
+        self._busy = 0
         self._next_check = 0.0
-        self._most = min(limits.connections, _descriptors(limits.connections) // 2)
+        self._most = min(limits.connections, descriptors(limits.connections) // 2)
         self.places = Places(min(limits.parked, self._most * 3 // 4), limits.parked_each)
         for sock, act in ((self._listener, self._accept), (self._bell, self._silence)):
             sock.setblocking(False)
@@ -128,7 +123,7 @@ class Server:
             self._take_back(self._returned.popleft())
         while self._woken:
             self._awaken(self._woken.popleft())
-        while self._busy < self.workers and (connection := self._next()):
+        while self._busy < self.workers and (connection := self._turns.next()):
             self._dispatch(connection)
         if (now := monotonic()) >= self._next_check:
             self._next_check = now + TICK / 2
@@ -158,7 +153,7 @@ class Server:
             if len(self._connections) > self._most:
                 self._make_room(connection)
             else:
-                self._park(connection)
+                self._await_head(connection)
 
     def _arrivals(self) -> Iterator[tuple[socket.socket, Any]]:
         try:
@@ -178,13 +173,13 @@ class Server:
             self._refuse(newest, _busy_answer(self._most, "connections"))
         else:
             self._close(idle)
-            self._park(newest)
+            self._await_head(newest)
 
     def _silence(self) -> None:
         with contextlib.suppress(OSError):
             self._bell.recv(BLOCK)
 
-    def _park(self, connection: Connection) -> None:
+    def _await_head(self, connection: Connection) -> None:
         limits = self.limits
         connection.state = "head"
         waiting = limits.idle_seconds if connection.keep and not connection.buffer else limits.head_seconds
@@ -224,20 +219,9 @@ class Server:
         self._selector.unregister(connection.sock)
         connection.state = "ready"
         connection.deadline = monotonic() + self.limits.queue_seconds
-        self._ready.append(connection)
-
-    def _next(self) -> Connection | None:
-        """Whose turn it is: new requests and recalled ones take turns, of these a few at a time."""
-        may = bool(self._recalled) and self._recalled_busy < self._recalled_most
-        if may and (self._turn_of_recalled or not self._ready):
-            self._turn_of_recalled = False
-            self._recalled_busy += 1
-            return self._recalled.popleft()
-        self._turn_of_recalled = True
-        return self._ready.popleft() if self._ready else None
+        self._turns.fresh.append(connection)
 
     def _dispatch(self, connection: Connection) -> None:
-        connection.recalled = connection.state == "recalled"
         connection.state = "busy"
         connection.deadline = float("inf")
         self._busy += 1
@@ -263,13 +247,13 @@ class Server:
 
     def _take_back(self, connection: Connection) -> None:
         self._busy -= 1
-        self._recalled_busy -= connection.recalled
+        self._turns.over(connection)
         if connection.abort or (self.stopping and connection.keep and not connection.buffer):
             self._close(connection)
         elif connection.parked or connection.outgoing:
             self._hold(connection)
         elif connection.keep:
-            self._park(connection)
+            self._await_head(connection)
         else:
             self._linger(connection)
 
@@ -324,11 +308,11 @@ class Server:
             self._selector.unregister(connection.sock)
         connection.state = "recalled"
         connection.deadline = float("inf")
-        self._recalled.append(connection)
+        self._turns.recalled.append(connection)
 
     def _overdue(self, connection: Connection) -> None:
         if connection.state == "ready":
-            self._ready.remove(connection)
+            self._turns.fresh.remove(connection)
             self._refuse(connection, _busy_answer(self.workers, "requests"))
         elif connection.state == "parked" and not connection.outgoing:
             self._recall(connection)
@@ -365,17 +349,6 @@ class Server:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(connection.sock)
         connection.close()
-
-
-def _descriptors(connections: int) -> int:
-    """How many files may be open: twice as many as connections, and more, where the system lets us say so."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * connections + 256
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _busy_answer(most: int, what: str) -> Answer:

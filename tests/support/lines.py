@@ -75,6 +75,7 @@ class Stream:
         self.response = self._connection.getresponse()
         self.last = last
         self.comments = 0
+        self.ids: list[str] = []
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Each event's word and data, until the stream ends or is cut."""
@@ -83,6 +84,7 @@ class Stream:
             name, _, value = line.rstrip(b"\n").decode().partition(": ")
             if name == "id":
                 self.last = value
+                self.ids.append(value)
             elif name == "event":
                 kind = value
             elif name == "data":
