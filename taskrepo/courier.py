@@ -45,6 +45,7 @@ GLANCE: Final = 0.5
 """Seconds between two looks at what other processes did."""
 _SLOW_SECONDS: Final = 2.0
 _STRETCH: Final = 1.0  # how long one webhook is served before another one's turn
+_GRACE: Final = 2.0  # for what is on its way when the program ends, before it is cut off
 _ENDING: Final = 12.0
 _REST: Final = 5.0
 _UNWRITTEN: Final = 100  # commits that are passed over until that is written down
@@ -102,6 +103,7 @@ class Courier:
         with self._bell:
             self._stopping = self._rung = True
             self._bell.notify_all()
+            self._bell.wait_for(lambda: not self._busy, _GRACE)
         self._outbound.close()
         self._thread.join()
 

@@ -144,7 +144,7 @@ class Subscriptions(Tables):
     def of(self, actor: str) -> tuple[Subscription, ...]:
         """The actor's, oldest first."""
         with self.lock:
-            return self._found("actor = ? ORDER BY created_at, id", actor)
+            return self._found("actor = ? ORDER BY created_at, rowid", actor)
 
     def get(self, actor: str, hook: str) -> Subscription:
         """One of the actor's. Raises `Refused("unknown-webhook")`."""

@@ -286,13 +286,14 @@ def test_one_process_delivers_and_another_takes_over(site: Site, receiver: Recei
     with Exchange(site.exchange.config) as second, delivering(second):
         with delivering(site.exchange):
             site.task()
-            until(lambda: len(receiver.came) == 1)
+            until(lambda: receiver.ids)
+            assert len(receiver.ids) == 1
         site.task()
-        until(lambda: len(receiver.came) == 2)
+        until(lambda: len(set(receiver.ids)) == 2)
     with delivering(site.exchange):
         site.task()
-        until(lambda: len(receiver.came) == 3)
-    assert len(set(receiver.ids)) == 3
+        until(lambda: len(set(receiver.ids)) == 3)
+    assert receiver.ids == sorted(receiver.ids, key=[*dict.fromkeys(receiver.ids)].index)
 
 
 def test_who_is_suspended_hears_nothing(site: Site, receiver: Receiver) -> None:

@@ -14,7 +14,7 @@
  <span class="state rejected">failing</span>\\
 % end
 <br>
-    <span class="meta">{{hook["url"] if hook["description"] else ""}} {{hook["filter"] or "every event"}}\\
+    <span class="meta">{{hook["url"] + " · " if hook["description"] else ""}}{{hook["filter"] or "every event"}}\\
 % if hook["last_event_at"]:
 , last delivered {{!when(hook["last_event_at"], now, short=True)}}\\
 % end
