@@ -39,7 +39,7 @@ from taskrepo.files import LfsStore, Staging, occupied, remove_abandoned
 from taskrepo.follower import Follower
 from taskrepo.heartbeats import Heartbeats
 from taskrepo.hints import Hints
-from taskrepo.holdings import Holdings
+from taskrepo.holdings import Hold, Holdings
 from taskrepo.index import Index
 from taskrepo.judge import Judge, Outcome, Request
 from taskrepo.largefiles import LargeFiles
@@ -372,12 +372,15 @@ class Exchange:
         """Renew the lease without an event. Raises `Refused` as `progress` would."""
         snapshot = self.snapshot()
         held = snapshot.task(task)
-        now = self.clock.now(held.updated.at)  # another machine's clock must not date it before the claim
-        renewed = lifecycle.beat(self.renewed(held), execution, snapshot.actor(actor), now, snapshot.policy)
+        author, now = snapshot.actor(actor), self.clock.now(held.updated.at)  # never dated before the claim
+        renewed = lifecycle.beat(self.renewed(held), execution, author, now, snapshot.policy)
         self.heartbeats.beat(task, execution, now)
+        if self.heartbeats.is_ending(task, execution):
+            self._writer.submit(lambda draft: None)  # what was being decided is known when this had its turn
         last = self.snapshot().task(task)
         if last.lease is None or last.execution is None or last.execution.number != execution:
             self.heartbeats.forget(task, execution)  # it ended in between; nobody else would
+            lifecycle.beat(last, execution, author, now, snapshot.policy)
         return renewed
 
     def expire_due(self) -> int:
@@ -385,13 +388,15 @@ class Exchange:
         self.follower.start()  # which a large ledger's holdings begin with
         floor, due = self.leases.look(), self.leases.due()
 
-        def expired(task: str) -> bool:
+        def expired(hold: Hold) -> bool:
             if self.leases.look() != floor:
                 return False  # nobody could be heard meanwhile
             try:
-                return not self.execute(Expire(task), EXCHANGE, via="exchange").replayed
+                with self.heartbeats.ending(hold.task, hold.execution):
+                    self.execute(Expire(hold.task), EXCHANGE, via="exchange")
             except Refused:
                 return False  # somebody was quicker: the task is no longer held, or its lease was renewed
+            return True
 
         if len(due) < _MANY:
             return sum(map(expired, due))

@@ -3,6 +3,7 @@
 * A heartbeat is the modification time of `FOLDER/<task>.<execution>`; all processes on the data folder see it.
 * Losing one never costs a lease: a restarted exchange gives every lease its full length again.
 * One from before the claim counts for nothing, and one that is still to come as one of now.
+* While an execution is being ended a file says so, and whoever beats meanwhile must see what came of it.
 
 >>> beats = Heartbeats(Path("private/leases"))                                          # doctest: +SKIP
 >>> beats.beat("4k7q2m9x", 1, 1763690000); beats.last("4k7q2m9x", 1)                    # doctest: +SKIP
@@ -10,7 +11,8 @@
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from taskrepo.evolution import with_heartbeat
@@ -46,9 +48,23 @@ class Heartbeats:
         # A restored folder, or a clock that was wrong, may have left a beat of any time.
         return task if last is None or last < attempt.claimed_at else with_heartbeat(task, min(last, now))
 
+    @contextmanager
+    def ending(self, task: str, execution: int) -> Iterator[None]:
+        """While the block runs it is decided whether the execution ends, by a look at its last sign of life."""
+        path = self._path(task, execution, ".end")
+        path.touch(mode=0o600)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    def is_ending(self, task: str, execution: int) -> bool:
+        """Whether that look may have been before now. If not, it will see every beat that has been noted."""
+        return self._path(task, execution, ".end").exists()
+
     def forget(self, task: str, execution: int) -> None:
         """The execution is over."""
         self._path(task, execution).unlink(missing_ok=True)
 
-    def _path(self, task: str, execution: int) -> Path:
-        return self._folder / f"{task}.{execution}"
+    def _path(self, task: str, execution: int, what: str = "") -> Path:
+        return self._folder / f"{task}.{execution}{what}"

@@ -20,7 +20,7 @@ from typing import Final
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger
 from taskrepo.model import HELD, Actor, Task
-from taskrepo.policy import check_claims
+from taskrepo.policy import check_claims, claims_limit
 from taskrepo.query import EVERYTHING, MAX_LIMIT, Query
 from taskrepo.trail import changed_tasks
 from taskrepo.writer import Draft
@@ -89,13 +89,18 @@ class Holdings:
 
     def check(self, draft: Draft, actor: Actor) -> None:
         """Raise `Refused("too-many-claims")` if the actor may not claim another task as the draft stands."""
+        policy = draft.snapshot.policy
+        if not claims_limit(policy, actor):
+            return
         with self._lock:
             self._follow(draft.base)
             count = self._hands[actor.id]
             latest = {task.id: task for commit, task in self._coming.items() if commit in draft.batch.objects}
             for task in latest.values():
-                count += _in_hand_of(hold_of(task), actor.id) - _in_hand_of(self._holds.get(task.id), actor.id)
-        check_claims(draft.snapshot.policy, actor, count)
+                old = self._holds.get(task.id)
+                count -= old is not None and not old.paused and old.actor == actor.id
+                count += task.state in HELD and task.assignee == actor.id and task.waiting is None
+        check_claims(policy, actor, count)
 
     def note(self, draft: Draft, commit: str, after: Task) -> None:
         """The draft's `commit` makes the task `after`."""
@@ -206,7 +211,3 @@ def hold_of(task: Task) -> Hold | None:
     if task.state not in HELD or last is None or lease is None:
         return None
     return Hold(task.id, last.actor, last.number, lease.seconds, lease.until, lease.paused_at is not None)
-
-
-def _in_hand_of(hold: Hold | None, actor: str) -> int:
-    return int(hold is not None and not hold.paused and hold.actor == actor)

@@ -8,7 +8,7 @@
 
 Whoever calls `look` regularly says so by `pace`, else it cannot be told that the program was stopped.
 
->>> leases.due()                                                                        # doctest: +SKIP
+>>> [hold.task for hold in leases.due()]                                                # doctest: +SKIP
 ['4k7q2m9x']
 """
 
@@ -47,14 +47,14 @@ class Leases:
         """
         return self._look()[0]
 
-    def due(self) -> list[str]:
-        """The tasks whose lease has run out. Each is told again a moment later, as long as it is held."""
+    def due(self) -> list[Hold]:
+        """The holds whose lease has run out. Each is told again a moment later, as long as it is held."""
         floor, now, heard = self._look()
         found = []
         for hold in self._holdings.ended(now):
             end = self._end(hold, floor, now, heard)
             if end <= now:
-                found.append(hold.task)
+                found.append(hold)
             self._holdings.look_again(hold, end if end > now else now + _RETRY)
         return found
 

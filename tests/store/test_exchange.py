@@ -337,7 +337,7 @@ def test_a_heartbeat_is_for_the_executor_of_the_current_execution(exchange: Exch
 def test_a_sign_of_life_that_comes_too_late_leaves_nothing(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An execution that ends while its heartbeat is being noted leaves no file behind."""
+    """An execution that ends while its heartbeat is being noted leaves no file behind, and its executor hears so."""
     task, beat = task_of(exchange), exchange.heartbeats.beat
     exchange.execute(Claim(task), "bob", via="api")
 
@@ -346,7 +346,7 @@ def test_a_sign_of_life_that_comes_too_late_leaves_nothing(
         beat(*told)
 
     monkeypatch.setattr(exchange.heartbeats, "beat", late)
-    exchange.heartbeat(task, 1, "bob")
+    assert refusal(lambda: exchange.heartbeat(task, 1, "bob")).code == "stale-execution"
     assert exchange.heartbeats.last(task, 1) is None
 
 
@@ -423,11 +423,11 @@ def test_somebody_quicker_than_the_expiry_is_no_mistake(
         exchange.execute(Claim(task), "bob", via="api")
     clock.shifted = LEASE + 60
     due = exchange.leases.due()
-    assert {*due} == {*tasks}
-    exchange.execute(Release(due[0], 1, "just in time"), "bob", via="api")
+    assert {hold.task for hold in due} == {*tasks}
+    exchange.execute(Release(due[0].task, 1, "just in time"), "bob", via="api")
     monkeypatch.setattr(exchange.leases, "due", lambda: due)
     assert exchange.expire_due() == 1
-    assert [exchange.snapshot().task(task).updated.event for task in due] == ["released", "expired"]
+    assert [exchange.snapshot().task(hold.task).updated.event for hold in due] == ["released", "expired"]
 
 
 def test_only_the_exchange_expires(exchange: Exchange) -> None:

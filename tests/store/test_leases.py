@@ -1,6 +1,7 @@
 """Whose lease ends, and when, whatever the clocks of the machine do."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 from taskrepo.commands import Answer, Ask, Claim, Progress, Submit
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange
-from taskrepo.model import Manifest, Policy
+from taskrepo.holdings import Hold
+from taskrepo.model import Manifest, Policy, Task
 from tests.support.cases import each
 from tests.support.clocks import Machine
 from tests.support.ledgers import git, made, proven, refusal, task_of
+from tests.support.waiting import over, until
 
 LEASE = 600
 
@@ -132,7 +135,7 @@ def test_a_stop_in_the_midst_of_a_round_ends_it(
     machine.goes_on(exchange, LEASE)
     due = exchange.leases.due
 
-    def stopped() -> list[str]:
+    def stopped() -> list[Hold]:
         found = due()
         machine.passes(100)
         return found
@@ -216,3 +219,32 @@ def test_each_task_has_its_own_length(exchange: Exchange, machine: Machine) -> N
     exchange.execute(Claim(short), "bob", via="api")
     machine.goes_on(exchange, 61)
     assert exchange.expire_due() == 1 and exchange.snapshot().task(short).state == "published"
+
+
+def test_a_beat_at_the_moment_of_the_end(exchange: Exchange, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A beat that comes when the last look at the signs of life is over is not taken for one that renews the lease.
+
+    One that comes before it keeps the lease.
+    """
+    task, heard = claimed(exchange), list[str]()
+    machine.goes_on(exchange, LEASE)
+    look, writer = exchange.heartbeats.renewed, "ledger-writer"
+    late = threading.Thread(target=lambda: heard.append(refusal(exchange.heartbeat, task, 1, "bob").code))
+
+    def looked(task: Task, now: int) -> Task:
+        found = look(task, now)
+        if threading.current_thread().name == writer and late.ident is None:
+            late.start()
+            until(lambda: exchange.heartbeats.last(task.id, 1))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exchange.heartbeats, "renewed", looked)
+        assert exchange.expire_due() == 1
+    over(late)
+    assert heard == ["stale-execution"]
+    task = claimed(exchange)
+    machine.goes_on(exchange, LEASE)
+    with exchange.heartbeats.ending(task, 1):
+        lease = exchange.heartbeat(task, 1, "bob").lease
+    assert lease is not None and exchange.expire_due() == 0

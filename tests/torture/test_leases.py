@@ -35,7 +35,7 @@ from tests.support.waiting import until
 
 DEEP: Final = os.environ.get("TASKREPO_TEST_TORTURE") == "deep"
 EXECUTORS: Final = 1000 if DEEP else 60
-SECONDS: Final = 400 if DEEP else 90
+SECONDS: Final = 45 if DEEP else 70
 LEASE: Final = 20
 ROUNDING: Final = 1.5  # times are whole seconds, and what leaps by less than one is no leap
 
@@ -199,22 +199,24 @@ def test_nothing_stale_is_taken_and_nothing_live_refused(tmp_path: Path) -> None
         world.free = [task_of(world.processes[0], Manifest("t", "d", review="none")) for _ in world.executors]
         for _ in range(SECONDS):
             world.second()
-        world.executors = []
         for _ in range(4 * LEASE):  # all are silent, and clocks are as they are
             world.machine.goes_on(world.processes[0], 1)
             if world.processes[0].expire_due():
                 world._given_away()
         assert not world.at_work
+        for executor in world.executors:
+            if executor.task:
+                world._says(executor)
     finally:
         world.stop()
     assert {*world.seen} >= {"expired", "heartbeat", "stale heartbeat", "submit", "release"}, world.seen
-    assert sum(count for kind, count in world.seen.items() if kind.startswith("stale ")) >= EXECUTORS // 8, world.seen
+    assert sum(count for kind, count in world.seen.items() if kind.startswith("stale ")) >= EXECUTORS // 2, world.seen
     proven(world.config)
 
 
 # ── real processes ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-HURRY: Final = 4.0  # how much faster time goes by for the exchange: a lease of ten seconds takes two and a half
+HURRY: Final = 2.5  # how much faster time goes by for the exchange: a lease of ten seconds takes four
 SHORT: Final = 10
 
 WORKER: Final = """
@@ -233,8 +235,8 @@ def call(path, body):
     print(json.dumps([path, code, sent, time.monotonic()]), flush=True)
     return code == "ok"
 
-for line in iter(sys.stdin.readline, "work\\n"):
-    pass
+print("[]", flush=True)
+sys.stdin.readline()
 while call("heartbeat", {"execution": execution}):
     time.sleep(pause)
 for path, more in (("progress", {"percent": 9}), ("release", {"reason": "-"}), ("submissions", {"summary": "-"})):
@@ -262,12 +264,14 @@ def test_processes_that_are_stopped(tmp_path: Path) -> None:
                 stack.callback(worker.wait)
                 stack.callback(worker.kill)
                 workers.append(worker)
+            for worker in workers:
+                assert worker.stdout is not None and worker.stdout.readline() == "[]\n"
             for task, worker in zip(tasks, workers, strict=True):
                 exchange.execute(Claim(task), "bob", via="api")
                 assert worker.stdin is not None
                 worker.stdin.write("work\n")
                 worker.stdin.flush()
-            until(lambda: all(exchange.heartbeats.last(task, 1) for task in tasks))
+            until(lambda: all(exchange.heartbeats.last(t, 1) or not exchange.snapshot().task(t).lease for t in tasks))
             for worker in workers[:3]:
                 worker.send_signal(signal.SIGSTOP)
             time.sleep(pause)
@@ -297,9 +301,9 @@ def check(exchange: Exchange, task: str, words: list[list[Any]]) -> None:
     """Nothing is taken after something was refused; who was refused had not been heard for a whole lease."""
     codes = [code for _, code, *_ in words]
     taken = codes.count("ok")
-    assert codes == ["ok"] * taken + ["stale-execution"] * (len(codes) - taken) and taken
+    assert codes == ["ok"] * taken + ["stale-execution"] * (len(codes) - taken)
     first = exchange.snapshot().task(task).executions[0]
     assert first.outcome == ("active" if taken == len(codes) else "expired")
-    if taken < len(codes):
+    if 0 < taken < len(codes):
         silent = words[taken][3] - words[taken - 1][2]
         assert silent * HURRY >= SHORT - ROUNDING
