@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from taskrepo import follower
 from taskrepo.attention import survey
 from taskrepo.commands import Approve, Claim, Reopen, Submit
 from taskrepo.verify import verify
@@ -58,6 +59,16 @@ def test_a_task_is_blocked_until_what_it_waits_for_is_approved(site: Site) -> No
     finish(site, first, execution=2)
     assert site.post("bob", f"/tasks/{task}/claim").status == 200
     assert blocked(site) == []
+
+
+def test_all_that_waits_is_freed_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pages of the list they are."""
+    monkeypatch.setattr(follower, "MAX_LIMIT", 1)
+    first = site.task()
+    waiting = {site.task(blocked_by=[first]) for _ in range(3)}
+    assert waiting <= set(blocked(site))
+    finish(site, first)
+    assert not waiting & set(blocked(site))
 
 
 def test_what_may_be_named_is_said_by_the_field(site: Site) -> None:
