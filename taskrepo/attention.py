@@ -91,7 +91,8 @@ def survey(exchange: Exchange, reader: Actor, now: int) -> Survey:
         page = exchange.search(Query(states=states, sort=sort, also=q, waiting=waiting), LOOK, reader=reader)
         return Look(list(exchange.view(reader).tasks(page.ids)), page.next is not None)
 
-    published, submitted = look("created", "published"), look("updated", "submitted")
+    # What waits for other tasks cannot be claimed yet, by nobody's fault.
+    published, submitted = look("created", "published", q="-is:blocked"), look("updated", "submitted")
     held, failed = look("updated", *sorted(HELD)), look("-updated", "failed")
     suspended = sorted(actor.id for actor in actors.values() if not actor.active)[:_NAMED]
     orphaned = look("updated", "submitted", q=f"reviewer:{','.join(suspended)}") if suspended else Look([], False)

@@ -64,7 +64,8 @@ class Told:
 
 KINDS: Final[Mapping[str, Told]] = MappingProxyType({
     "unclaimed": Told(
-        "Published, not claimed", "Whoever is eligible can claim it.", "Published", "state:published", (Claim,)
+        "Published, not claimed", "Whoever is eligible can claim it.", "Published",
+        "state:published -is:blocked", (Claim,),
     ),
     "unreviewed": Told(
         "Submitted, not reviewed", "Its reviewer approves or rejects it.", "Submitted", "state:submitted",

@@ -162,7 +162,8 @@ VISIBILITY: Final = Field(
         "Every actor of this exchange, and everybody with a clone of its ledger, for ever: it can be archived, but not"
         " taken back.",
         "You, its reviewer, whoever works on it, the readers you name, and admins. The ledger holds its words and files"
-        " encrypted and shows only states, people, times, and numbers and sizes of files. It can be erased for good.",
+        " encrypted and shows only states, people, times, ids of tasks it waits for, and numbers and sizes of files. It"
+        " can be erased for good.",
     ),
 )  # fmt: skip
 READERS: Final = Field("readers", "Readers", "line", hint=(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from taskrepo import follower
+from taskrepo.attention import survey
 from taskrepo.commands import Approve, Claim, Reopen, Submit
 from taskrepo.verify import verify
 from tests.support.http import Site, running
@@ -46,6 +48,8 @@ def test_a_task_is_blocked_until_what_it_waits_for_is_approved(site: Site) -> No
     refused = site.post("bob", f"/tasks/{task}/claim")
     assert (refused.status, refused.code, refused.json["blocked_by"]) == (409, "blocked", [first])
     assert site.get("bob", f"/tasks?q=blocker:{first}").json["tasks"][0]["id"] == task
+    concerns = survey(site.exchange, site.exchange.directory.actors["bob"], int(time.time())).waiting[0].concerns
+    assert [concern.task.id for concern in concerns] == [first], "nobody's fault that the other is not claimed"
     finish(site, first)
     assert blocked(site) == []
     again = site.get("bob", f"/tasks/{task}", headers={"If-None-Match": shown.headers["ETag"]})
@@ -55,6 +59,16 @@ def test_a_task_is_blocked_until_what_it_waits_for_is_approved(site: Site) -> No
     finish(site, first, execution=2)
     assert site.post("bob", f"/tasks/{task}/claim").status == 200
     assert blocked(site) == []
+
+
+def test_all_that_waits_is_freed_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pages of the list they are."""
+    monkeypatch.setattr(follower, "MAX_LIMIT", 1)
+    first = site.task()
+    waiting = {site.task(blocked_by=[first]) for _ in range(3)}
+    assert waiting <= set(blocked(site))
+    finish(site, first)
+    assert not waiting & set(blocked(site))
 
 
 def test_what_may_be_named_is_said_by_the_field(site: Site) -> None:

@@ -72,6 +72,15 @@ def test_everybody_is_reminded_of_what_is_theirs_now(site: Site) -> None:
     assert site.post("admin", f"/reminders/{task}/sent").code == "unknown-task"
 
 
+def test_many_are_looked_at_page_by_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest first, and no more than there is time for."""
+    tasks = [site.task(due_at=iso(int(time.time()) - 100)) for _ in range(3)]
+    monkeypatch.setattr(reminders, "MAX_LIMIT", 1)
+    assert {task for task, _ in told(site, "alice")} == set(tasks)
+    monkeypatch.setattr(reminders, "SCAN", 2)
+    assert len(told(site, "alice")) == 2
+
+
 def test_what_means_nothing_is_refused(site: Site) -> None:
     """A time that is none, another body, nothing to acknowledge, and nobody's task."""
     task = site.task()
