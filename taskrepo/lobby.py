@@ -235,4 +235,3 @@ def _happened(view: View, since: str) -> list[Happening] | None:
     except TaskrepoError:
         return None
     return None if more else events
-
