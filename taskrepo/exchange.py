@@ -213,7 +213,7 @@ class Exchange:
     def personal(self) -> PersonalBoards:
         """Everybody's personal queue; most exchanges are never asked for one. Raises `Invalid("bad-personal")`."""
         boards = PersonalBoards(
-            self.ledger, self.privacy, self.config.private, self.reminded, self._searched
+            self.ledger, self.privacy, self.config.private, self.reminded, self.search, self._caught_up
         )
         return self._closing.enter_context(boards)
 
@@ -232,11 +232,10 @@ class Exchange:
         self.follower.wait_for("" if at_once else reader.id)
         return self._index.search(replace(query, reader=_listing_for(reader)), limit, cursor)
 
-    def _searched(self, query: Query, limit: int, cursor: str | None, reader: Actor) -> Page:
-        """A page of a search that has caught up with the ledger when it began."""
-        if cursor is None:
-            self.follower.catch_up()
-        return self.search(query, limit, cursor, reader=reader)
+    def _caught_up(self) -> str | None:
+        """The commit that listings show, once they have caught up with the ledger or cannot for now."""
+        self.follower.catch_up()
+        return self._index.stamp
 
     def counts(self, reader: Actor) -> dict[str, int]:
         """How many tasks that `reader` may know of are in each state."""

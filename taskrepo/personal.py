@@ -23,12 +23,12 @@
                      the days of another priority with `due/p2`, which it had when it was made
     description      description; a blank one stands for none
     external_id      external_id, without `~7` if the label `again/7` says that deleted tasks had it before
-    assignee         `me` is whose key it is, another actor's id is that actor; `codex` is the agent's, of that id
+    assignee         `me` is whose key it is, `codex` the agent of that id, another actor's id that actor
 
 >>> from taskrepo.model import Manifest, Stamp
 >>> task = Task("4k7q2m9x", "published", "alice", 1, Manifest("t", " ", labels=("owner/codex",)), 9, Stamp("", "", 9))
 >>> item = item_of(task)
->>> item.status, item.owner, rank(item, 9, "codex")
+>>> item.status, item.owner, rank(item, 9, Reader("alice"))
 ('backlog', 'codex', 282)
 """
 
@@ -113,32 +113,33 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whose key it is. `agent` is the actor whose work is the agent's: the caller, if that is one, or `codex`."""
+    """Whose key it is, and whether that is an agent's."""
 
     id: str
-    agent: str
-
-    @property
-    def is_agent(self) -> bool:
-        """Whether the agent itself asks."""
-        return self.id == self.agent
+    is_agent: bool = False
 
     def word(self, owner: str) -> str:
-        """What an owner is called: `unassigned`, `me` or an actor's id."""
-        return "unassigned" if not owner else "me" if owner == self.id and not self.is_agent else owner
+        """What an owner is called: `unassigned`, `me` or an actor's id; the agent's own name is its name for itself."""
+        return "unassigned" if not owner else "me" if owner == self.id and owner != AGENT else owner
 
     def owner(self, word: str) -> str:
         """The owner that a word means."""
         return {"unassigned": "", "me": self.id}.get(word, word)
 
+    def is_agents(self, item: Item) -> bool:
+        """Whether it is the agent's: that of the name, or the caller, if that is an agent that somebody gave it to."""
+        return item.owner == AGENT or (self.is_agent and item.owner == self.id and item.publisher != self.id)
+
     def is_mine(self, item: Item) -> bool:
-        """Whether it is the person's: the caller's own or, if the agent asks, that of anybody else."""
-        return bool(item.owner) and (item.owner != self.id if self.is_agent else item.owner == self.id)
+        """Whether it is the person's: the caller's own or, if the agent of the name asks, that of anybody else."""
+        if self.id == AGENT:
+            return item.owner not in ("", AGENT)
+        return item.owner == self.id and not self.is_agents(item)
 
 
 def reader_of(actor: Actor) -> Reader:
     """The actor as the reader of their queue."""
-    return Reader(actor.id, actor.id if actor.type == "agent" else AGENT)
+    return Reader(actor.id, actor.type == "agent")
 
 
 # ── from the ledger ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,9 +252,9 @@ def is_due_soon(item: Item, now: int) -> bool:
     return (due is not None and now <= due <= end) or (remind is not None and now <= remind <= end)
 
 
-def is_ready(item: Item, agent: str) -> bool:
+def is_ready(item: Item, reader: Reader) -> bool:
     """Whether it is the agent's to go on with."""
-    return item.owner == agent and item.status in _READY
+    return item.status in _READY and reader.is_agents(item)
 
 
 def summary(items: Iterable[Item], now: int, reader: Reader) -> dict[str, int]:
@@ -265,7 +266,7 @@ def summary(items: Iterable[Item], now: int, reader: Reader) -> dict[str, int]:
         "active": len(active),
         "overdue": sum(is_overdue(item, now) for item in active),
         "due_soon": sum(is_due_soon(item, now) for item in active),
-        "codex_ready": sum(is_ready(item, reader.agent) for item in active),
+        "codex_ready": sum(is_ready(item, reader) for item in active),
         "human_input": waiting + sum(reader.is_mine(item) and item.status not in _WAITING for item in active),
         "review": by_status["waiting_review"],
         "blocked": by_status["blocked"],
@@ -273,7 +274,7 @@ def summary(items: Iterable[Item], now: int, reader: Reader) -> dict[str, int]:
     }
 
 
-def rank(item: Item, now: int, agent: str) -> int:
+def rank(item: Item, now: int, reader: Reader) -> int:
     """The smart rank: the smaller, the sooner."""
     status, found = item.status, item.priority * 100
     if status in CLOSED:
@@ -282,7 +283,7 @@ def rank(item: Item, now: int, agent: str) -> int:
         found -= 70
     if is_due_soon(item, now):
         found -= 30
-    if item.owner == agent and status in _READY:
+    if is_ready(item, reader):
         found -= 18
     return found + _WAITING.get(status, 0)
 
@@ -311,7 +312,7 @@ def _plain(item: Item) -> tuple[Any, ...]:
 def ordered(items: Iterable[Item], sort: str, now: int, reader: Reader) -> list[Item]:
     """The items by one of `SORTS`."""
     if sort == "smart":
-        return sorted(items, key=lambda item: (rank(item, now, reader.agent), _soonest(item), _latest(item)))
+        return sorted(items, key=lambda item: (rank(item, now, reader), _soonest(item), _latest(item)))
     if sort == "owner":
         return sorted(items, key=lambda item: (reader.word(item.owner), _soonest(item), item.priority))
     return sorted(items, key=_KEYS[sort])

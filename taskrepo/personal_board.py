@@ -1,7 +1,8 @@
 """Personal queues, kept in memory: what each actor has, brought up to the ledger when it is asked for.
 
 * A queue has the tasks its actor published, and those that are the actor's to do. An admin's has no more than that.
-* The first question reads them all; each later one only what changed since, so it costs what others have done.
+* The first question reads them all; each later one only what changed since, so it costs what others have done. While
+  the index is behind and cannot name them all, every question is a first one.
 * A queue is as of the newest commit there is at the question: nobody misses their own write.
 * Texts are kept as far as `_ROOM` goes, for all together; beyond it those that are not short are left out (`cut`), and
   `whole` reads them again.
@@ -12,9 +13,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from taskrepo.dependencies import is_blocked
 from taskrepo.ledger import Ledger, Snapshot
@@ -30,7 +32,13 @@ from taskrepo.trail import changed_tasks
 _BOARDS: Final = 64
 _ROOM: Final = 32 << 20  # characters of texts that all boards together keep
 _SHORT: Final = 500  # characters of an item's that are kept in any case
-Search = Callable[[Query, int, str | None, Actor], Page]
+_BEHIND: Final = 5000  # commits that the index may be ahead of the question
+
+
+class Search(Protocol):
+    """How an exchange is searched."""
+
+    def __call__(self, query: Query, limit: int, cursor: str | None = None, *, reader: Actor) -> Page: ...
 
 
 @dataclass(slots=True)
@@ -58,12 +66,15 @@ class PersonalBoards:
     """The queues of all actors of one ledger. Safe to use from many threads."""
 
     def __init__(
-        self, ledger: Ledger, privacy: Privacy, folder: Path, reminded: Reminded, search: Search
-    ) -> None:
+        self, ledger: Ledger, privacy: Privacy, folder: Path, reminded: Reminded, search: Search,
+        caught_up: Callable[[], str | None],
+    ) -> None:  # fmt: skip
         """What is kept beside the ledger is in `folder`, and what was acknowledged through other doors in `reminded`;
-        `search` gives a page of what was in the ledger when it began. Raises what `Kept` does.
+        `caught_up` brings the index up to the ledger, as far as it can, and gives the commit it shows then.
+        Raises what `Kept` does.
         """
         self._ledger, self._privacy, self._reminded, self._search = ledger, privacy, reminded, search
+        self._caught_up = caught_up
         self.kept = Kept(folder)
         self._lock = Lock()
         self._boards: dict[str, _Board] = {}
@@ -124,21 +135,24 @@ class PersonalBoards:
             return snapshot
         changed = changed_tasks(self._ledger.store, board.commit, snapshot.commit) if board.commit else None
         if changed is None:
-            self._fill(board, actor, snapshot)
-        else:
-            for task, _ in changed:
-                board.take(task, self._item(snapshot, task, actor))
+            board.commit = snapshot.commit if self._fill(board, actor, snapshot) else ""
+            return snapshot
+        for task, _ in changed:
+            board.take(task, self._item(snapshot, task, actor))
         board.commit = snapshot.commit
         return snapshot
 
-    def _fill(self, board: _Board, actor: Actor, snapshot: Snapshot) -> None:
-        board.items, board.size = {}, 0
+    def _fill(self, board: _Board, actor: Actor, snapshot: Snapshot) -> bool:
+        """Read all that the index names; whether it knew of all that the snapshot has."""
+        board.items, board.size, shown = {}, 0, self._caught_up()
         found = (self._item(snapshot, task, actor) for task in self._ids(actor))
         # The order in which they were made and changed within a second is known of what changes from now on.
         for item in sorted((item for item in found if item), key=lambda item: (item.created_at, item.id)):
             board.take(item.id, item)
         for item in sorted(board.items.values(), key=lambda item: (item.updated_at, item.order)):
             board.take(item.id, item)
+        history = self._ledger.store.history(shown) if shown else iter(())
+        return any(oid == snapshot.commit for oid, _ in islice(history, _BEHIND))
 
     def _ids(self, actor: Actor) -> set[str]:
         """The tasks that may be the actor's, by the index."""
@@ -146,7 +160,7 @@ class PersonalBoards:
         for query in (Query(publisher=actor.id), Query(assignee=actor.id), Query(label=OWNER + actor.id)):
             cursor: str | None = None
             while True:
-                page = self._search(query, MAX_LIMIT, cursor, actor)
+                page = self._search(query, MAX_LIMIT, cursor, reader=actor)
                 found.update(page.ids)
                 if (cursor := page.next) is None:
                     break

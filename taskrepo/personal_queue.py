@@ -103,13 +103,13 @@ def claim(exchange: Exchange, actor: Actor, now: int) -> Item:
     with _LOCKS[hash(actor.id) % len(_LOCKS)]:
         for _ in range(_STEPS):
             items = exchange.personal.items(actor)
-            waiting = [item for item in items if item.owner == reader.agent and item.status == "backlog"]
+            waiting = [item for item in items if item.status == "backlog" and reader.is_agents(item)]
             for item in ordered(waiting, "smart", now, reader):
                 if _claimed(exchange, actor, item):
                     return find(exchange, actor, item.id)
             if not waiting:
                 break
-    raise Refused("nothing-to-claim", f"no task of {reader.agent} is in the backlog")
+    raise Refused("nothing-to-claim", "no task of the agent is in the backlog")
 
 
 def ingest(exchange: Exchange, actor: Actor, tasks: Iterable[Given]) -> tuple[list[Item], list[Item]]:

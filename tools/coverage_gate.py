@@ -43,6 +43,8 @@ PURE: Final = (
     "taskrepo/packs.py",
     "taskrepo/parse.py",
     "taskrepo/patterns.py",
+    "taskrepo/personal.py",
+    "taskrepo/personal_steps.py",
     "taskrepo/plain.py",
     "taskrepo/policy.py",
     "taskrepo/premises.py",

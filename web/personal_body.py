@@ -5,7 +5,7 @@
 * Text is made fit for a manifest: a title is one line, and control characters are left out.
 * What does not fit is `Invalid("invalid-field", where)`.
 
->>> new_task({"title": "Call Bo", "due_at": "2026-05-07T09:00:00"}, Reader("alice", "codex")).fields["due_at"]
+>>> new_task({"title": "Call Bo", "due_at": "2026-05-07T09:00:00"}, Reader("alice")).fields["due_at"]
 1778144400
 """
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.support.cases import each
 from tests.support.http import Site, running
 from tests.support.script import Script
-from tests.support.waiting import over
+from tests.support.waiting import PATIENCE, over
 
 PAST, FAR = "2020-01-01T00:00:00Z", "2035-01-01T00:00:00Z"
 FIELDS = [
@@ -32,12 +34,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def me(site: Site, request: pytest.FixtureRequest) -> Script:
-    """A person's script, whose queue is empty."""
-    return newcomer(site, f"p{len(site.keys)}")
+def me(site: Site) -> Script:
+    """A script whose queue is empty; whether a person, an agent or a service has the key makes no difference."""
+    number = len(site.keys)
+    return newcomer(site, f"p{number}", ("human", "agent", "service")[number % 3])
 
 
-def newcomer(site: Site, name: str, kind: str = "human") -> Script:
+def newcomer(site: Site, name: str, kind: str) -> Script:
     """A new actor's script."""
     made = site.post("admin", "/actors", {"id": name, "type": kind, "name": name})
     assert made.status == 201, made.body
@@ -117,7 +120,7 @@ def test_due_dates_are_estimated_by_priority(me: Script) -> None:
         "2030-01-02T10:00:00Z", "2030-01-02T00:00:00Z", "2030-01-02T10:00:00Z")  # fmt: skip
 
 
-def test_what_does_not_fit_is_unprocessable(me: Script) -> None:
+def test_what_does_not_fit_is_unprocessable(site: Site, me: Script) -> None:
     """A field beyond its limit or of another kind is 422 and names it, and nothing is made or changed."""
     task = me.task("kept")
     wrong: list[tuple[str, Any]] = [
@@ -134,6 +137,9 @@ def test_what_does_not_fit_is_unprocessable(me: Script) -> None:
             assert (status, problem["where"]) == (422, case[0])
 
     each(wrong, tried)
+    assert me.patch(task["id"], priority="4")["priority"] == 4 and me.patch(task["id"], priority=3.0)["priority"] == 3
+    with pytest.raises(HTTPError, match="415"):
+        urlopen(Request(f"{site.url}/api/tasks", b"title=x", {"x-api-key": me.key}), timeout=PATIENCE)
     for body in (b"", b"{", b"[]", b"5"):
         assert me("POST", "/api/tasks", body)[0] == 422
     assert me("POST", "/api/tasks", {"description": "no title"})[0] == 422
@@ -141,7 +147,7 @@ def test_what_does_not_fit_is_unprocessable(me: Script) -> None:
         assert me("GET", f"/api/tasks?{query}")[0] == 422, query
     for query in ("limit=0", "limit=251", "sort=random", "status=open", "assignee=nobody-here"):
         assert me("GET", f"/api/agent/queue?{query}")[0] == 422, query
-    assert me.get("/api/tasks") == [task]
+    assert [{**each, "updated_at": task["updated_at"]} for each in me.get("/api/tasks")] == [task]
 
 
 def test_the_list_leaves_out_what_is_closed(me: Script) -> None:
@@ -165,7 +171,7 @@ def test_an_external_id_is_had_once(site: Site, me: Script) -> None:
     first = me.task("first", external_id="ext:1")
     for path in ("/api/tasks", "/api/agent/tasks"):
         assert me("POST", path, {"title": "second", "external_id": "ext:1"})[0] == 409
-    other = newcomer(site, "other")
+    other = newcomer(site, "other", "human")
     assert other.task("theirs", external_id="ext:1")["external_id"] == "ext:1"
     for _ in range(2):
         assert me("DELETE", f"/api/tasks/{first['id']}") == (200, {"deleted": True})

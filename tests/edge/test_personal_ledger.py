@@ -109,10 +109,14 @@ def test_an_agent_cannot_do_what_is_its_owners(site: Site, both: Both) -> None:
     assert codex.patch(task, status="backlog")["status"] == "backlog"
     assert codex.patch(task, status="waiting_review")["status"] == "waiting_review"
     assert codex("PATCH", f"/api/tasks/{task}", {"status": "in_progress"})[0] == 409
+    given = alice.task("For Bob", assignee="bob")["id"]
+    bob = Script(site.url, site.keys["bob"])
+    assert (told(bob, given), bob.get("/api/agent/queue/summary")["codex_ready"]) == (("backlog", "me"), 1)
+    assert bob.post("/api/agent/claim")["id"] == given and told(alice, given) == ("in_progress", "bob")
     own = codex.task("Its own", assignee="me")
     assert (own["assignee"], codex.get("/api/agent/queue/summary")["human_input"]) == ("codex", 1)
     assert codex.post("/api/agent/claim")["id"] == own["id"]
-    assert [t["id"] for t in alice.get("/api/tasks")] == [task]
+    assert {t["id"] for t in alice.get("/api/tasks")} == {task, given}
 
 
 def test_work_of_others_is_taken_back_or_left(site: Site, both: Both) -> None:
@@ -132,6 +136,10 @@ def test_work_of_others_is_taken_back_or_left(site: Site, both: Both) -> None:
     assert alice.patch(task, status="blocked")["status"] == "blocked"
     codex.patch(task, status="in_progress")
     assert alice.patch(task, status="done", assignee="codex")["assignee"] == "codex"
+    for wish in ("cancelled", ""):
+        task = alice.task("Off", assignee="codex")["id"]
+        codex.patch(task, status="waiting_review")
+        assert (alice.patch(task, status=wish)["status"] == wish) if wish else alice("DELETE", f"/api/tasks/{task}")[1]
     other = alice.task("Also", assignee="codex")["id"]
     codex.patch(other, status="in_progress")
     assert alice("DELETE", f"/api/tasks/{other}")[0] == 200 and codex("PATCH", f"/api/tasks/{other}", {})[0] == 404
@@ -147,7 +155,7 @@ def test_tasks_from_other_doors_are_in_their_publishers_queue(site: Site, both: 
     assert at(site, task)["labels"] == ["keep"]
     site.post("bob", f"/tasks/{task}/claim")
     assert told(alice, task) == ("in_progress", "bob")
-    assert told(Script(site.url, site.keys["bob"]), task) == ("in_progress", "bob")
+    assert told(Script(site.url, site.keys["bob"]), task) == ("in_progress", "me")
     site.post("bob", f"/tasks/{task}/fail", {"execution": 1, "reason": "No."})
     assert told(alice, task) == ("blocked", "unassigned")
     alice.patch(task, status="in_progress", assignee="me")
@@ -262,6 +270,24 @@ def test_changes_at_the_same_time_are_all_made(site: Site, both: Both) -> None:
     over(*threads)
     found = alice.get("/api/tasks")[0]
     assert {name: found[name] for name in news} == news
+
+
+def test_a_board_of_an_index_that_is_behind_is_read_again(
+    site: Site, both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an index cannot name yet is there as soon as it can, though nothing changes meanwhile."""
+    alice, _ = both
+    alice.task("Here")
+    boards = site.exchange.personal
+    for stamp in (None, site.exchange.view(site.exchange.directory.actors["alice"]).history().__next__()[0]):
+        boards._boards.clear()
+        monkeypatch.setattr(boards, "_ids", lambda actor: set())
+        monkeypatch.setattr(boards, "_caught_up", lambda at=stamp: at)
+        assert alice.titles("/api/tasks") == []
+        monkeypatch.undo()
+        assert alice.titles("/api/tasks") == (["Here"] if stamp is None else [])
+    boards._boards.clear()
+    assert alice.titles("/api/tasks") == ["Here"]
 
 
 def test_a_board_that_is_not_asked_for_is_forgotten(site: Site, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
