@@ -75,9 +75,9 @@ def proven(config: Config) -> int:
 
 
 def made(folder: Path, policy: Policy | None = None) -> Config:
-    """A new exchange."""
+    """A new exchange; unless a policy is given, anybody may hold any number of tasks."""
     config = Config(folder / "data")
-    found(config, policy=policy)
+    found(config, policy=policy or Policy(max_claims=0))
     with Exchange(config) as exchange:
         for actor, kind in ACTORS:
             exchange.govern(AddActor(actor, kind, actor.title()), "admin", via="cli")  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Commen
 from taskrepo.config import Config
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange, found
-from taskrepo.model import Actor, Capabilities, Execution, Manifest, Review, Stamp, Submission, Task
+from taskrepo.model import Actor, Capabilities, Execution, Manifest, Policy, Review, Stamp, Submission, Task
 from taskrepo.statistics import DAY, Figures, figures, throughput
 
 NOW = 1_800_000_000
@@ -83,7 +83,7 @@ def test_throughput_by_day_and_week() -> None:
 def exchange(tmp_path: Path) -> Iterator[Exchange]:
     """An exchange with alice, bob and carol."""
     config = Config(tmp_path / "exchange")
-    found(config)
+    found(config, policy=Policy(max_claims=0))
     with Exchange(config) as opened:
         for actor, kind in (("alice", "human"), ("bob", "agent"), ("carol", "human")):
             opened.govern(AddActor(actor, kind, actor), "admin", via="cli")  # type: ignore[arg-type]
