@@ -22,7 +22,8 @@ from taskrepo import masters, parse, plain
 from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
 from taskrepo.directory import check_credentials
 from taskrepo.errors import Invalid, TaskrepoError
-from taskrepo.exchange import Exchange, found, repair
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found, repair
 from taskrepo.keyring import ended
 from taskrepo.model import Actor, Capabilities, Policy, iso
 from taskrepo.terminal import Answer, Table, Terminal

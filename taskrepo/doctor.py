@@ -14,7 +14,7 @@ from dataclasses import asdict
 from taskrepo.administration import config_of
 from taskrepo.checkup import checks
 from taskrepo.errors import Invalid
-from taskrepo.exchange import repair
+from taskrepo.founding import repair
 from taskrepo.terminal import Answer, Table, Terminal
 
 

@@ -17,23 +17,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
-from importlib.resources import files as resources
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from filelock import FileLock
-
-from taskrepo import directory as rolls
-from taskrepo import fulltext, history, hooks, identity, lifecycle, roster
+from taskrepo import fulltext, history, identity, lifecycle
 from taskrepo import policy as limits
 from taskrepo.accounts import Accounts
 from taskrepo.auditor import Auditor
 from taskrepo.clock import Clock
-from taskrepo.commands import Claim, Command, Create, DirectoryCommand, Expire, Found, SetPolicy
+from taskrepo.commands import Claim, Command, Create, DirectoryCommand, Expire, SetPolicy
 from taskrepo.config import Config
 from taskrepo.directory import EXCHANGE_ACTOR, Directory
-from taskrepo.durable import sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.files import LfsStore, Staging, occupied, remove_abandoned
 from taskrepo.follower import Follower
@@ -71,43 +66,6 @@ from taskrepo.writer import Draft, Writer
 _CLAIMED_FOR: Final = 60
 _AHEAD: Final = 1000
 _MANY: Final = 16
-
-
-def found(config: Config, *, admin: str = "admin", admin_name: str = "Admin", policy: Policy | None = None) -> str:
-    """Make a new exchange in an empty data folder; returns its first commit.
-
-    Raises `Refused("duplicate-id")` if there is one already.
-    """
-    config.data.mkdir(parents=True, exist_ok=True)
-    with FileLock(config.writer_lock, timeout=30):
-        if config.exists:
-            raise Refused("duplicate-id", f"{config.data} holds an exchange already")
-        config.private.mkdir(mode=0o700, exist_ok=True)
-        signer = _founding_key(config)
-        config.repository.mkdir(exist_ok=True)
-        hooks.install(config.repository / "hooks")
-        store = Store.create(config.repository)
-        command = Found(EXCHANGE, signer.public_line, signer.fingerprint, admin, admin_name, policy or Policy())
-        draft = Draft(Ledger(store), signer, None)
-        event = rolls.decide(None, command, EXCHANGE_ACTOR, draft.now())
-        readme = resources("taskrepo.schema").joinpath("ledger-readme.md").read_bytes()
-        writes = {**roster.render(None, rolls.evolve(None, event)), roster.README: readme}
-        entry = history.entry_of(event, None, None, via="cli", previous=None, request_id=None)
-        commit = draft.append(entry, EXCHANGE_ACTOR, event.at, writes)
-        store.publish(draft.batch, None, commit)
-        return commit
-
-
-def repair(config: Config) -> list[str]:
-    """Give the ledger's repository the settings and hooks of this version, as `found` would; returns what was wrong.
-
-    The exchange may be served meanwhile. Raises `Invalid("bad-config")` for what only a person can mend.
-    """
-    folder = config.repository / "hooks"
-    wrong = hooks.faults(folder)
-    if wrong:
-        hooks.install(folder)
-    return [f"the setting {name}" for name in Store(config.repository).repair_settings()] + wrong
 
 
 class Exchange:
@@ -435,17 +393,6 @@ class Exchange:
 def _request(actor: str, via: Door, request_id: str | None, if_match: str | None = None) -> Request:
     """The request, its id checked. Raises `Invalid("bad-request-id")`."""
     return Request(actor, via, None if request_id is None else history.check_request_id(request_id), if_match)
-
-
-def _founding_key(config: Config) -> Signer:
-    """The key of an exchange to be; one that a founding cut short has left, and has signed nothing yet, will do."""
-    if not config.signing_key.exists():
-        fresh = config.private / "signing_key.new"
-        fresh.unlink(missing_ok=True)
-        Signer.generate(fresh)
-        fresh.rename(config.signing_key)
-        sync_folder(config.private)
-    return Signer.load(config.signing_key)
 
 
 def _listing_for(reader: Actor) -> str:

@@ -30,8 +30,9 @@ from bench_rig import machine, note, parallel, server
 from taskrepo.commands import AddActor, Approve, Claim, Progress, Submit
 from taskrepo.config import Config
 from taskrepo.directory import EXCHANGE_ACTOR
-from taskrepo.exchange import Exchange, found
-from taskrepo.model import Manifest
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
+from taskrepo.model import Manifest, Policy
 
 STEPS = ("claim", "progress", "submit", "approve")
 Act = Callable[[str, str], None]
@@ -139,7 +140,7 @@ def _git(folder: Path, commits: int) -> Figures:
 
 
 def _fill(config: Config, size: int) -> None:
-    found(config)
+    found(config, policy=Policy(max_claims=0))
     with Exchange(config) as exchange:
         exchange.govern(AddActor("alice", "human", "Alice"), "admin", via="cli")
         exchange.govern(AddActor("bob", "agent", "Bob"), "admin", via="cli")

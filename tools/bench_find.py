@@ -27,7 +27,8 @@ from bench_rig import machine, note, parallel
 from taskrepo.claiming import claim_best
 from taskrepo.commands import AddActor, Ask, Cancel, Claim, Command, Progress, Release, Submit
 from taskrepo.config import Config
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.model import Actor, Capabilities, Manifest
 from taskrepo.query import Query
 from taskrepo.worklist import worklist

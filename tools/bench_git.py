@@ -23,9 +23,10 @@ from bench_rig import machine, note, parallel, server
 
 from taskrepo.commands import AddActor, AddKey, Claim, Progress
 from taskrepo.config import Config
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.identity import derived
-from taskrepo.model import Manifest
+from taskrepo.model import Manifest, Policy
 from taskrepo.signing import parse_public_key
 from taskrepo.verify import verify
 
@@ -110,7 +111,7 @@ def _verified(config: Config) -> dict[str, str]:
 
 def _fill(config: Config, key: Path, commits: int, claims: int) -> str:
     """An exchange with so many commits, tasks to claim, and bob's signing key; returns his API key."""
-    found(config)
+    found(config, policy=Policy(max_claims=0))
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     line, fingerprint = parse_public_key(key.with_suffix(".pub").read_text("utf-8"))
     with Exchange(config) as exchange:

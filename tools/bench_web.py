@@ -42,8 +42,9 @@ from taskrepo.commands import (
     Submit,
 )
 from taskrepo.config import Config
-from taskrepo.exchange import Exchange, found
-from taskrepo.model import Manifest
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
+from taskrepo.model import Manifest, Policy
 from taskrepo.query import Query
 
 LIMIT: Final = 50.0
@@ -110,7 +111,7 @@ def main(words: list[str]) -> int:
 
 def fill(config: Config, size: int) -> None:
     """Make an exchange of `size` tasks, of which about a third have been worked on."""
-    found(config)
+    found(config, policy=Policy(max_claims=0))
     with Exchange(config) as exchange:
         for actor in ("alice", "carol", "dave"):
             exchange.govern(AddActor(actor, "human", actor.title()), "admin", via="cli")

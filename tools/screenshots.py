@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, sync_playwright
 from scene import DAY, Clock, Stage, past, play
 
 from taskrepo.config import Config
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.web.app import make_app
 from taskrepo.web.server import serve
 

@@ -24,7 +24,8 @@ from taskrepo.commands import (
     Submit,
 )
 from taskrepo.config import Config
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.history import Commit, add_signature, read_commit, write_payload
 from taskrepo.model import Manifest
 from taskrepo.signing import Signer

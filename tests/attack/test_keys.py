@@ -10,7 +10,8 @@ import pytest
 from taskrepo import history, roster
 from taskrepo.commands import AddActor, AddKey, RenameKey, RetireKey, RevokeKey
 from taskrepo.config import Config
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.history import Entry, add_signature, write_payload
 from taskrepo.ledger import Ledger
 from taskrepo.model import Actor, PublicKey, Stamp, iso

@@ -14,7 +14,8 @@ from taskrepo import envelope, identity, sealing
 from taskrepo.commands import AddActor, ChangeActor, Claim, Command, Comment, Erase, Release, Revise, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, Refused
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger
 from taskrepo.model import Actor, Criterion, File, Manifest, Member, Task

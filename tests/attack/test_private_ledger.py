@@ -12,7 +12,8 @@ from taskrepo import history, lifecycle, package
 from taskrepo.commands import AddActor, Claim, Command, Comment, Erase, Progress, Submit
 from taskrepo.config import Config
 from taskrepo.events import Event
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.history import add_signature, write_payload
 from taskrepo.identity import task_path
 from taskrepo.ledger import Ledger

@@ -9,7 +9,8 @@ import pytest
 
 from taskrepo.commands import AddActor, Claim
 from taskrepo.config import Config
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.housekeeping import Housekeeping
 from taskrepo.model import Manifest
 from tests.support.waiting import until

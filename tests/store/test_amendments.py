@@ -9,7 +9,8 @@ import pytest
 from taskrepo.amendments import Amendment, amendments
 from taskrepo.commands import AddActor
 from taskrepo.config import Config
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.model import Manifest
 
 

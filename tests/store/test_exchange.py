@@ -39,8 +39,9 @@ from taskrepo.commands import (
 )
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, Refused
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
 from taskrepo.files import occupied
+from taskrepo.founding import found
 from taskrepo.ledger import Ledger
 from taskrepo.model import EXCHANGE, Manifest, Policy
 from taskrepo.query import Query
@@ -761,7 +762,7 @@ FOUNDING = """
 import sys
 from pathlib import Path
 from taskrepo.config import Config
-from taskrepo.exchange import found
+from taskrepo.founding import found
 print("answered", found(Config(Path(sys.argv[1]))), flush=True)
 """
 CALLS = "openat,creat,rename,renameat,renameat2,link,linkat,symlink,unlink,unlinkat,fsync,fdatasync,write"

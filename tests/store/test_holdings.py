@@ -12,6 +12,7 @@ from taskrepo.commands import Answer, Ask, Cancel, ChangeActor, Claim, Release, 
 from taskrepo.config import Config
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
+from taskrepo.founding import found
 from taskrepo.model import Capabilities, Manifest, Policy
 from taskrepo.writer import Draft
 from tests.support.ledgers import made, opened, proven, refusal, task_of
@@ -160,3 +161,10 @@ def test_another_ledger_in_its_place_is_counted_anew(
     monkeypatch.setattr(type(exchange._index), "stamp", "0" * 40)
     exchange.holdings._at = None
     assert not exchange.holdings.prepare() and not exchange.holdings.catch_up()
+
+
+def test_a_new_exchange_has_a_limit(tmp_path: Path) -> None:
+    """Who founds an exchange and says nothing of it has a limit that only a loop reaches."""
+    found(Config(tmp_path / "data"))
+    with opened(Config(tmp_path / "data")) as exchange:
+        assert exchange.claims_left(exchange.directory.actors["admin"]) == 100

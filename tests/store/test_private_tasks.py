@@ -34,7 +34,8 @@ from taskrepo.commands import (
 )
 from taskrepo.config import Config
 from taskrepo.errors import Refused
-from taskrepo.exchange import Exchange, Outcome, found
+from taskrepo.exchange import Exchange, Outcome
+from taskrepo.founding import found
 from taskrepo.model import Deliverable, File, FileKind, Manifest, Task
 from taskrepo.query import Query
 from taskrepo.verify import verify

@@ -23,8 +23,9 @@ from typing import Any, Final
 from taskrepo.commands import AddActor, Claim, Progress, Release
 from taskrepo.config import Config
 from taskrepo.errors import Refused
-from taskrepo.exchange import Exchange, found
+from taskrepo.exchange import Exchange
 from taskrepo.follower import row_of
+from taskrepo.founding import found
 from taskrepo.index import Index
 from taskrepo.model import File, FileKind, Manifest, Policy
 from taskrepo.query import EVERYTHING, Page, Query
@@ -75,9 +76,9 @@ def proven(config: Config) -> int:
 
 
 def made(folder: Path, policy: Policy | None = None) -> Config:
-    """A new exchange."""
+    """A new exchange; unless a policy is given, anybody may hold any number of tasks."""
     config = Config(folder / "data")
-    found(config, policy=policy)
+    found(config, policy=policy or Policy(max_claims=0))
     with Exchange(config) as exchange:
         for actor, kind in ACTORS:
             exchange.govern(AddActor(actor, kind, actor.title()), "admin", via="cli")  # type: ignore[arg-type]

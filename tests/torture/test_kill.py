@@ -13,7 +13,7 @@ import pytest
 
 from taskrepo.config import Config
 from taskrepo.errors import Refused
-from taskrepo.exchange import found
+from taskrepo.founding import found
 from taskrepo.model import Manifest
 from taskrepo.query import Query
 from tests.support.ledgers import (

@@ -44,7 +44,7 @@ IO_GROUPS: Final = (
 )
 IO: Final = frozenset().union(*IO_GROUPS)
 CORE: Final = frozenset(
-    ("ledger", "feed", "writer", "follower", "exchange", "verify", "housekeeping", "statistics", "worklist",
+    ("ledger", "feed", "writer", "follower", "exchange", "founding", "verify", "housekeeping", "statistics", "worklist",
      "candidates", "fulltext", "largefiles", "lobby", "claiming",
      "view", "privacy", "judge", "retention", "quota", "editions", "attempts", "bundles", "news", "trends", "attention",
      "checkup", "upkeep", "amendments", "chronicle", "pastboard", "auditor", "revocation",

@@ -141,11 +141,13 @@ def test_actors(actor: Actor) -> None:
     assert plain.actor_from(data) == actor
     assert {"capabilities", "active"} <= data.keys()
     assert plain.capabilities_from({}) == Capabilities()
+    limited = Capabilities(max_claims=3)
+    assert plain.capabilities_from(plain.capabilities_to(limited)) == limited
 
 
 def test_policies() -> None:
     """A policy is written in full, and survives; what a file leaves out takes its default."""
-    policy = Policy("x", 1, 2, 3, 4, 5, True, 6, 7, 8, 9, 10, 11, (".a",), ("a/b",), Stamp("policy-set", "admin", 9))
+    policy = Policy("x", 1, 2, 3, 0, 4, 5, True, 6, 7, 8, 9, 10, 11, (".a",), ("a/b",), Stamp("set", "admin", 9))
     data = plain.policy_to(policy)
     assert plain.policy_from(data) == policy
     assert list(data) == list(Policy.__dataclass_fields__)

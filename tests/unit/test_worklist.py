@@ -13,8 +13,9 @@ from taskrepo.claiming import Wish
 from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Comment, Reject, Release, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, Refused
-from taskrepo.exchange import Exchange, found
-from taskrepo.model import Actor, Capabilities, Execution, Manifest, Review, Stamp, Submission, Task, iso
+from taskrepo.exchange import Exchange
+from taskrepo.founding import found
+from taskrepo.model import Actor, Capabilities, Execution, Manifest, Policy, Review, Stamp, Submission, Task, iso
 from taskrepo.statistics import DAY, Figures, figures, throughput
 
 NOW = 1_800_000_000
@@ -85,7 +86,7 @@ def test_throughput_by_day_and_week() -> None:
 def exchange(tmp_path: Path) -> Iterator[Exchange]:
     """An exchange with alice, bob and carol."""
     config = Config(tmp_path / "exchange")
-    found(config)
+    found(config, policy=Policy(max_claims=0))
     with Exchange(config) as opened:
         for actor, kind in (("alice", "human"), ("bob", "agent"), ("carol", "human")):
             opened.govern(AddActor(actor, kind, actor), "admin", via="cli")  # type: ignore[arg-type]
