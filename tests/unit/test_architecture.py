@@ -224,7 +224,7 @@ def test_a_library_has_one_home(library: str) -> None:
 
 
 def test_only_the_judges_decide() -> None:
-    """Only the exchange, its judge and the verifier call a rule book's `decide`."""
+    """Only the exchange, its founding, its judge and the verifier call a rule book's `decide`."""
     deciders = set()
     for name, tree in _modules().items():
         for node in ast.walk(tree):
@@ -232,7 +232,7 @@ def test_only_the_judges_decide() -> None:
             imported = isinstance(node, ast.ImportFrom) and any(a.name == "decide" for a in node.names)
             if named or imported:
                 deciders.add(name)
-    assert deciders <= {"exchange", "judge", "verify"}
+    assert deciders <= {"exchange", "founding", "judge", "verify"}
 
 
 def test_names_say_something() -> None:
