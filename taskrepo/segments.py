@@ -132,6 +132,8 @@ class Batch(SegmentWriter):  # type: ignore[misc]
         self.storage, self.indexname = FileStorage(str(folder)), part.name
         self._head = read_head(folder, part)
         super().__init__(self, _lk=False, limitmb=64)
+        # Nothing is scored by length, and looking lengths up that are not there costs a third of all writing.
+        self.codec.length_stats = False
 
     def _read_toc(self) -> Any:
         # SegmentWriter asks its index for this; the batch stands in for one, having read and checked the TOC.

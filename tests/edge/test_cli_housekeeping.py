@@ -31,14 +31,15 @@ def test_a_lease_that_ran_out_ends_but_not_before_its_length_after_a_start(
 ) -> None:
     """An old lease gets its full length again after the start, and then its execution ends."""
     task = exchange.create(Manifest("t", "d", lease_seconds=10), (), "admin", via="api").task.id
-    rounds, expire, now = [], exchange.expire_due, [time.time()]
-    monkeypatch.setattr(exchange, "expire_due", lambda floor: (rounds.append(floor), expire(floor))[1])
-    monkeypatch.setattr("time.time", lambda: now[0])
+    rounds, expire, clock = [], exchange.expire_due, exchange.clock
+    monkeypatch.setattr(exchange, "expire_due", lambda: (rounds.append(1), expire())[1])
     exchange.execute(Claim(task), "bob", via="api")
     with Housekeeping(exchange, expire_every=0.05):
         until(lambda: len(rounds) > 3)
         assert exchange.snapshot().task(task).state == "claimed"
-        now[0] += 60
+        exchange.leases.pace = None  # a minute goes by, and nobody was stopped
+        with clock._lock:
+            clock.wall, clock.steady = lambda: time.time() + 60, lambda: time.monotonic() + 60
         until(lambda: exchange.snapshot().task(task).state == "published")
     assert exchange.snapshot().task(task).executions[0].outcome == "expired"
 
@@ -47,10 +48,11 @@ def test_a_round_that_fails_does_not_end_it(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A failure is logged and the next round comes; sweeping is done at the start and then at its interval."""
-    rounds, sweeps = [], []
+    rounds: list[int] = []
+    sweeps: list[int] = []
 
-    def expire(floor: int) -> int:
-        rounds.append(floor)
+    def expire() -> int:
+        rounds.append(1)
         if len(rounds) == 1:
             raise OSError("disk")
         return 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -200,7 +201,7 @@ def test_a_language_model_is_given_the_task_as_material(site: Site, shell: Shell
     task = published(site, "", tmp_path / "figures.txt", tmp_path / "picture.bin", priority=1)
     other = published(site, "")
     words = ("work", "--once", "--json", "--", str(EXAMPLES / "executors" / "ask_llm.py"))
-    command = {"LLM_COMMAND": f"{sys.executable} {model}"}
+    command = {"LLM_COMMAND": shlex.join((sys.executable, str(model)))}
     said = Shell({**shell.variables, **command})(*words[:1], "--env", "LLM_COMMAND", *words[1:])
     assert said.json["results"][0] == {"task": task, "execution": 1, "outcome": "submitted", "reason": ""}, said.err
     assert site.get("alice", f"/tasks/{task}/submissions/1/files/artifacts/answer.md").body == b"# The answer\n"

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from taskrepo import exchange as exchange_module
-from taskrepo import identity
+from taskrepo import founding, identity
 from taskrepo import judge as judge_module
 from taskrepo.commands import (
     AddActor,
@@ -686,7 +685,7 @@ def test_a_founding_cut_short_can_be_repeated(tmp_path: Path, monkeypatch: pytes
     """Wherever it stopped, there is no exchange yet, and founding again makes a sound one."""
     config = Config(tmp_path / "data")
     place, _, name = step.rpartition(".")
-    owner = getattr(exchange_module, place) if place else exchange_module
+    owner = getattr(founding, place) if place else founding
     real = getattr(owner, name)
 
     def stop(*words: Any, **named: Any) -> None:

@@ -54,7 +54,7 @@ def test_nobody_claims_more_than_they_may_hold(exchange: Exchange, config: Confi
     assert (refused.code, refused.details) == ("too-many-claims", {"limit": 2, "in_hand": 2})
     assert "you hold 2 tasks and may hold 2 at once; submit or release one first" in refused.message
     bob, third = exchange.directory.actors["bob"], exchange.snapshot().task(tasks[2])
-    assert exchange.why_not(third, bob) == (refused.message,) and in_hand(exchange) == (2, 0)
+    assert exchange.why_not(exchange.view(bob), third) == (refused.message,) and in_hand(exchange) == (2, 0)
     assert refusal(lambda: exchange.execute(Claim(tasks[0]), "bob", via="api")).code == "already-claimed"
     exchange.execute(Ask(tasks[0], "which?"), "bob", via="api")
     claim(2)
@@ -71,7 +71,7 @@ def test_nobody_claims_more_than_they_may_hold(exchange: Exchange, config: Confi
     assert refusal(lambda: claim(2)).code == "too-many-claims"
     exchange.amend_policy(lambda policy: Policy(max_claims=0), "admin", via="cli")
     claim(2)
-    assert in_hand(exchange) == (3, None) and exchange.why_not(third, bob) == ()
+    assert in_hand(exchange) == (3, None) and exchange.why_not(exchange.view(bob), third) == ()
     proven(config)
 
 
