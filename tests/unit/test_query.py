@@ -87,6 +87,7 @@ def test_meaning(q: str, clauses: tuple[Clause, ...]) -> None:
         ("state:,", "takes a plain value"),
         ("state:runing", "is one of draft"),
         ("is:lost", "waiting, blocked"),
+        ("for:dogs", "for: at column 1 is one of human, agent"),
         ("blocker:4k7q", "whole task ids"),
         ("publisher:<alice", "takes a plain value"),
         ("id:ilou", "beginning of one task id"),
