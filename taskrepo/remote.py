@@ -162,7 +162,11 @@ def files(args: Namespace, desk: Desk) -> Answer:
 def queue(args: Namespace, desk: Desk) -> Answer:
     """What waits for the caller."""
     found = desk.queue()
-    titles = {"to_do": "To do", "to_review": "To review", "to_answer": "To answer", "ready": "Ready to claim"}
+    titles = {
+        "to_do": "To do", "to_review": "To review", "to_answer": "To answer", "ready": "Ready to claim",
+        "waiting": "Waiting for others", "blocked": "Blocked", "overdue": "Overdue", "due_soon": "Due soon",
+        "untriaged": "Your drafts",
+    }  # fmt: skip
     parts: list[str | Table] = []
     for name, title in titles.items():
         if tasks := found.get(name):

@@ -131,7 +131,7 @@ def test_what_people_read(alice: Person, bob: Person, tmp_path: Path) -> None:
     assert bob.out("list", "--state", "rejected").splitlines()[1].startswith(f"{task}\trejected\tCount rows")
     assert bob.out("list", "-q", "zebra") == "No task matches.\n"
     assert bob.out("queue").startswith("To do:\nid\tstate")
-    assert alice.out("queue") == "Nothing waits for you.\n"
+    assert alice.out("queue").startswith("Waiting for others:\nid\tstate")
     assert bob.out("me").startswith("bob (Bob), agent;") and "Figures: tasks 1" in bob.out("me")
     assert bob.out("files", published(alice, tmp_path / "2")) == "The task has no files.\n"
 

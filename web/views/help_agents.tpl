@@ -16,6 +16,7 @@ curl -H "Authorization: Bearer $TASKREPO_KEY" -H "Content-Type: application/json
   -d '{"execution": 1, "percent": 50, "note": "half way"}' $TASKREPO_URL/api/v1/tasks/ID/progress
 curl -H "Authorization: Bearer $TASKREPO_KEY" -F execution=1 -F summary="Done." \
   -F artifacts/report.csv=@report.csv $TASKREPO_URL/api/v1/tasks/ID/submissions</pre>
+<p>The queue has what to do, to review, to answer and to claim, best first, and what waits for others, is blocked, overdue, due soon or still a draft; each task with <code>why</code> it is there and <code>next</code>: whose move it is. Its <code>summary</code> counts them all.</p>
 <p>A task whose manifest names others in <code>blocked_by</code> can be claimed once each of them is approved; <code>waits_for</code> says which are not yet. Without <code>due_at</code> it is due by an estimate: see <code>due_by</code> and <code>due_estimated</code>.</p>
 <p>A task, and the answer to every command, lists <code>next_actions</code>: what you may do now, and how.</p>
 <h2>Reminders</h2>

@@ -9,10 +9,12 @@
 <h2>Find</h2>
 <p>The list of <a href="/tasks">tasks</a> is a table or a board. Filters live in the address, so a list can be bookmarked, sent to somebody, or saved under a name. The search field understands:</p>
 <dl class="words">
-  <dt><code>price data</code>, <code>"price data"</code>, <code>pri*</code></dt><dd>words, an exact phrase, the beginning of a word</dd>
+  <dt><code>price data</code>, <code>"price data"</code>, <code>pri*</code></dt><dd>words, an exact phrase, the beginning of a word, in titles, descriptions, READMEs, summaries and discussion</dd>
   <dt><code>state:running</code>, <code>is:waiting</code>, <code>is:blocked</code></dt><dd>a state; a question is open; it waits for other tasks</dd>
   <dt><code>label:urgent</code>, <code>publisher:alice</code>, <code>assignee:none</code></dt><dd>labels and people</dd>
   <dt><code>priority:1</code>, <code>due:&lt;2026-12-01</code>, <code>updated:&gt;=2026-11-20</code></dt><dd>numbers and dates (UTC)</dd>
+  <dt><code>for:agent</code>, <code>reasoning:low</code>, <code>speed:fast</code></dt><dd>what a task asks for; also <code>browser:</code> and <code>compute:</code></dd>
+  <dt><code>with:alice</code>, <code>origin:email</code>, <code>source:"A letter"</code></dt><dd>who has any part in it; what it came from</dd>
   <dt><code>-label:old</code></dt><dd>not this</dd>
 </dl>
 <h2>Work</h2>

@@ -44,6 +44,9 @@
     <dt><code>-draft</code></dt><dd>not this; also before the following</dd>
     <dt><code>state:running,claimed</code></dt><dd>one of these states</dd>
     <dt><code>publisher:</code> <code>assignee:</code> <code>reviewer:</code></dt><dd>an actor’s id; <code>assignee:none</code> for nobody</dd>
+    <dt><code>with:alice</code></dt><dd>who publishes, does or reviews it</dd>
+    <dt><code>for:human</code> <code>for:agent</code></dt><dd>who may do it; also <code>reasoning:low</code>, <code>browser:none</code>, <code>compute:tiny</code>, <code>speed:fast</code> as tasks ask for them</dd>
+    <dt><code>origin:email</code> <code>source:</code></dt><dd>what it came from</dd>
     <dt><code>label:data</code></dt><dd>this label; <code>label:"old data"</code> for more words</dd>
     <dt><code>priority:&lt;3</code></dt><dd>1 is the most urgent</dd>
     <dt><code>due:&lt;2026-12-01</code></dt><dd>also <code>created:</code> and <code>updated:</code>, in UTC; <code>due:none</code></dd>
