@@ -23,6 +23,7 @@ from taskrepo.history import Commit, Entry, read_commit, read_message
 from taskrepo.identity import LENGTH, check_id, task_path, typed_prefix
 from taskrepo.model import Actor, File, Manifest, Policy, PublicKey, Task
 from taskrepo.recent import Recent
+from taskrepo.requested import Requested
 from taskrepo.signed_request import read as read_request
 from taskrepo.store import FILE_MODE, TREE_MODE, Store, Tree
 from taskrepo.store import Entry as TreeEntry
@@ -81,6 +82,7 @@ class Ledger:
         self.strict = strict
         self.trail = Trail(store)
         self.feed = Feed(store)
+        self.requests = Requested(store)
         self.tasks: Recent[Task] = Recent(50_000)
         self.manifests: Recent[Manifest] = Recent(10_000)
         self.files: Recent[tuple[File, ...]] = Recent(50_000)

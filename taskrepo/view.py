@@ -232,9 +232,9 @@ class View:
         return [*self._requested(request_id, most)][::-1]
 
     def _requested(self, request_id: str, most: int) -> Iterator[Happening]:
-        mark = f"\nRequest-Id: {request_id}\n".encode()
-        for oid, raw in islice(self._ledger.store.history(self.commit), most):
-            found = self._ledger.happening(oid) if mark in raw and self._tells(raw, {}) else None
+        for oid in self._ledger.requests.carrying(request_id, most):
+            raw = self._ledger.store.read(oid, "commit")
+            found = self._ledger.happening(oid) if self._tells(raw, {}) else None
             if found and (found.entry.actor, found.entry.request_id) == (self.reader.id, request_id):
                 yield found
 
