@@ -29,7 +29,7 @@ from taskrepo.commands import AddActor, Ask, Cancel, Claim, Command, Progress, R
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange
 from taskrepo.founding import found
-from taskrepo.model import Actor, Capabilities, Manifest
+from taskrepo.model import Actor, Capabilities, Manifest, Policy
 from taskrepo.query import Query
 from taskrepo.worklist import worklist
 
@@ -85,8 +85,9 @@ def main(words: list[str]) -> int:
 
 def fill(config: Config, size: int) -> None:
     """Make an exchange of `size` tasks, every tenth of them live."""
-    found(config)
+    found(config, policy=Policy(max_claims=0))
     with Exchange(config) as exchange:
+        exchange.follower.start()  # which also joins the packs, as in a served exchange
         for actor in ("alice", "carol"):
             exchange.govern(AddActor(actor, "human", actor.title()), "admin", via="cli")
         for number in range(AGENTS):
