@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from taskrepo.claiming import claim_best
 from taskrepo.clock import Clock
 from taskrepo.commands import Claim, Command, Progress, Release, Reopen, Submit
 from taskrepo.config import Config
@@ -27,7 +28,6 @@ from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.housekeeping import Housekeeping
 from taskrepo.model import HELD, Manifest, Policy
-from taskrepo.worklist import claim_best
 from tests.support.clocks import Machine
 from tests.support.http import served
 from tests.support.ledgers import made, proven, task_of
