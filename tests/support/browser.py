@@ -100,9 +100,16 @@ def sign_in(context: BrowserContext, site: Site, actor: str) -> None:
 def before_scripts(page: Page, url: str) -> Iterator[None]:
     """Open the page; inside the block it stands, and its scripts are still on their way. Afterwards they have run."""
     held: list[Route] = []
-    page.route("**/static/*.js*", lambda route: held.append(route))
+    holding = True
+
+    def arrived(route: Route) -> None:
+        # A script that is asked for after the block, as by another one, must not be held for ever.
+        held.append(route) if holding else route.continue_()
+
+    page.route("**/static/*.js*", arrived)
     page.goto(url, wait_until="commit")
     yield
+    holding = False
     for route in held:
         route.continue_()
     page.wait_for_load_state()
