@@ -270,6 +270,7 @@ class Exchange:
         """
         request, snapshot = _request(actor, via, request_id), self.snapshot()
         author, commands = snapshot.directory.actors.get(actor), [Claim(identity.check_id(task)) for task in tasks]
+        self._judge.prepare()
         with ExitStack() as held:
             asked: list[tuple[Command, Sealing | None]] = []
             for command in commands:

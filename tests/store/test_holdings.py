@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskrepo import holdings as module
+from taskrepo.claiming import Wish, claim
 from taskrepo.commands import Answer, Ask, Cancel, ChangeActor, Claim, Release, Start, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Refused
@@ -36,6 +37,19 @@ def in_hand(exchange: Exchange) -> tuple[int, int | None]:
     """How many tasks bob holds, and how many more he may claim."""
     bob = exchange.directory.actors["bob"]
     return exchange.holdings.in_hand("bob"), exchange.claims_left(bob)
+
+
+def test_the_queue_keeps_the_limit_from_the_first_claim_on(config: Config) -> None:
+    """An exchange that was just opened counts what was held before, when the best task is claimed, or several are."""
+    with opened(config) as exchange:
+        tasks = [task_of(exchange) for _ in range(4)]
+        exchange.execute(Claim(tasks[0]), "bob", via="api")
+    with opened(config) as exchange:
+        won = claim(exchange, exchange.directory.actors["bob"], Wish(count=3), via="api")
+        assert len(won) == 1
+    with opened(config) as exchange:
+        refused = refusal(lambda: claim(exchange, exchange.directory.actors["bob"], Wish(), via="api"))
+        assert (refused.code, refused.details) == ("too-many-claims", {"limit": 2, "in_hand": 2})
 
 
 def test_nobody_claims_more_than_they_may_hold(exchange: Exchange, config: Config) -> None:
