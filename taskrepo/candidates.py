@@ -22,7 +22,8 @@ from taskrepo.lifecycle import may
 from taskrepo.matching import fit, paced, rank, within_reach
 from taskrepo.model import Actor, Policy, Speed, Task
 from taskrepo.query import MAX_LIMIT, Query, folded
-from taskrepo.statistics import figures, typical
+from taskrepo.statistics import measured, typical
+from taskrepo.view import View
 
 SCAN: Final = 5000
 """How many published tasks of a speed are looked at for an actor who can claim none of them."""
@@ -49,7 +50,12 @@ def candidates(exchange: Exchange, actor: Actor, now: int, q: str = "", label: s
     fresh = (task for task in view.tasks(sorted(unseen)) if not q and labelled(task, label))
     key = order(exchange, actor)
     found = merge(*speeds, sorted(fresh, key=key), key=key)
-    return (task for task in found if may(task, Claim, actor, now, view.policy, view.blocked(task)))
+    return (task for task in found if claimable(view, task, now))
+
+
+def claimable(view: View, task: Task, now: int) -> bool:
+    """Whether the view's reader could claim the task at `now` (Unix seconds)."""
+    return may(task, Claim, view.reader, now, view.policy, view.blocked(task))
 
 
 def labelled(task: Task, label: str) -> bool:
@@ -97,16 +103,16 @@ def _pace(exchange: Exchange, actor: Actor) -> float:
 
 def _median(exchange: Exchange, reader: Actor, actor: str) -> float | None:
     """The median seconds from claim to submission over an actor's latest tasks, or everybody's latest public ones."""
-    known = exchange.hints.paces.get(actor)
+    known = exchange.paces.get(actor)
     if known is None or known[0] < time.monotonic():
         median = _measured(exchange, reader, actor)
         known = time.monotonic() + PACE_SECONDS, median
-        exchange.hints.paces.put(actor, known)
+        exchange.paces.put(actor, known)
     return known[1]
 
 
 def _measured(exchange: Exchange, reader: Actor, actor: str) -> float | None:
-    query = Query(assignee=actor) if actor else Query(states=("submitted", "approved"))
-    page = exchange.search(query, _PACE, reader=reader, at_once=True)
-    tasks = exchange.view(reader).tasks(page.ids)
-    return figures(tasks, actor).median_seconds if actor else typical(t for t in tasks if not t.manifest.private)
+    if actor:
+        return measured(exchange, actor, reader, _PACE, at_once=True).median_seconds
+    page = exchange.search(Query(states=("submitted", "approved")), _PACE, reader=reader, at_once=True)
+    return typical(task for task in exchange.view(reader).tasks(page.ids) if not task.manifest.private)

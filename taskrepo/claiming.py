@@ -14,12 +14,11 @@ from itertools import islice
 from threading import Lock
 from typing import Final
 
-from taskrepo.candidates import candidates, labelled
+from taskrepo.candidates import candidates, claimable, labelled
 from taskrepo.commands import Claim
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.judge import Outcome
-from taskrepo.lifecycle import may
 from taskrepo.model import Actor, Door, Task
 from taskrepo.query import parse
 from taskrepo.view import View
@@ -48,12 +47,7 @@ class Wish:
 
     def fits(self, view: View, task: Task) -> bool:
         """Whether the view's reader could claim the task as a part of this; what `q` says, only a search can tell."""
-        return labelled(task, self.label) and _may_claim(view, task)
-
-
-def claim_best(exchange: Exchange, actor: Actor, *, via: Door, request_id: str | None = None) -> Outcome:
-    """Claim the best task that `actor` can have. Raises `Refused("nothing-to-claim")`."""
-    return claim(exchange, actor, Wish(), via=via, request_id=request_id)[0]
+        return labelled(task, self.label) and claimable(view, task, int(time.time()))
 
 
 def claim(
@@ -90,7 +84,3 @@ def _claimed(exchange: Exchange, actor: Actor, wish: Wish, via: Door, request_id
         exchange.follower.catch_up()  # what waited for another task may have become free, which only the index tells
     raise Refused("nothing-to-claim", f"no such task is open to {actor.id} just now")
 
-
-def _may_claim(view: View, task: Task) -> bool:
-    now, free = int(time.time()), not view.blocked(task)
-    return task.state == "published" and free and may(task, Claim, view.reader, now, view.policy)

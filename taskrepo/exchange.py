@@ -33,7 +33,6 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.files import LfsStore, Staging, occupied, remove_abandoned
 from taskrepo.follower import Follower
 from taskrepo.heartbeats import Heartbeats
-from taskrepo.hints import Hints
 from taskrepo.holdings import Hold, Holdings
 from taskrepo.index import Index
 from taskrepo.judge import Judge, Outcome, Request
@@ -50,6 +49,7 @@ from taskrepo.privacy import Privacy, Sealing
 from taskrepo.pushes import Pushes
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.quota import Quota
+from taskrepo.recent import Recent
 from taskrepo.reminded import Reminded
 from taskrepo.retention import Retention
 from taskrepo.signing import Signer
@@ -114,7 +114,8 @@ class Exchange:
         """What rests on the parts that are open."""
         self.news = News(self.store.head)
         self._closing.callback(self.news.close)
-        self.hints = Hints()
+        # By actor, everybody's under the empty id: median seconds of work, and until when (monotonic) that is good.
+        self.paces: Recent[tuple[float, float | None]] = Recent(10_000)
         self.trends = Trends(self.ledger)
         self._closing.callback(self.trends.close)
         self.upkeep = Upkeep(self.config, self.follower, self.privacy.vault, self.sweep)

@@ -1,4 +1,4 @@
-"""The follower: brings the listing index up to the ledger, and knows which tasks are held.
+"""The follower: brings the listing index up to the ledger.
 
 * It works in passes; a pass ends with the index at a commit at least as new as `main` was when the pass began.
 * A reader who wrote waits for the pass that covers the write, and whoever asks for everything for a pass that begins
@@ -24,7 +24,7 @@ from taskrepo.errors import Refused
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.matching import needs
-from taskrepo.model import EXCHANGE, HELD, Row, Task
+from taskrepo.model import Row, Task
 from taskrepo.query import EVERYTHING, MAX_LIMIT, Query
 from taskrepo.roles import people, reviewer
 from taskrepo.trail import changed_tasks
@@ -75,9 +75,9 @@ class _Unseen:
 class Follower:
     """One background thread over one index. Safe to use from many threads."""
 
-    def __init__(self, ledger: Ledger, index: Index, opened: Opened | None = None) -> None:
+    def __init__(self, ledger: Ledger, index: Index, opened: Opened) -> None:
         """`opened` gives a task of the ledger as its readers see it, and the text by which it is found."""
-        self._ledger, self._index, self._opened = ledger, index, opened or _as_it_is
+        self._ledger, self._index, self._opened = ledger, index, opened
         self._changed = Condition()
         self._thread: Thread | None = None
         self._closing = False
@@ -86,7 +86,6 @@ class Follower:
         self._rested_at = 0.0
         self._shown: str | None = None
         self._owed: dict[str, int] = {}
-        self._held: set[str] | None = None
         self._looking = Lock()  # guards `_unseen`
         self._unseen: _Unseen | None = None
         self._writes = _PACK_EVERY
@@ -169,15 +168,6 @@ class Follower:
         older = known.tasks if known and since != stamp else frozenset()
         tasks = older.union(task for task, _ in changed)
         return _Unseen(stamp, head, tasks) if len(tasks) <= _MOST_UNSEEN else None
-
-    def held(self) -> list[Task]:
-        """The tasks somebody holds, as of now."""
-        self.wrote(EXCHANGE, "")  # as if it had: a pass that begins from now on must have ended
-        self.wait_for(EXCHANGE)
-        snapshot = self._ledger.snapshot()
-        with self._changed:
-            ids = sorted(self._held or ())
-        return [task for task in map(snapshot.get, ids) if task is not None and task.state in HELD]
 
     def _await(self, passed: int) -> bool:
         """Wait for the end of a pass, which is not put off while anybody waits."""
@@ -270,16 +260,13 @@ class Follower:
     def _pass(self) -> str:
         """Bring the index up to `main`, and do what goes with it; returns the commit it shows at least."""
         snapshot = self._ledger.snapshot()
-        keeping, self._keeping = self._keeping, self._index.try_writer()
+        self._keeping = self._index.try_writer()
         if not self._keeping:
             self._read_along(snapshot)
         elif self._anew:
             self._build_anew(snapshot)
         elif self._index.stamp != snapshot.commit:
             self._bring_up(snapshot)
-        if self._held is None or not keeping:
-            # What another process has put into the index was never noted here.
-            self._remember_held()
         if self._writes >= _PACK_EVERY:
             # A part at a time; packs that earlier processes left are merged by the first passes.
             self._writes = self._writes if self._ledger.store.consolidate() else 0
@@ -302,8 +289,6 @@ class Follower:
                 raise Refused("busy", "the index was damaged under way")
         except Refused:
             self._build_anew(snapshot)
-            return
-        self._note_held(rows)
 
     def _build_anew(self, snapshot: Snapshot) -> None:
         try:
@@ -312,7 +297,6 @@ class Follower:
             self._builds += 1
         finally:
             self._built, self._anew = None, False  # one that failed is not tried for ever
-        self._remember_held()
 
     def _heard(self, done: int) -> None:
         self._built = done
@@ -348,22 +332,6 @@ class Follower:
         stamp, store = self._index.stamp, self._ledger.store
         commits = (oid for oid, _ in store.history(self._ledger.snapshot().commit) if oid in (stamp, snapshot.commit))
         return next(commits, None) == stamp
-
-    def _note_held(self, rows: Iterable[Row]) -> None:
-        with self._changed:
-            held = self._held
-            if held is not None:
-                for row in rows:
-                    (held.add if row.state in HELD else held.discard)(row.id)
-
-    def _remember_held(self) -> None:
-        held = set(self._found(Query(states=tuple(sorted(HELD)), reader=EVERYTHING)))
-        with self._changed:
-            self._held = held
-
-
-def _as_it_is(snapshot: Snapshot, task: Task) -> tuple[Task, str]:
-    return task, "\n".join((task.manifest.title, task.manifest.description, " ".join(task.manifest.labels)))
 
 
 def row_of(task: Task, text: str, seq: int, lookup: Lookup) -> Row:

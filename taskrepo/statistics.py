@@ -108,9 +108,14 @@ def _count(counts: Mapping[str, Counter[str]], age: int, event: str, to: bytes |
             counts[span]["approved"] += event == "submitted" and to == b"approved"
 
 
-def measured(exchange: Exchange, actor: str, reader: Actor) -> Figures:
-    """The figures of an actor over the latest tasks that were theirs in the end and that `reader` may know of."""
-    page = exchange.search(Query(assignee=actor), MAX_TASKS, reader=reader)
+def measured(
+    exchange: Exchange, actor: str, reader: Actor, most: int = MAX_TASKS, *, at_once: bool = False
+) -> Figures:
+    """The figures of an actor over the latest tasks that were theirs in the end and that `reader` may know of.
+
+    Those are at most `most`; `at_once` as `Exchange.search` has it.
+    """
+    page = exchange.search(Query(assignee=actor), most, reader=reader, at_once=at_once)
     return figures(exchange.view(reader).tasks(page.ids), actor)
 
 

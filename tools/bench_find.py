@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from bench_rig import machine, note, parallel
 
-from taskrepo.claiming import claim_best
+from taskrepo.claiming import Wish, claim
 from taskrepo.commands import AddActor, Ask, Cancel, Claim, Command, Progress, Release, Submit
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange
@@ -216,7 +216,7 @@ def _questions(exchange: Exchange) -> Iterator[tuple[str, Callable[[int], object
     )
     yield "queue of an agent", lambda client: worklist(exchange, one(client), int(time.time()), 20)
     yield "queue of a publisher", lambda client: worklist(exchange, actors["alice"], int(time.time()), 20)
-    yield "claim the best", lambda client: claim_best(exchange, one(client), via="api")
+    yield "claim the best", lambda client: claim(exchange, one(client), Wish(), via="api")
 
 
 def _read(exchange: Exchange, reader: Actor, query: Query, cursor: str | None = None) -> str | None:
@@ -272,9 +272,12 @@ def _timed(ask: Callable[[int], object], clients: int, seconds: float, paced: bo
 
 def _release(exchange: Exchange) -> None:
     """Give back what was claimed while measuring."""
-    for task in exchange.follower.held():
-        if task.execution and task.state == "claimed" and not task.waiting:
-            exchange.execute(Release(task.id, task.execution.number, "measured"), task.execution.actor, via="api")
+    admin = exchange.directory.actors["admin"]
+    while ids := exchange.search(Query("state:claimed -is:waiting"), 200, reader=admin).ids:
+        for task in exchange.view(admin).tasks(ids):
+            if task.execution and task.state == "claimed":
+                exchange.execute(Release(task.id, task.execution.number, "measured"), task.execution.actor, via="api")
+        exchange.follower.catch_up()
 
 
 def _print(told: dict[int, dict[str, Any]]) -> None:

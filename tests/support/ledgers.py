@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from taskrepo.claiming import Wish, claim
 from taskrepo.commands import AddActor, Claim, Progress, Release
 from taskrepo.config import Config
 from taskrepo.errors import Refused
@@ -27,7 +28,8 @@ from taskrepo.exchange import Exchange
 from taskrepo.follower import row_of
 from taskrepo.founding import found
 from taskrepo.index import Index
-from taskrepo.model import File, FileKind, Manifest, Policy
+from taskrepo.judge import Outcome
+from taskrepo.model import Actor, Door, File, FileKind, Manifest, Policy
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.store import Store
 from taskrepo.trail import changed_tasks
@@ -95,6 +97,11 @@ def opened(config: Config) -> Iterator[Exchange]:
 def task_of(exchange: Exchange, manifest: Manifest | None = None, *files: File, by: str = "alice") -> str:
     """The id of a new published task."""
     return exchange.create(manifest or Manifest("Count", "Count it."), files, by, via="api").task.id
+
+
+def claim_best(exchange: Exchange, actor: Actor, *, via: Door, request_id: str | None = None) -> Outcome:
+    """The best task that the actor can have becomes theirs."""
+    return claim(exchange, actor, Wish(), via=via, request_id=request_id)[0]
 
 
 def upload(exchange: Exchange, path: str, data: bytes, kind: FileKind = "task_attachment") -> File:

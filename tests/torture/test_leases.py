@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from taskrepo.claiming import claim_best
 from taskrepo.clock import Clock
 from taskrepo.commands import Claim, Command, Progress, Release, Reopen, Submit
 from taskrepo.config import Config
@@ -30,7 +29,7 @@ from taskrepo.housekeeping import Housekeeping
 from taskrepo.model import HELD, Manifest, Policy
 from tests.support.clocks import Machine
 from tests.support.http import served
-from tests.support.ledgers import made, proven, task_of
+from tests.support.ledgers import claim_best, made, proven, task_of
 from tests.support.waiting import until
 
 DEEP: Final = os.environ.get("TASKREPO_TEST_TORTURE") == "deep"

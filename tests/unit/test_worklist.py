@@ -17,6 +17,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.founding import found
 from taskrepo.model import Actor, Capabilities, Execution, Manifest, Policy, Review, Stamp, Submission, Task, iso
 from taskrepo.statistics import DAY, Figures, figures, throughput
+from tests.support.ledgers import claim_best
 
 NOW = 1_800_000_000
 
@@ -122,8 +123,8 @@ def test_ready_is_ranked_by_priority_due_date_and_fit(exchange: Exchange, monkey
     assert ready(exchange, bob) == [urgent, due, quality, plain, fast]
     assert ready(exchange, bob, 1) == [urgent]
     assert len(ready(exchange, replace(bob, capabilities=Capabilities(reasoning_tier="high")))) == 6
-    exchange.hints.paces.put("bob", (time.monotonic() + 60, 60.0))
-    exchange.hints.paces.put("", (time.monotonic() + 60, 3600.0))
+    exchange.paces.put("bob", (time.monotonic() + 60, 60.0))
+    exchange.paces.put("", (time.monotonic() + 60, 3600.0))
     assert ready(exchange, bob) == [urgent, due, fast, quality, plain]
 
 
@@ -177,28 +178,28 @@ def test_claim_best_and_its_repetition(exchange: Exchange) -> None:
     """The best task is claimed; the same request id finds it again, also when it has moved on; another's does not."""
     one, two = made(exchange, priority=1), made(exchange, priority=2)
     bob = actor(exchange, "bob")
-    first = claiming.claim_best(exchange, bob, via="api", request_id="r1")
+    first = claim_best(exchange, bob, via="api", request_id="r1")
     exchange.execute(Release(one, 1, "no"), "bob", via="api")
-    again = claiming.claim_best(exchange, bob, via="api", request_id="r1")
+    again = claim_best(exchange, bob, via="api", request_id="r1")
     assert (first.task.id, again.commit, again.replayed) == (one, first.commit, True)
-    carols = claiming.claim_best(exchange, actor(exchange, "carol"), via="api", request_id="r1")
+    carols = claim_best(exchange, actor(exchange, "carol"), via="api", request_id="r1")
     assert (carols.task.id, carols.replayed) == (one, False)
-    assert claiming.claim_best(exchange, bob, via="api").task.id == two
+    assert claim_best(exchange, bob, via="api").task.id == two
     with pytest.raises(Refused, match="nothing-to-claim"):
-        claiming.claim_best(exchange, bob, via="api")
+        claim_best(exchange, bob, via="api")
     exchange.execute(Comment(one, "x"), "bob", via="api", request_id="r2")
     with pytest.raises(Refused, match="idempotency-mismatch"):
-        claiming.claim_best(exchange, bob, via="api", request_id="r2")
+        claim_best(exchange, bob, via="api", request_id="r2")
 
 
 def test_an_old_request_id_is_looked_for_only_so_far(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search for a repetition ends at its bound."""
     made(exchange)
     bob = actor(exchange, "bob")
-    claiming.claim_best(exchange, bob, via="api", request_id="r1")
+    claim_best(exchange, bob, via="api", request_id="r1")
     monkeypatch.setattr(claiming, "REPLAY_COMMITS", 0)
     with pytest.raises(Refused, match="nothing-to-claim"):
-        claiming.claim_best(exchange, bob, via="api", request_id="r1")
+        claim_best(exchange, bob, via="api", request_id="r1")
 
 
 def test_what_is_wrong_with_the_caller_is_told(exchange: Exchange) -> None:
@@ -207,7 +208,7 @@ def test_what_is_wrong_with_the_caller_is_told(exchange: Exchange) -> None:
     bob = actor(exchange, "bob")
     exchange.govern(ChangeActor("bob", active=False), "admin", via="api")
     with pytest.raises(Refused, match="actor-suspended"):
-        claiming.claim_best(exchange, bob, via="api")
+        claim_best(exchange, bob, via="api")
 
 
 def test_a_search_looks_at_so_many_tasks_and_no_more(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +234,7 @@ def test_what_the_index_has_not_seen_is_in_its_place(exchange: Exchange) -> None
         assert ready(exchange, bob) == [first, second, third]
         exchange.execute(Claim(first), "carol", via="api")
         assert ready(exchange, bob) == [second, third]
-        assert claiming.claim_best(exchange, bob, via="api").task.id == second
+        assert claim_best(exchange, bob, via="api").task.id == second
         assert (exchange.follower.unseen(), index.stamp) == ({first, second}, stood)
     exchange.follower.catch_up()
     assert (exchange.follower.unseen(), ready(exchange, bob)) == (frozenset(), [third])
@@ -259,7 +260,7 @@ def test_a_search_that_only_loses_ends(exchange: Exchange) -> None:
     weak = replace(bob.capabilities, reasoning_tier="low")
     exchange.govern(ChangeActor("bob", capabilities=weak), "admin", via="api")
     with pytest.raises(Refused, match="nothing-to-claim"):
-        claiming.claim_best(exchange, bob, via="api")
+        claim_best(exchange, bob, via="api")
 
 
 def test_the_order_is_that_of_the_rank(exchange: Exchange) -> None:
@@ -271,8 +272,8 @@ def test_the_order_is_that_of_the_rank(exchange: Exchange) -> None:
     exchange.follower.catch_up()
     tasks = list(exchange.view(actor(exchange, "bob")).tasks(exchange.snapshot().ids()))
     for pace in (60.0, 3600.0, None):
-        exchange.hints.paces.put("bob", (time.monotonic() + 60, pace))
-        exchange.hints.paces.put("", (time.monotonic() + 60, 600.0))
+        exchange.paces.put("bob", (time.monotonic() + 60, pace))
+        exchange.paces.put("", (time.monotonic() + 60, 600.0))
         bob = actor(exchange, "bob")
         assert ready(exchange, bob, 50) == [task.id for task in sorted(tasks, key=candidates.order(exchange, bob))]
 
@@ -419,7 +420,7 @@ def test_fast_work_is_offered_by_the_actors_pace(exchange: Exchange) -> None:
         submitted(exchange, by)
     exchange.follower.catch_up()
     assert candidates._pace(exchange, actor(exchange, "bob")) == 0.0
-    exchange.hints.paces.put("", (time.monotonic() + 60, 3600.0))
+    exchange.paces.put("", (time.monotonic() + 60, 3600.0))
     assert candidates._pace(exchange, actor(exchange, "bob")) == -2.0
     balanced, fast = made(exchange), made(exchange, speed_priority="fast")
     assert ready(exchange, actor(exchange, "bob")) == [fast, balanced]
