@@ -10,7 +10,7 @@
 [('4k7q2m9x', 'due')]
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -65,11 +65,6 @@ def sent(exchange: Exchange, actor: Actor, task: str, now: int, moment: int | No
         raise Refused("nothing-to-change", f"there is no reminder of {task} yet")
     exchange.reminded.note(actor.id, task, at, now)
     return at
-
-
-def last_sent(exchange: Exchange, actor: Actor) -> Mapping[str, int]:
-    """When the actor acknowledged the latest reminder of each task."""
-    return {task: told.at for task, told in exchange.reminded.of(actor.id).items()}
 
 
 def _is_news(reminder: Reminder, told: Told | None) -> bool:

@@ -21,6 +21,7 @@ from taskrepo.commands import Command
 from taskrepo.dependencies import UNCLAIMED
 from taskrepo.documents import load_json
 from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.fulltext import README
 from taskrepo.ledger import Delivery
 from taskrepo.lifecycle import allowed
 from taskrepo.model import File, FileKind, Task, iso
@@ -33,7 +34,6 @@ from taskrepo.web.fields import ACTIONS, Mistake, mistakes, problems
 from taskrepo.web.markdown import MAX_TEXT
 from taskrepo.web.visit import Visit, member, page, redirect, refusal
 
-README: Final = "README.md"
 SCRIPTS: Final = ("task.js", "create.js", "writing.js")
 _FEW: Final = {"submissions": 5, "files": 100}
 _MANY: Final = {"submissions": 100, "files": 5000}

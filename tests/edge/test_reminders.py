@@ -44,8 +44,7 @@ def test_a_reminder_is_told_until_it_is_acknowledged(site: Site) -> None:
     assert (acknowledged.status, acknowledged.json["at"], acknowledged.json["task"]) == (200, past, dated)
     assert site.post("alice", f"/reminders/{noted}/sent").status == 200
     assert told(site, "alice") == []
-    alice = site.exchange.directory.actors["alice"]
-    assert set(reminders.last_sent(site.exchange, alice)) == {dated, noted}
+    assert set(site.exchange.reminded.of("alice")) == {dated, noted}
     manifest = {"title": "Count words", "description": "In `input/`.", "due_at": iso(now - 20)}
     assert site.post("alice", f"/tasks/{dated}/revise", {"manifest": manifest}).status == 200
     site.post("alice", f"/reminders/{dated}/sent", {"at": past})  # of the date it had
