@@ -88,8 +88,8 @@ def survey(exchange: Exchange, reader: Actor, now: int) -> Survey:
     able = _able(actors.values())
 
     def look(sort: Sort, *states: State, q: str = "", waiting: bool | None = None) -> Look:
-        page = exchange.search(Query(states=states, sort=sort, also=q, waiting=waiting), LOOK, reader=reader)
-        return Look(list(exchange.view(reader).tasks(page.ids)), page.next is not None)
+        page = exchange.first(Query(states=states, sort=sort, also=q, waiting=waiting), LOOK, reader=reader)
+        return Look(list(exchange.view(reader).tasks(page.ids)), page.total > LOOK)
 
     # What waits for other tasks cannot be claimed yet, by nobody's fault.
     published, submitted = look("created", "published", q="-is:blocked"), look("updated", "submitted")

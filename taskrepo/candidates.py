@@ -45,7 +45,7 @@ def candidates(exchange: Exchange, actor: Actor, now: int, q: str = "", label: s
     wanted = reach(actor, view.policy)
     query = Query(q, ("published",), label=label, sort="priority")
     speeds = [
-        _of_speed(exchange, actor, replace(query, also=f"speed:{speed} {wanted}"), unseen) for speed in get_args(Speed)
+        _of_speed(exchange, view, replace(query, also=f"speed:{speed} {wanted}"), unseen) for speed in get_args(Speed)
     ]
     fresh = (task for task in view.tasks(sorted(unseen)) if not q and labelled(task, label))
     key = order(exchange, actor)
@@ -74,13 +74,17 @@ def reach(actor: Actor, policy: Policy) -> str:
     return f"{within_reach(actor)} -is:blocked" + ("" if policy.self_review else f' -reviewer:"{actor.id}"')
 
 
-def _of_speed(exchange: Exchange, actor: Actor, query: Query, unseen: frozenset[str]) -> Iterator[Task]:
-    """The published tasks of a speed within the actor's reach in the index's order, which is that of their rank."""
-    cursor, limit, looked = None, _FIRST, 0
+def _of_speed(exchange: Exchange, view: View, query: Query, unseen: frozenset[str]) -> Iterator[Task]:
+    """The published tasks of a speed within the reader's reach in the index's order, which is that of their rank."""
+    first = exchange.first(query, _FIRST, reader=view.reader, at_once=True)
+    yield from view.tasks(task for task in first.ids if task not in unseen)
+    if first.total <= _FIRST:
+        return
+    seen, cursor, looked = unseen.union(first.ids), None, _FIRST  # what has moved up since the first page is told now
     while looked < SCAN:
-        page = exchange.search(query, limit, cursor, reader=actor, at_once=True)
-        yield from exchange.view(actor).tasks(task for task in page.ids if task not in unseen)
-        looked, cursor, limit = looked + limit, page.next, min(2 * limit, MAX_LIMIT)
+        page = exchange.search(query, MAX_LIMIT, cursor, reader=view.reader, at_once=True)
+        yield from view.tasks(task for task in page.ids if task not in seen)
+        looked, cursor = looked + MAX_LIMIT, page.next
         if cursor is None:
             return
 
@@ -114,5 +118,5 @@ def _median(exchange: Exchange, reader: Actor, actor: str) -> float | None:
 def _measured(exchange: Exchange, reader: Actor, actor: str) -> float | None:
     if actor:
         return measured(exchange, actor, reader, _PACE, at_once=True).median_seconds
-    page = exchange.search(Query(states=("submitted", "approved")), _PACE, reader=reader, at_once=True)
+    page = exchange.first(Query(states=("submitted", "approved")), _PACE, reader=reader, at_once=True)
     return typical(task for task in exchange.view(reader).tasks(page.ids) if not task.manifest.private)

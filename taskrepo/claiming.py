@@ -25,8 +25,8 @@ from taskrepo.view import View
 
 REPLAY_COMMITS: Final = 2000
 MAX_COUNT: Final = 20
-_SPARE: Final = 20
-"""Candidates beyond those wanted, for those that somebody else is quicker to take."""
+_SPARE: Final = 4
+"""Candidates beyond those wanted and those that everybody who writes just now may be quicker to take."""
 _ROUNDS: Final = 10
 _LOCKS: Final = tuple(Lock() for _ in range(64))
 
@@ -74,7 +74,7 @@ def _claimed(exchange: Exchange, actor: Actor, wish: Wish, via: Door, request_id
     """Let the exchange decide, in one write, which of the best candidates are still to be had."""
     for _ in range(_ROUNDS):
         found = candidates(exchange, actor, int(time.time()), wish.q, wish.label)
-        ids = tuple(task.id for task in islice(found, wish.count + _SPARE))
+        ids = tuple(task.id for task in islice(found, wish.count + 2 * exchange.crowd + _SPARE))
         if ids:
             won = exchange.claim_first(ids, wish.count, actor.id, via=via, request_id=request_id)
             if won:

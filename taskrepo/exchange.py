@@ -191,6 +191,11 @@ class Exchange:
         self.follower.wait_for("" if at_once else reader.id)
         return self._index.search(replace(query, reader=_listing_for(reader)), limit, cursor)
 
+    def first(self, query: Query, limit: int, *, reader: Actor, at_once: bool = False) -> Page:
+        """The first page of `search`, without a cursor to a next one."""
+        self.follower.wait_for("" if at_once else reader.id)
+        return self._index.first(replace(query, reader=_listing_for(reader)), limit)
+
     def _caught_up(self) -> str | None:
         """The commit that listings show, once they have caught up with the ledger or cannot for now."""
         self.follower.catch_up()
@@ -209,6 +214,11 @@ class Exchange:
     def renewed(self, task: Task) -> Task:
         """The task with its executor's latest sign of life taken into account."""
         return self.heartbeats.renewed(task, self.clock.now())
+
+    @property
+    def crowd(self) -> int:
+        """How many commands were decided together the last time."""
+        return self._writer.crowd
 
     def claims_left(self, actor: Actor) -> int | None:
         """How many more tasks the actor may claim now; `None` for any number."""

@@ -133,7 +133,8 @@ class Follower:
         self.start()
         with self._changed:
             owed = self._owed.get(reader, 1)
-            if self._await(owed) and self._owed.get(reader) == owed:  # not a later write's, in another thread
+            shown = self._ended >= owed or self._await(owed)
+            if shown and self._owed.get(reader) == owed:  # not a later write's, in another thread
                 del self._owed[reader]
 
     def catch_up(self) -> None:

@@ -39,7 +39,8 @@ from taskrepo import sealing
 from taskrepo.errors import Invalid, Refused
 from taskrepo.listing import Columns, Snapshot, Texts, state_row
 from taskrepo.model import Row
-from taskrepo.query import MAX_LIMIT, Page, Query, facts, plan, read_cursor, readable, tokens
+from taskrepo.query import MAX_LIMIT, Key, Page, Plan, Query, facts, plan, read_cursor, readable, tokens
+from taskrepo.relevance import Kept, Words
 from taskrepo.segments import (
     STATE,
     TEXT,
@@ -47,6 +48,7 @@ from taskrepo.segments import (
     Damaged,
     Head,
     Leaf,
+    Numbering,
     committing,
     create,
     generation,
@@ -81,6 +83,7 @@ class Index:
         self._loading = Lock()  # one thread looks for a newer commit
         self._switch = Lock()  # guards `_snapshot` and everything that counts users
         self._snapshot = Snapshot(None, None)
+        self._numbering, self._kept = Numbering(), Kept()
         self._seen: tuple[str, int, int] | None = None
         self._closed = False
         self._load()
@@ -103,13 +106,20 @@ class Index:
         Paging is by key: while tasks change, none is shown twice or left out unless it moved in the order itself.
         Raises `Invalid` with `bad-query` or `bad-cursor`.
         """
-        if not 1 <= limit <= MAX_LIMIT:
-            raise Invalid("bad-query", "limit", f"is a number from 1 to {MAX_LIMIT}")
         planned = plan(query)
         after = None if cursor is None else read_cursor(planned, self._opened_cursor(cursor))
-        with self._reading() as snapshot:
-            page = snapshot.page(planned, limit, after)
+        page = self._page(planned, limit, after)
         return page if page.next is None else replace(page, next=self._sealed_cursor(page.next))
+
+    def first(self, query: Query, limit: int) -> Page:
+        """The first page of `search` for whoever goes no further: without a cursor, whose sealing costs as much."""
+        return replace(self._page(plan(query), limit, None), next=None)
+
+    def _page(self, planned: Plan, limit: int, after: Key | None) -> Page:
+        if not 1 <= limit <= MAX_LIMIT:
+            raise Invalid("bad-query", "limit", f"is a number from 1 to {MAX_LIMIT}")
+        with self._reading() as snapshot:
+            return snapshot.page(planned, limit, after)
 
     def counts(self, reader: str | None = None) -> dict[str, int]:
         """How many tasks are in each state, zeros included, of those that a query's `reader` is shown."""
@@ -262,10 +272,12 @@ class Index:
         if text.generation < state.note["text"]:
             raise Damaged(f"{home} has lost text it had")
         with ExitStack() as opened:
-            columns = self._leaves(opened, self._snapshot.columns, state, lambda s: Columns(home, STATE, s))
-            texts = self._leaves(opened, self._snapshot.texts, text, lambda s: Texts(home, TEXT, s))
+            named = self._numbering
+            columns = self._leaves(opened, self._snapshot.columns, state, lambda s: Columns(home, STATE, s, named))
+            texts = self._leaves(opened, self._snapshot.texts, text, lambda s: Texts(home, TEXT, s, named))
             opened.pop_all()
-        return Snapshot((key[0], state.generation, text.generation), state.note["stamp"], columns, texts)
+        words = Words(f"{key[0]}/{text.generation}", texts, named, self._kept)
+        return Snapshot((key[0], state.generation, text.generation), state.note["stamp"], columns, texts, words)
 
     def _leaves(
         self, opened: ExitStack, known: Sequence[tuple[_L, int]], head: Head, open_leaf: Callable[[Any], _L]

@@ -271,20 +271,23 @@ _ABOUT_CONTENT: Final = frozenset({"missing-deliverable", "nothing-to-change"})
 
 def _sample(kind: type[Command], task: Task) -> Command:
     number = task.execution.number if task.execution else 1
-    samples: dict[type[Command], Command] = {
-        Progress: Progress(task.id, number),
-        Ask: Ask(task.id, "?"),
-        Answer: Answer(task.id, "!"),
-        Release: Release(task.id, number, "-"),
-        Submit: Submit(task.id, number, "-"),
-        Reject: Reject(task.id, "-"),
-        Reopen: Reopen(task.id, "-"),
-        Fail: Fail(task.id, number, "-"),
-        Cancel: Cancel(task.id, "-"),
-        Comment: Comment(task.id, "-"),
-        Erase: Erase(task.id, "-"),
-    }
-    return samples.get(kind) or kind(task.id)
+    made = _SAMPLES.get(kind)
+    return made(task.id, number) if made else kind(task.id)
+
+
+_SAMPLES: Final[Mapping[type[Command], Callable[[str, int], Command]]] = {
+    Progress: Progress,
+    Ask: lambda task, _: Ask(task, "?"),
+    Answer: lambda task, _: Answer(task, "!"),
+    Release: lambda task, number: Release(task, number, "-"),
+    Submit: lambda task, number: Submit(task, number, "-"),
+    Reject: lambda task, _: Reject(task, "-"),
+    Reopen: lambda task, _: Reopen(task, "-"),
+    Fail: lambda task, number: Fail(task, number, "-"),
+    Cancel: lambda task, _: Cancel(task, "-"),
+    Comment: lambda task, _: Comment(task, "-"),
+    Erase: lambda task, _: Erase(task, "-"),
+}
 
 
 # What a command needs beyond state and role. Each returns the command as the ledger shall record it.

@@ -40,8 +40,8 @@ from taskrepo.query import (
     title_key,
     write_cursor,
 )
-from taskrepo.relevance import Pair, best, scored
-from taskrepo.segments import Leaf, docs_in, mask_of
+from taskrepo.relevance import Kept, Points, Words, best, present, scored
+from taskrepo.segments import Leaf, Numbering, docs_in, mask_of
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
 _FIELDS: Final = ("title", "body")
@@ -67,7 +67,6 @@ class Columns(Leaf):
         self._numbers = {name: array("q", (row[n] for row in rows)) for n, name in enumerate(_NUMBERS, 1)}
         self._orders: dict[str, Sequence[int]] = {}
         self._titles: list[str] | None = None
-        self.pairs: dict[str, Pair] = {}
 
     def holds(self, term: Fact | Within | IdPrefix) -> int:
         """The documents for which the condition holds."""
@@ -172,13 +171,13 @@ class Texts(Leaf):
             for word, first, last in self.beginning(field, prefix):
                 yield word, (first,) if first == last else self.holding(field, word)
 
-    def points(self, word: str) -> bytes | None:
-        """What a word adds to the relevance of each document, at most 99, by its number; `None` if it is in none."""
-        points = bytearray(self.size)
-        for field, weight in (("title", 10), ("body", 1)):
-            for doc, often in self.frequencies(field, word).items():
-                points[doc] += weight * min(often, 9)
-        return bytes(points) if any(points) else None
+    def points(self, word: str) -> Points:
+        """What a word adds to the relevance of each document that has it, at most 99."""
+        points: dict[int, int] = {}
+        for field, weight in (("body", 1), ("title", 10)):
+            for doc, often in self.frequencies(field, word):
+                points[doc] = points.get(doc, 0) + weight * min(int(often), 9)
+        return array("I", points), bytes(points.values())
 
     def _saying(self, field: str, phrase: Phrase) -> int:
         ends = self._endings(field, phrase) if phrase.prefix else [phrase.tokens[-1]]
@@ -217,9 +216,11 @@ class Snapshot:
         stamp: str | None,
         columns: Sequence[tuple[Columns, int]] = (),
         texts: Sequence[tuple[Texts, int]] = (),
+        words: Words | None = None,
     ) -> None:
         self.key, self.stamp = key, stamp
         self.columns, self.texts = columns, texts
+        self._words = words or Words("", (), Numbering(), Kept())
         self.users = 1
         self._endings: dict[tuple[str, tuple[Clause, ...]], tuple[str, ...] | None] = {}
 
@@ -243,7 +244,12 @@ class Snapshot:
     def _by_relevance(self, plan: Plan) -> Callable[..., Iterator[Key]]:
         phrases = [clause.term for clause in plan.said if isinstance(clause.term, Phrase) and not clause.negated]
         words = tuple(dict.fromkeys(token for phrase in phrases for token in phrase.tokens))
-        return lambda leaf, mask, after: best(leaf, scored(leaf, mask, self.texts, words), after)
+
+        def walk(leaf: Columns, mask: int, after: Key | None) -> Iterator[Key]:
+            worths = [self._words.worth(leaf, word) for word in words]
+            return best(leaf, scored(leaf.size, mask, worths), after)
+
+        return walk
 
     def counts(self, clauses: Sequence[Clause] = ()) -> dict[str, int]:
         """How many tasks for which all the clauses hold are in each state, zeros included."""
@@ -323,13 +329,10 @@ class Snapshot:
         return joined | leaf.holds(IdPrefix(term.or_id)) if term.or_id else joined
 
     def _joined(self, leaf: Columns, phrase: Phrase) -> int:
+        if len(phrase.tokens) == 1 and not phrase.prefix:
+            return present(self._words.worth(leaf, phrase.tokens[0]))
         hits = [(text, text.saying(phrase) & live) for text, live in self.texts]
-        if sum(mask.bit_count() for _, mask in hits) < leaf.size:
-            tasks = (text.ids[doc] for text, mask in hits for doc in docs_in(mask))
-            return mask_of((leaf.docs[task] for task in tasks if task in leaf.docs), leaf.size)
-        # A small segment asks for each of its tasks instead of going through all that say the words.
-        said = [(text.docs, _flags(mask, text)) for text, mask in hits if mask]
-        return mask_of((doc for doc, task in enumerate(leaf.ids) if _says(said, task)), leaf.size)
+        return self._words.saying(leaf, f"{phrase.tokens} {phrase.prefix} {phrase.endings}", hits)
 
 
 def _ascending(keys: list[Key]) -> Iterator[Key]:

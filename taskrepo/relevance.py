@@ -1,55 +1,59 @@
-"""How well tasks answer a query's words: a number from 1 to 255, kept as one byte for each document of a segment.
+"""What texts say, as bytes: one for each document of a segment, with how much a word is worth there, from 1 to 99.
 
-* It comes from the task's own text alone: each word up to 9 times, ten times as much in the title; of several words
-  none counts for more than its share of a byte. So a cursor in this order stays good while other tasks change.
+* A task's relevance to a query's words is a number from 1 to 255. It comes from the task's own text alone: each word up
+  to 9 times, ten times as much in the title; of several words none counts for more than its share of a byte. So a
+  cursor in this order stays good while other tasks change.
 * Bytes of many documents are added as one large number, and the best are found by looking for one value after another,
   from the highest: nothing is done for each document but by the C library.
-* Segments never change. Which documents of a text segment are which of a state segment is found once for each pair,
-  and what a word is worth there is kept; only which texts are live is asked every time.
+* Which documents of text segments are which of a state segment is told by the number that a task has in both, and that
+  never changes. What was read of a word is kept, for all segments together up to `KEPT_BYTES`.
 
->>> list(best(columns, scored(columns, mask, texts, ("gold",)), None))                  # doctest: +SKIP
+>>> list(best(columns, scored(columns.size, mask, [words.worth(columns, "gold")]), None))             # doctest: +SKIP
 [(-21, -1763690000, -12, '4k7q2m9x')]
 """
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
 from taskrepo.query import Key
 from taskrepo.recent import Recent
-from taskrepo.segments import docs_in
+from taskrepo.segments import Numbering, docs_in, mask_of
 
 MOST: Final = 254
-KEPT_BYTES: Final = 4 << 20
-"""How much a pair keeps of what words are worth, twice over."""
-_DENSE: Final = 8
+KEPT_BYTES: Final = 12 << 20
+"""How much is kept of the postings of words, and as much of what they are worth: each twice over."""
+_SCATTERED: Final = 16  # a word of fewer tasks than one in so many is looked up task by task
 _FEW: Final = 4096
 _LANES: Final = tuple(bytes(255 * (byte >> bit & 1) for bit in range(8)) for byte in range(256))
+_DIGITS: Final = b"0" + b"1" * 255
+
+Points = tuple["array[int]", bytes]
+"""The documents that have a word, and what it is worth in each, at most 99."""
 
 
-class Side(Protocol):
-    """One segment of a pair: its documents' tasks."""
+class Segment(Protocol):
+    """One segment: its documents' tasks, and the numbers of those."""
 
+    name: str
     size: int
     ids: list[str]
     docs: dict[str, int]
-    name: str
+    numbers: "array[int]"
 
 
-class Texts(Side, Protocol):
+class Texts(Segment, Protocol):
     """A text segment."""
 
-    def points(self, word: str) -> bytes | None:
-        """What a word is worth in each document, at most 99, or `None` if it is in none."""
+    def points(self, word: str) -> Points:
+        """What a word is worth, document by document."""
         ...
 
 
-class Columns(Side, Protocol):
+class Columns(Segment, Protocol):
     """A state segment."""
-
-    pairs: dict[str, "Pair"]
 
     def order(self, sort: str) -> Sequence[int]:
         """The documents in an order."""
@@ -60,68 +64,86 @@ class Columns(Side, Protocol):
         ...
 
 
-class Pair:
-    """Which documents of a text segment are which of a state segment, and what words are worth there."""
+class Kept:
+    """What was read of the words of an index, whichever segments it is about."""
 
-    def __init__(self, columns: Side, texts: Texts) -> None:
-        self._columns, self._texts = columns, texts
-        one, other = sorted((columns, texts), key=lambda side: side.size)
-        shared = [task for task in one.docs if task in other.docs]
-        self.empty = not shared
-        self._dense = array("I")
-        self._sparse = [(columns.docs[task], texts.docs[task]) for task in shared]
-        if len(shared) * _DENSE >= columns.size:
-            self._dense = array("I", bytes(4 * columns.size))
-            for doc, text in self._sparse:
-                self._dense[doc] = text + 1
-            self._sparse = []
-        self._words: Recent[int] = Recent(KEPT_BYTES)
-        self._dead: tuple[int, int | None] = -1, None
+    def __init__(self) -> None:
+        self.points, self.bytes = Recent[Points](KEPT_BYTES), Recent[bytes](KEPT_BYTES)
 
-    def worth(self, word: str, share: int) -> int:
-        """What the word is worth in the state segment's documents, at most `share`: a byte for each, as one number."""
-        key = f"{share} {word}"
-        found = self._words.get(key)
+
+class Words:
+    """What the texts say, segments with their live documents, as of the commit named `key`."""
+
+    def __init__(self, key: str, texts: Sequence[tuple[Texts, int]], numbering: Numbering, kept: Kept) -> None:
+        self._key, self._texts, self._numbering, self._kept = key, texts, numbering, kept
+
+    def worth(self, columns: Columns, word: str) -> bytes:
+        """What the word is worth in the text of each of the segment's documents: a byte, 0 where it is not."""
+        key = f"{columns.name} {self._key} {word}"
+        found = self._kept.bytes.get(key)
         if found is None:
-            points = self._texts.points(word)
-            found = int.from_bytes(self._spread(points.translate(_capped(share))), "little") if points else 0
-            self._words.put(key, found, self._columns.size if points else 100)
+            found = self._worth(columns, word)
+            self._kept.bytes.put(key, found, 200 + len(found))
         return found
 
-    def living(self, live: int) -> int | None:
-        """255 for each document whose text is not one of the deleted, as one number; `None` if none is deleted."""
-        if self._dead[0] != live:
-            dead = ((1 << self._texts.size) - 1) & ~live
-            gone = (self._columns.docs.get(self._texts.ids[doc]) for doc in docs_in(dead))
-            lanes = bytearray(b"\xff" * self._columns.size)
-            for doc in (found := [doc for doc in gone if doc is not None]):
-                lanes[doc] = 0
-            self._dead = live, int.from_bytes(lanes, "little") if found else None
-        return self._dead[1]
+    def saying(self, columns: Columns, what: str, hits: Sequence[tuple[Texts, int]]) -> int:
+        """The segment's documents whose text is among the `hits`, live ones of each segment, which `what` names."""
+        if self._is_scattered(sum(mask.bit_count() for _, mask in hits)):
+            tasks = (text.ids[doc] for text, mask in hits for doc in docs_in(mask))
+            return mask_of((columns.docs[task] for task in tasks if task in columns.docs), columns.size)
+        key = f"{self._key}/{what}"
+        marks = self._kept.bytes.get(key)
+        if marks is None or len(marks) < len(self._numbering):
+            marks = self._by_number((text, ((doc, 1) for doc in docs_in(mask))) for text, mask in hits)
+            self._kept.bytes.put(key, marks, 200 + len(marks))
+        return present(bytes(map(marks.__getitem__, columns.numbers)))
 
-    def _spread(self, points: bytes) -> bytes:
-        if self._dense:
-            return bytes(map((b"\0" + points).__getitem__, self._dense))
-        spread = bytearray(self._columns.size)
-        for doc, text in self._sparse:
-            spread[doc] = points[text]
-        return bytes(spread)
+    def _worth(self, columns: Columns, word: str) -> bytes:
+        found = [(text, live, self._points(text, word)) for text, live in self._texts]
+        count = sum(len(docs) for _, _, (docs, _) in found)
+        if self._is_scattered(count):
+            return _placed(columns.docs, columns.size, found) if count else bytes(columns.size)
+        key = f"{self._key} {word}"
+        numbered = self._kept.bytes.get(key)
+        if numbered is None or len(numbered) < len(self._numbering):
+            numbered = self._by_number((text, _living(text, live, points)) for text, live, points in found)
+            self._kept.bytes.put(key, numbered, 200 + len(numbered))
+        return bytes(map(numbered.__getitem__, columns.numbers))
+
+    def _points(self, text: Texts, word: str) -> Points:
+        key = f"{text.name} {word}"
+        points = self._kept.points.get(key)
+        if points is None:
+            points = text.points(word)
+            self._kept.points.put(key, points, 200 + 5 * len(points[1]))
+        return points
+
+    def _is_scattered(self, count: int) -> bool:
+        return count * _SCATTERED < len(self._numbering)
+
+    def _by_number(self, found: Iterable[tuple[Texts, Iterable[tuple[int, int]]]]) -> bytes:
+        """A byte for each task's number. Whatever is numbered later is in none of these texts."""
+        marks = bytearray(len(self._numbering))
+        for text, values in found:
+            numbers = text.numbers
+            for doc, value in values:
+                marks[numbers[doc]] = value
+        return bytes(marks)
 
 
-def scored(columns: Columns, mask: int, texts: Iterable[tuple[Texts, int]], words: Sequence[str]) -> bytes:
-    """The relevance of each document of `mask`, 0 for all others. `texts` are segments with their live documents."""
-    total, share = 0, MOST // max(1, len(words))
-    for text, live in texts:
-        pair = columns.pairs.get(text.name)
-        if pair is None:
-            pair = columns.pairs[text.name] = Pair(columns, text)
-        if not pair.empty and (worth := sum(pair.worth(word, share) for word in words)):
-            living = pair.living(live)
-            total += worth if living is None else worth & living
-    lanes = b"".join(map(_LANES.__getitem__, mask.to_bytes(columns.size // 8 + 1, "little")))[: columns.size]
-    ones = int.from_bytes(b"\1" * columns.size, "little")
-    kept = (total + ones) & int.from_bytes(lanes, "little")
-    return kept.to_bytes(columns.size, "little")
+def present(values: bytes) -> int:
+    """The mask of the documents that have another byte than 0."""
+    return int(values.translate(_DIGITS)[::-1] or b"0", 2)
+
+
+def scored(size: int, mask: int, worths: Sequence[bytes]) -> bytes:
+    """The relevance of each of `size` documents, 0 for those not in `mask`, by what each word is `worth` there."""
+    share = MOST // max(1, len(worths))
+    capped = bytes(min(value, share) for value in range(256))
+    total = sum(int.from_bytes(worth.translate(capped), "little") for worth in worths)
+    lanes = b"".join(map(_LANES.__getitem__, mask.to_bytes(size // 8 + 1, "little")))[:size]
+    ones = int.from_bytes(b"\1" * size, "little")
+    return ((total + ones) & int.from_bytes(lanes, "little")).to_bytes(size, "little")
 
 
 def best(columns: Columns, relevance: bytes, after: Key | None) -> Iterator[Key]:
@@ -152,6 +174,22 @@ def _found(relevance: bytes, value: int) -> Iterator[int]:
         doc = relevance.find(value, doc + 1)
 
 
-def _capped(share: int) -> bytes:
-    return bytes(min(value, share) for value in range(256))
+def _living(text: Texts, live: int, points: Points) -> Iterator[tuple[int, int]]:
+    """Those of the documents that are live, each with its value."""
+    docs, values = points
+    if live.bit_count() == text.size:
+        yield from zip(docs, values, strict=True)
+        return
+    flags = live.to_bytes(text.size // 8 + 1, "little")
+    yield from ((doc, value) for doc, value in zip(docs, values, strict=True) if flags[doc >> 3] >> (doc & 7) & 1)
 
+
+def _placed(places: Mapping[str, int], size: int, found: Iterable[tuple[Texts, int, Points]]) -> bytes:
+    """A byte for each of a segment's documents, which `places` gives by their tasks."""
+    values = bytearray(size)
+    for text, live, points in found:
+        for doc, value in _living(text, live, points):
+            at = places.get(text.ids[doc])
+            if at is not None:
+                values[at] = value
+    return bytes(values)

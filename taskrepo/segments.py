@@ -22,11 +22,13 @@ import json
 import re
 import struct
 import zlib
+from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import accumulate, chain, islice, repeat, starmap, takewhile
 from pathlib import Path
+from sys import intern
 from threading import Lock
 from typing import Any, Final
 
@@ -279,14 +281,32 @@ def live_mask(segment: Any) -> int:
     return ((1 << size) - 1) & ~mask_of(segment.deleted_docs(), size)
 
 
+class Numbering:
+    """A number for each task, from 0 on: the same in every segment, as long as the program runs. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def of(self, tasks: Iterable[str]) -> "array[int]":
+        """The numbers of these tasks."""
+        with self._lock:
+            numbers = self._numbers
+            return array("I", [numbers.setdefault(task, len(numbers)) for task in tasks])
+
+
 class Leaf:
-    """A segment opened for reading: `size` documents; `ids` are their tasks, `docs` the numbers by task.
+    """A segment opened for reading: `size` documents; `ids` are their tasks, `docs` the documents by task, `numbers`
+    those that the tasks have everywhere.
 
     Safe for threads. `opened` by one snapshot at first; `share` and `close` count. Raises `Damaged` when it cannot be
     trusted, `FileNotFoundError` when a newer commit removed it. Masks it answers with include deleted documents.
     """
 
-    def __init__(self, folder: Path, part: Part, segment: Any) -> None:
+    def __init__(self, folder: Path, part: Part, segment: Any, numbering: Numbering) -> None:
         _check(folder, segment)
         bare = copy.copy(segment)
         bare._deleted = None
@@ -302,7 +322,8 @@ class Leaf:
             raise
         except Exception as error:  # whatever Whoosh meets in bytes that another Whoosh wrote
             raise Damaged(f"{self.name}: {error}") from error
-        self.ids: list[str] = [row[0] for row in rows]
+        self.ids: list[str] = [intern(row[0]) for row in rows]
+        self.numbers = numbering.of(self.ids)
         self.docs = {task: doc for doc, task in enumerate(self.ids)}
         self.keep(rows)
 
@@ -360,20 +381,17 @@ class Leaf:
             return dict(_places(self._reader.postings(field, term), wanted))
         return {}
 
-    def frequencies(self, field: str, term: str) -> dict[int, int]:
-        """How often the term occurs in each document that has it."""
-        found: dict[int, int] = {}
-        with self._lock, suppress(TermNotFound):
-            matcher = self._reader.postings(field, term)
-            while matcher.is_active():
-                found[matcher.id()] = int(matcher.weight())
-                matcher.next()
-        return found
+    def frequencies(self, field: str, term: str) -> Iterable[tuple[int, float]]:
+        """The documents that have this term in this field, each with how often it does."""
+        return chain.from_iterable(starmap(zip, self._blocks(field, term)))
 
     def holding(self, field: str, term: str) -> list[int]:
         """The numbers of the documents that have this term in this field."""
+        return [*chain.from_iterable(docs for docs, _ in self._blocks(field, term))]
+
+    def _blocks(self, field: str, term: str) -> list[tuple[Iterable[int], Iterable[float]]]:
         with self._lock, suppress(TermNotFound):
-            return list(self._reader.postings(field, term).all_ids())
+            return list(_blocks(self._reader.postings(field, term)))
         return []
 
     def _terms(self, field: str, prefix: str, start: str) -> list[tuple[str, int, int]]:
@@ -384,6 +402,19 @@ class Leaf:
             found = islice(fitting, TERMS_AT_ONCE)
             return [(term.decode(), told.min_id(), told.max_id()) for (_, term), told in found]
         return []
+
+
+def _blocks(matcher: Any) -> Iterator[tuple[Iterable[int], Iterable[float]]]:
+    """The documents of a term with its weights, as many at a time as Whoosh keeps together.
+
+    Asking Whoosh for one after another costs several times as much, and pages wait for it.
+    """
+    while matcher.is_active():
+        matcher._read_data()
+        steps, weights, _ = matcher._data
+        alike = weights is None or isinstance(weights, float)
+        yield accumulate(steps), repeat(weights or 1.0) if alike else weights
+        matcher._next_block()
 
 
 def _places(matcher: Any, wanted: int) -> Iterator[tuple[int, list[int]]]:

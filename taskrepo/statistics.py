@@ -115,14 +115,14 @@ def measured(
 
     Those are at most `most`; `at_once` as `Exchange.search` has it.
     """
-    page = exchange.search(Query(assignee=actor), most, reader=reader, at_once=at_once)
+    page = exchange.first(Query(assignee=actor), most, reader=reader, at_once=at_once)
     return figures(exchange.view(reader).tasks(page.ids), actor)
 
 
 def workload(exchange: Exchange, actor: str, reader: Actor) -> dict[str, int]:
     """How many tasks the actor has in each state of work, and how many wait for their review, as `reader` may know."""
     counts: dict[str, int] = {
-        state: exchange.search(Query(assignee=actor, states=(state,)), 1, reader=reader).total for state in WORK
+        state: exchange.first(Query(assignee=actor, states=(state,)), 1, reader=reader).total for state in WORK
     }
-    to_review = exchange.search(Query(reviewer=actor, states=("submitted",)), 1, reader=reader).total
+    to_review = exchange.first(Query(reviewer=actor, states=("submitted",)), 1, reader=reader).total
     return {**counts, "to_review": to_review}

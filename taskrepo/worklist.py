@@ -80,7 +80,7 @@ def worklist(exchange: Exchange, actor: Actor, now: int, limit: int = 50) -> Wor
     policy = view.policy
 
     def listed(fits: Callable[[Task], bool], why: Callable[[Task], str], *queries: Query) -> Items:
-        parts = [_listed(exchange, actor, query, limit, fits) for query in queries]
+        parts = [_listed(exchange, view, query, limit, fits) for query in queries]
         tasks = {task.id: task for part in parts for task in part.tasks}.values()
         order = sorted(tasks, key=_urgency) if len(parts) > 1 else tasks
         return Items(tuple(Item(task, why(task)) for task in islice(order, limit)), sum(part.total for part in parts))
@@ -125,7 +125,7 @@ def ready(exchange: Exchange, actor: Actor, now: int, limit: int) -> Items:
     total = len(found)
     if total == limit:
         wanted = candidates.reach(actor, exchange.view(actor).policy)
-        total = max(total, exchange.search(Query(states=("published",), also=wanted), 1, reader=actor).total)
+        total = max(total, exchange.first(Query(states=("published",), also=wanted), 1, reader=actor).total)
     return Items(tuple(Item(task, _why_ready(task, actor)) for task in found), total)
 
 
@@ -168,7 +168,7 @@ def waiting_for(exchange: Exchange, actor: Actor) -> int:
     """How many tasks others wait with for the actor: to review, or to answer. Three searches of the index."""
     policy = exchange.view(actor).policy
     queries = (_reviews(actor, policy), *_questions(actor))
-    return sum(exchange.search(query, 1, reader=actor).total for query in queries)
+    return sum(exchange.first(query, 1, reader=actor).total for query in queries)
 
 
 def to_review(exchange: Exchange, actor: Actor, now: int) -> Listed:
@@ -176,19 +176,18 @@ def to_review(exchange: Exchange, actor: Actor, now: int) -> Listed:
 
     Where there are more, those that changed longest ago are in it.
     """
-    policy = exchange.view(actor).policy
-    found = _listed(
-        exchange, actor, _reviews(actor, policy), REVIEWS, lambda task: may(task, Approve, actor, now, policy)
-    )
+    view = exchange.view(actor)
+    query = _reviews(actor, view.policy)
+    found = _listed(exchange, view, query, REVIEWS, lambda task: may(task, Approve, actor, now, view.policy))
     order = sorted(found.tasks, key=lambda task: (task.submissions[-1].at, task.manifest.priority, task.id))
     return Listed(tuple(order), found.total)
 
 
 def to_answer(exchange: Exchange, actor: Actor, now: int, most: int) -> Listed:
     """The tasks whose question the actor may answer, longest waiting first."""
-    policy = exchange.view(actor).policy
+    view = exchange.view(actor)
     parts = [
-        _listed(exchange, actor, query, most, lambda task: may(task, Answer, actor, now, policy))
+        _listed(exchange, view, query, most, lambda task: may(task, Answer, actor, now, view.policy))
         for query in _questions(actor)
     ]
     order = sorted((task for part in parts for task in part.tasks), key=lambda task: (_asked_at(task), task.id))
@@ -214,7 +213,7 @@ def delivered(exchange: Exchange, actor: Actor, most: int) -> Listed:
 def published(exchange: Exchange, actor: Actor, most: int) -> Listed:
     """What the actor published, or is writing, and is not settled; last changed first."""
     query = Query(publisher=actor.id, states=UNSETTLED)
-    return _listed(exchange, actor, query, most, lambda task: _fits(task, query))
+    return _listed(exchange, exchange.view(actor), query, most, lambda task: _fits(task, query))
 
 
 def offer(exchange: Exchange, actor: Actor, now: int, most: int, look: int = LOOK) -> Offer:
@@ -236,7 +235,7 @@ def offer(exchange: Exchange, actor: Actor, now: int, most: int, look: int = LOO
         elif task.state == "published" and task.publisher != actor.id:
             barred.append(Barred(task, reasons or _EXHAUSTED))
     best = sorted(ready, key=candidates.order(exchange, actor))[:most]
-    total = max(exchange.search(query, 1, reader=actor).total, looked)
+    total = max(exchange.first(query, 1, reader=actor).total, looked)
     return Offer(Listed(tuple(best), len(ready)), tuple(barred[:most]), looked, total)
 
 
@@ -251,15 +250,16 @@ def _published(exchange: Exchange, actor: Actor, query: Query, most: int) -> Ite
             return
 
 
-def _listed(exchange: Exchange, actor: Actor, query: Query, most: int, fits: Callable[[Task], bool]) -> Listed:
-    page = exchange.search(query, most, reader=actor)
-    kept = tuple(filter(fits, exchange.view(actor).tasks(page.ids)))
-    return Listed(kept, len(kept) if page.next is None else page.total)
+def _listed(exchange: Exchange, view: View, query: Query, most: int, fits: Callable[[Task], bool]) -> Listed:
+    page = exchange.first(query, most, reader=view.reader)
+    kept = tuple(filter(fits, view.tasks(page.ids)))
+    return Listed(kept, len(kept) if page.total <= most else page.total)
 
 
 def _assigned(exchange: Exchange, actor: Actor, most: int, query: Query) -> Listed:
     query = replace(query, assignee=actor.id)
-    found = _listed(exchange, actor, query, most, lambda task: task.assignee == actor.id and _fits(task, query))
+    view = exchange.view(actor)
+    found = _listed(exchange, view, query, most, lambda task: task.assignee == actor.id and _fits(task, query))
     return replace(found, tasks=tuple(map(exchange.renewed, found.tasks)))
 
 

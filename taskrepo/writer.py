@@ -124,7 +124,7 @@ class Writer:
         self._queue: queue.Queue[_Request[Any] | None] = queue.Queue(MAX_WAITING)
         self._starting = Lock()
         self._thread: Thread | None = None
-        self._crowd = 1
+        self.crowd = 1  # how many were answered together the last time
         self._closed = False
         self.published: list[Callable[[str], None]] = []
 
@@ -164,7 +164,7 @@ class Writer:
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
             requests, more = self._drain(first)
-            self._crowd = len(requests)
+            self.crowd = len(requests)
             self._answer(requests)
             if not more:
                 return
@@ -177,7 +177,7 @@ class Writer:
         """
         requests, until = [first], time.monotonic() + _GATHERING
         while len(requests) < MAX_BATCH:
-            patience = until - time.monotonic() if len(requests) < self._crowd else 0.0
+            patience = until - time.monotonic() if len(requests) < self.crowd else 0.0
             try:
                 request = self._queue.get(patience > 0, max(patience, 0.0))
             except queue.Empty:

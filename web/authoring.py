@@ -20,12 +20,13 @@ from bottle import HTTPResponse
 
 from taskrepo import parse, policy
 from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.fulltext import README
 from taskrepo.judge import Outcome
 from taskrepo.lifecycle import allowed
 from taskrepo.model import File, Task
 from taskrepo.query import Query
 from taskrepo.web import fields, forms, packagedraft
-from taskrepo.web.taskpage import README, give, readme_text, request_id
+from taskrepo.web.taskpage import give, readme_text, request_id
 from taskrepo.web.visit import Handler, Visit, member, page, redirect, refusal
 
 SCRIPTS: Final = ("create.js", "writing.js")

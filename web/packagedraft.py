@@ -22,12 +22,13 @@ from bottle import HTTPResponse
 from taskrepo import policy
 from taskrepo.archives import ArchiveKind, ReadPackage, read_archive
 from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.fulltext import README
 from taskrepo.model import File, Manifest, Policy, iso
 from taskrepo.package import parse_manifest
 from taskrepo.uploads import Body, Piece, Upload
 from taskrepo.web import fields, forms
 from taskrepo.web.markdown import MAX_TEXT
-from taskrepo.web.taskpage import README, request_id
+from taskrepo.web.taskpage import request_id
 from taskrepo.web.visit import Handler, Visit, member, page, redirect, refusal
 
 SCRIPTS: Final = ("create.js", "writing.js")

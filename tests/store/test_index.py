@@ -533,7 +533,7 @@ def test_segment_of_another_whoosh(tmp_path: Path) -> None:
     path.write_bytes(b"\x00" * 64)
     segment.size, segment.crc = segments._checksum(path)
     with pytest.raises(Damaged):
-        segments.Leaf(tmp_path, STATE, segment)
+        segments.Leaf(tmp_path, STATE, segment, segments.Numbering())
 
 
 def test_toc_of_another_whoosh(tmp_path: Path) -> None:
