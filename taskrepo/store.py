@@ -46,6 +46,8 @@ LIBGIT2: Final = pygit2.LIBGIT2_VERSION
 _CACHED_BYTES: Final = 32 << 20
 _CACHED_SIZE: Final = 16 << 10
 _CACHED_ENTRIES: Final = 200_000
+_MOVES: Final = 500
+"""How often `main` may move before the repository is opened anew: libgit2 keeps packs mapped that were merged away."""
 _OVERHEAD: Final = 400  # bytes an object takes in memory beside its content
 _LOCK_PATIENCE: Final = 5.0
 _STALE_AFTER: Final = 10.0
@@ -64,6 +66,8 @@ class Store:
         """Open it. Raises `Invalid("no-repository")`."""
         self._lock = Lock()
         self._root = path
+        self._head: str | None = None
+        self._moves = 0
         self._repository = self._open()
         self.path = Path(self._repository.path)
         self._packs = PackFolder(self.path / "objects" / "pack", self.path / "taskrepo-packs.lock")
@@ -91,7 +95,10 @@ class Store:
         with suppress(FileNotFoundError):
             loose = _REF.fullmatch((self.path / BRANCH).read_bytes())
             if loose:
-                return loose[1].decode()
+                head = loose[1].decode()
+                if head != self._head:
+                    self._head, self._moves = head, self._moves + 1
+                return head
         # Another program has packed it, or this is a working tree that shares the branches of another.
         with self._lock:
             try:
@@ -234,6 +241,8 @@ class Store:
         if not _OID.fullmatch(oid):  # libgit2 would take the beginning of an id for the whole
             raise Invalid("missing-object", oid[:40], "is not the id of an object")
         with self._lock:
+            if self._moves > _MOVES:
+                self._repository, self._moves = self._open(), 0
             try:
                 kind, data = self._repository.odb.read(oid)
             except (KeyError, ValueError, OSError, pygit2.GitError):

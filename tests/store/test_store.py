@@ -128,6 +128,27 @@ def test_merging_and_writing_do_not_disturb_a_clone(store: Store, tmp_path: Path
     sound(store.path)
 
 
+def test_packs_that_were_merged_away_are_let_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a store writes or only reads, it keeps few packs in memory that are gone; Linux allows so many."""
+    monkeypatch.setattr(store_module, "_MOVES", 20)
+    monkeypatch.setattr(store_module, "_CACHED_SIZE", 0)  # every object is read from its pack
+    reader, most = Store(store.path), 0
+    for number in range(200):
+        grow(store, number)
+        for each in (store, reader):
+            assert each.read(str(each.head()), "commit")
+        if number % 32 == 31:
+            store.consolidate()
+        most = max(most, len(gone_but_mapped(store.path)))
+    assert 0 < most <= 2 * 2 * (20 + 32)  # of two stores, an index and a pack each
+
+
+def gone_but_mapped(repository: Path) -> list[str]:
+    """The files of a repository that this process has mapped and that are there no more."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    return [line for line in maps if str(repository) in line and line.endswith("(deleted)")]
+
+
 def test_a_damaged_pack_and_one_of_gits_own_are_left_alone(store: Store) -> None:
     """Merging passes over packs with deltas and packs whose bytes are not what their index says."""
     for number in range(30):
