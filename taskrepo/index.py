@@ -40,7 +40,7 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.listing import Columns, Snapshot, Texts, state_row
 from taskrepo.model import Row
 from taskrepo.query import MAX_LIMIT, Key, Page, Plan, Query, facts, plan, read_cursor, readable, tokens
-from taskrepo.relevance import Kept, Words
+from taskrepo.relevance import Kept, Words, worths
 from taskrepo.segments import (
     STATE,
     TEXT,
@@ -56,7 +56,7 @@ from taskrepo.segments import (
     read_head,
 )
 
-VERSION: Final = 3
+VERSION: Final = 4
 CHUNK: Final = 20_000
 PROGRESS_EVERY: Final = 500
 _TRIES: Final = 5
@@ -276,7 +276,7 @@ class Index:
             columns = self._leaves(opened, self._snapshot.columns, state, lambda s: Columns(home, STATE, s, named))
             texts = self._leaves(opened, self._snapshot.texts, text, lambda s: Texts(home, TEXT, s, named))
             opened.pop_all()
-        words = Words(f"{key[0]}/{text.generation}", texts, named, self._kept)
+        words = Words(f"{key[0]}/{text.generation}", texts, len(columns), named, self._kept)
         return Snapshot((key[0], state.generation, text.generation), state.note["stamp"], columns, texts, words)
 
     def _leaves(
@@ -419,7 +419,8 @@ def _drop(batch: Batch, found: tuple[Leaf, int] | None) -> None:
 
 
 def _add_text(batch: Batch, row: Row, digest: bytes) -> None:
-    batch.add_document(title=list(tokens(row.title)), body=list(tokens(row.text)), row=(row.id, digest))
+    title, body = list(tokens(row.title)), list(tokens(row.text))
+    batch.add_document(title=title, body=body, worth=worths(title, body), row=(row.id, digest))
 
 
 def _add_state(batch: Batch, row: Row) -> None:

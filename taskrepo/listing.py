@@ -44,7 +44,7 @@ from taskrepo.relevance import Kept, Points, Words, best, present, scored
 from taskrepo.segments import Leaf, Numbering, docs_in, mask_of
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
-_FIELDS: Final = ("title", "body")
+_WORDS: Final = "worth"  # the field that has every word of title and body
 _SPARSE: Final = 16
 MAX_EXPANSION: Final = 1000
 MAX_ENDINGS: Final = 64
@@ -155,42 +155,38 @@ class Texts(Leaf):
     def saying(self, phrase: Phrase) -> int:
         """The documents in whose title or body the phrase stands. `endings` are given if the beginning has many."""
         key = (phrase.tokens, phrase.prefix, phrase.endings)
-        return self.cached(key, lambda: self._saying("title", phrase) | self._saying("body", phrase))
+        return self.cached(key, lambda: self._saying(phrase))
 
     def width(self, prefix: str) -> int:
         """How many words begin so in title and body, deleted documents included, or more than `MAX_EXPANSION`."""
         return self.cached(("width", prefix), lambda: len(set(islice(self.words(prefix), 2 * MAX_EXPANSION + 2))))
 
     def words(self, prefix: str) -> Iterator[str]:
-        """The words of the titles, then those of the bodies, that begin so."""
-        return (word for field in _FIELDS for word, _, _ in self.beginning(field, prefix))
+        """The words of titles and bodies that begin so."""
+        return (word for word, _, _ in self.beginning(_WORDS, prefix))
 
     def holders(self, prefix: str) -> Iterator[tuple[str, Sequence[int]]]:
         """The words that begin so, in title or body, each with its documents there, deleted ones included."""
-        for field in _FIELDS:
-            for word, first, last in self.beginning(field, prefix):
-                yield word, (first,) if first == last else self.holding(field, word)
+        for word, first, last in self.beginning(_WORDS, prefix):
+            yield word, (first,) if first == last else self.holding(_WORDS, word)
 
     def points(self, word: str) -> Points:
-        """What a word adds to the relevance of each document that has it, at most 99."""
-        points: dict[int, int] = {}
-        for field, weight in (("body", 1), ("title", 10)):
-            for doc, often in self.frequencies(field, word):
-                points[doc] = points.get(doc, 0) + weight * min(int(often), 9)
-        return array("I", points), bytes(points.values())
+        """What a word adds to the relevance of each document that has it."""
+        return self.weighed(_WORDS, word)
 
-    def _saying(self, field: str, phrase: Phrase) -> int:
-        ends = self._endings(field, phrase) if phrase.prefix else [phrase.tokens[-1]]
-        choices = [*([token] for token in phrase.tokens[:-1]), ends]
+    def _saying(self, phrase: Phrase) -> int:
+        choices = [*([token] for token in phrase.tokens[:-1]), self._endings(phrase)]
         found = (1 << self.size) - 1
         for choice in choices:
-            found &= self.having(field, choice[0]) if len(choice) == 1 else self.having_any(field, choice)
-        return found if len(choices) == 1 or not found else self._in_a_row(field, choices, found)
+            found &= self.having(_WORDS, choice[0]) if len(choice) == 1 else self.having_any(_WORDS, choice)
+        if len(choices) == 1 or not found:
+            return found
+        return self._in_a_row("title", choices, found) | self._in_a_row("body", choices, found)
 
-    def _endings(self, field: str, phrase: Phrase) -> Sequence[str]:
-        if phrase.endings is not None:
-            return phrase.endings
-        return [word for word, _, _ in self.beginning(field, phrase.tokens[-1])]
+    def _endings(self, phrase: Phrase) -> Sequence[str]:
+        if not phrase.prefix:
+            return phrase.tokens[-1:]
+        return phrase.endings if phrase.endings is not None else [*self.words(phrase.tokens[-1])]
 
     def _in_a_row(self, field: str, choices: Sequence[Sequence[str]], wanted: int) -> int:
         starts: dict[int, set[int]] = {}
@@ -198,10 +194,10 @@ class Texts(Leaf):
             here: dict[int, set[int]] = {}
             for doc, places in chain.from_iterable(self.places(field, token, wanted).items() for token in choice):
                 here.setdefault(doc, set()).update(place - offset for place in places)
-            starts = {doc: at for doc, seen in here.items() if (at := seen & starts.get(doc, seen) if offset else seen)}
-            if offset:
-                wanted &= mask_of(starts, self.size)
-        return mask_of(starts, self.size)
+            starts = {doc: seen & starts[doc] for doc, seen in here.items() if doc in starts} if offset else here
+            starts = {doc: at for doc, at in starts.items() if at}
+            wanted &= mask_of(starts, self.size)
+        return wanted
 
 
 class Snapshot:
@@ -220,7 +216,7 @@ class Snapshot:
     ) -> None:
         self.key, self.stamp = key, stamp
         self.columns, self.texts = columns, texts
-        self._words = words or Words("", (), Numbering(), Kept())
+        self._words = words or Words("", (), 0, Numbering(), Kept())
         self.users = 1
         self._endings: dict[tuple[str, tuple[Clause, ...]], tuple[str, ...] | None] = {}
 
@@ -331,8 +327,11 @@ class Snapshot:
     def _joined(self, leaf: Columns, phrase: Phrase) -> int:
         if len(phrase.tokens) == 1 and not phrase.prefix:
             return present(self._words.worth(leaf, phrase.tokens[0]))
-        hits = [(text, text.saying(phrase) & live) for text, live in self.texts]
-        return self._words.saying(leaf, f"{phrase.tokens} {phrase.prefix} {phrase.endings}", hits)
+        return self._words.saying(
+            leaf,
+            f"{phrase.tokens} {phrase.prefix} {phrase.endings}",
+            lambda: [(text, text.saying(phrase) & live) for text, live in self.texts],
+        )
 
 
 def _ascending(keys: list[Key]) -> Iterator[Key]:

@@ -18,6 +18,7 @@ file and replaces the part's table of contents (TOC).
 """
 
 import copy
+import io
 import json
 import re
 import struct
@@ -26,14 +27,16 @@ from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import accumulate, chain, islice, repeat, starmap, takewhile
+from itertools import accumulate, chain, islice, takewhile
 from pathlib import Path
 from sys import intern
 from threading import Lock
 from typing import Any, Final
 
-from whoosh import fields
+from whoosh import fields, formats
+from whoosh.filedb.compound import CompoundStorage
 from whoosh.filedb.filestore import FileStorage, RamStorage
+from whoosh.filedb.structfile import BufferFile
 from whoosh.index import TOC, clean_files
 from whoosh.reading import SegmentReader, TermNotFound
 from whoosh.writing import SegmentWriter
@@ -43,6 +46,7 @@ TERMS_AT_ONCE: Final = 1024
 FAN_IN: Final = 8
 _TRAILER: Final = struct.Struct(">II")
 _FAR: Final = 4
+_VIEW_BUFFER: Final = 1024
 _SOME: Final = re.compile(rb"[^\0]")
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
@@ -60,6 +64,17 @@ class Part:
     budget: int
 
 
+class _Weighed(fields.FieldType):  # type: ignore[misc]
+    """Terms with a weight of their own, given as pairs; nothing else is kept of them, so many are read at once."""
+
+    def __init__(self) -> None:
+        super().__init__(formats.Existence(), None)
+
+    def index(self, value: Any, **_: Any) -> Iterator[tuple[bytes, int, float, bytes]]:
+        """The terms as Whoosh wants them."""
+        return ((term.encode(), 1, float(weight), b"") for term, weight in value)
+
+
 def _positions() -> Any:
     # Only tokens are given, so no analyser runs; without lengths a document costs a third less to write.
     field = fields.TEXT(phrase=True)
@@ -68,7 +83,9 @@ def _positions() -> Any:
 
 
 STATE: Final = Part("state", fields.Schema(facts=fields.KEYWORD(), row=fields.STORED()), 16_000)
-TEXT: Final = Part("text", fields.Schema(title=_positions(), body=_positions(), row=fields.STORED()), 4_000)
+TEXT: Final = Part(
+    "text", fields.Schema(title=_positions(), body=_positions(), worth=_Weighed(), row=fields.STORED()), 4_000
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,17 +302,23 @@ class Numbering:
     """A number for each task, from 0 on: the same in every segment, as long as the program runs. Safe for threads."""
 
     def __init__(self) -> None:
+        self.tasks: list[str] = []  # by their numbers
         self._numbers: dict[str, int] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self.tasks)
 
     def of(self, tasks: Iterable[str]) -> "array[int]":
         """The numbers of these tasks."""
         with self._lock:
-            numbers = self._numbers
-            return array("I", [numbers.setdefault(task, len(numbers)) for task in tasks])
+            return array("I", map(self._number, tasks))
+
+    def _number(self, task: str) -> int:
+        number = self._numbers.setdefault(task, len(self.tasks))
+        if number == len(self.tasks):
+            self.tasks.append(task)
+        return number
 
 
 class Leaf:
@@ -310,6 +333,7 @@ class Leaf:
         _check(folder, segment)
         bare = copy.copy(segment)
         bare._deleted = None
+        bare.open_compound_file = lambda storage: _Mapped(storage.open_file(_file_of(folder, segment).name))
         self.name: str = segment.segment_id()
         self.size: int = segment.doc_count_all()
         self._lock = Lock()
@@ -381,9 +405,13 @@ class Leaf:
             return dict(_places(self._reader.postings(field, term), wanted))
         return {}
 
-    def frequencies(self, field: str, term: str) -> Iterable[tuple[int, float]]:
-        """The documents that have this term in this field, each with how often it does."""
-        return chain.from_iterable(starmap(zip, self._blocks(field, term)))
+    def weighed(self, field: str, term: str) -> tuple["array[int]", bytes]:
+        """The documents that have this term in this field, ascending, and its weight in each, at most 255."""
+        docs, weights = array("I"), bytearray()
+        for some, told in self._blocks(field, term):
+            docs.extend(some)
+            weights += bytes(map(int, told))
+        return docs, bytes(weights)
 
     def holding(self, field: str, term: str) -> list[int]:
         """The numbers of the documents that have this term in this field."""
@@ -412,9 +440,47 @@ def _blocks(matcher: Any) -> Iterator[tuple[Iterable[int], Iterable[float]]]:
     while matcher.is_active():
         matcher._read_data()
         steps, weights, _ = matcher._data
-        alike = weights is None or isinstance(weights, float)
-        yield accumulate(steps), repeat(weights or 1.0) if alike else weights
+        yield accumulate(steps), weights if isinstance(weights, tuple) else [weights or 1.0] * len(steps)
         matcher._next_block()
+
+
+class _Mapped(CompoundStorage):  # type: ignore[misc]
+    """A segment's file, mapped. Whoosh's own storage copies all that it opens: a quarter of a GiB at 100,000 tasks."""
+
+    def open_file(self, name: str, *_: Any, **__: Any) -> BufferFile:
+        """One of the files in it, read where it lies."""
+        offset, length = self.range(name)
+        file = BufferFile(b"", name=name)
+        file._buf = memoryview(self._source)[offset : offset + length]
+        file.file = io.BufferedReader(_View(file._buf), _VIEW_BUFFER)
+        return file
+
+
+class _View(io.RawIOBase):
+    """Bytes elsewhere in memory as a file to read."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data, self._at = data, 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go there."""
+        self._at = offset + (0, self._at, len(self._data))[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """As much as there is."""
+        part = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
 
 
 def _places(matcher: Any, wanted: int) -> Iterator[tuple[int, list[int]]]:

@@ -119,6 +119,8 @@ class Store:
 
     def has(self, oid: str) -> bool:
         """Whether the object is here."""
+        if self._objects.get(oid) is not None:  # looking for what has just come, libgit2 lists all packs anew
+            return True
         try:
             self._find(oid)
         except Invalid:

@@ -70,12 +70,12 @@ def segment(chance: random.Random, name: str, ids: list[str], numbering: Numberi
     return Texts(name, ids, numbering, worth)
 
 
-@pytest.mark.parametrize("scattered", [0, 1, 16, 10**6])
+@pytest.mark.parametrize("lookup", [0, 3, 10**6])
 @pytest.mark.parametrize("few", [0, 3, 4096])
-def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few: int, scattered: int) -> None:
+def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few: int, lookup: int) -> None:
     """Over segments that overlap much or little, with texts that were replaced, page by page and from any place on."""
     monkeypatch.setattr(relevance, "_FEW", few)
-    monkeypatch.setattr(relevance, "_SCATTERED", scattered)
+    monkeypatch.setattr(relevance, "_LOOKUP", lookup)
     chance = random.Random(few)
     for size in (1, 9, 200):
         numbering = Numbering()
@@ -88,7 +88,7 @@ def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few
         live = [(old, sum(1 << doc for doc, task in enumerate(tasks) if task not in replaced)),
                 (new, (1 << new.size) - 1), (stray, 1)]  # fmt: skip
         mask = sum(1 << doc for doc in range(columns.size) if chance.random() < 0.9) or 1
-        said = Words("1", live, numbering, Kept())
+        said = Words("1", live, 1, numbering, Kept())
         for words in (("gold",), ("rare",), ("nowhere",), WORDS, ()):
             expected = sorted(naive(columns, mask, live, words))
             for _ in range(2):  # the second time from what was kept
@@ -101,20 +101,20 @@ def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few
         assert old.asked == len(WORDS)  # each word was read once
 
 
-@pytest.mark.parametrize("scattered", [0, 16, 10**6])
-def test_hits_are_found_where_their_tasks_are(monkeypatch: pytest.MonkeyPatch, scattered: int) -> None:
+@pytest.mark.parametrize("lookup", [0, 3, 10**6])
+def test_hits_are_found_where_their_tasks_are(monkeypatch: pytest.MonkeyPatch, lookup: int) -> None:
     """Hits in texts become the mask of a state segment's documents, also those of tasks that came later."""
-    monkeypatch.setattr(relevance, "_SCATTERED", scattered)
+    monkeypatch.setattr(relevance, "_LOOKUP", lookup)
     chance, numbering = random.Random(1), Numbering()
     tasks = [f"{number:08}" for number in range(100)]
     text = segment(chance, "text", tasks, numbering)
-    said = Words("1", [(text, (1 << 100) - 1)], numbering, Kept())
+    said = Words("1", [(text, (1 << 100) - 1)], 2, numbering, Kept())
     hits = [(text, sum(1 << doc for doc in range(100) if doc % 3 == 0))]
     early = Columns("early", chance.sample(tasks, 60), numbering)
     late = Columns("late", [*chance.sample(tasks, 60), "later"], numbering)
     for columns in (early, late, early):
         expected = [task in columns.docs and text.docs.get(task, 1) % 3 == 0 for task in columns.ids]
-        assert bits(said.saying(columns, "every third", hits), columns.size) == expected
+        assert bits(said.saying(columns, "(every third)", lambda: hits), columns.size) == expected
         assert bits(present(said.worth(columns, "usual")), columns.size) == [task in text.docs for task in columns.ids]
 
 
