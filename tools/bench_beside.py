@@ -60,7 +60,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--minutes", type=_positive, default=10.0, help="for each system and size (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where npm's package and what is filled are kept and found again")
     parser.add_argument("--only", default="", help="systems whose name contains this, beside taskrepo")
-    parser.add_argument("--door", choices=("http", "command"), help="only this one; else both")
+    parser.add_argument("--door", choices=tuple(_WAYS), help="only this one; else both")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args(words)
     end_with_us()
@@ -102,28 +102,20 @@ def _positive(text: str) -> float:
 
 def _measured(kind: type[Peer], folder: Path, size: int, options: argparse.Namespace) -> Told:
     """All that is told of it; where it stopped, why is told too."""
-    told: Told = {"figures": {}}
-    limit = Limit(options.patience, 60 * options.minutes)
-    peer = kind(folder / f"{kind.name}-{size}", limit)
-    try:
-        _fill(peer, size, told)
-        if options.door != "command":
-            with peer.served() as (port, session), _watched(session, told):
-                begun = time.perf_counter()
-                peer.http(port).newest()
-                told["first answer, s"] = round(time.perf_counter() - begun, 2)
-                _asked("HTTP", peer.http(port), size, limit, options.seconds, told)
-                told["16 at once, HTTP"] = _race([peer.http(port) for _ in AGENTS], size, rounds=5)
-        if options.door != "http":
-            _asked("command", peer.commands(), size, limit, options.seconds, told)
-            told["16 at once, command"] = _race([peer.commands() for _ in AGENTS], size, rounds=1)
-    except Failed as error:
-        told["stopped"] = str(error)
-        note(f"{kind.name}, {size:,} tasks, stopped: {error}")
+    told: Told = {"figures": {}, "stopped": []}
+    peer = kind(folder / f"{kind.name}-{size}", Limit(options.patience, 60 * options.minutes))
+    for measure in (_fill, *(way for name, way in _WAYS.items() if options.door in (None, name))):
+        try:
+            measure(peer, size, options.seconds, told)
+        except Failed as error:
+            told["stopped"].append(str(error))
+            note(f"{kind.name}, {size:,} tasks, stopped: {error}")
+            if measure is _fill:
+                break
     return told
 
 
-def _fill(peer: Peer, size: int, told: Told) -> None:
+def _fill(peer: Peer, size: int, seconds: float, told: Told) -> None:
     mark = peer.folder / "filled"
     if not mark.exists():
         note(f"{peer.name}: {size:,} tasks are made")
@@ -135,7 +127,33 @@ def _fill(peer: Peer, size: int, told: Told) -> None:
         mark.touch()
 
 
-def _asked(way: str, door: Door, size: int, limit: Limit, seconds: float, told: Told) -> None:
+def _over_http(peer: Peer, size: int, seconds: float, told: Told) -> None:
+    with peer.served() as (port, session), _watched(session, told):
+        begun = time.perf_counter()
+        _first_answer(peer.http(port))
+        told["first answer, s"] = round(time.perf_counter() - begun, 2)
+        _asked("HTTP", peer, peer.http(port), size, seconds, told)
+        told["16 at once, HTTP"] = _race([peer.http(port) for _ in AGENTS], size, rounds=5)
+
+
+def _by_commands(peer: Peer, size: int, seconds: float, told: Told) -> None:
+    _asked("command", peer, peer.commands(), size, seconds, told)
+    told["16 at once, command"] = _race([peer.commands() for _ in AGENTS], size, rounds=1)
+
+
+_WAYS: Final = {"http": _over_http, "command": _by_commands}
+
+
+def _first_answer(door: Door) -> None:
+    """Wait for it a few times as long as for another: some read all they have before they answer."""
+    for _ in range(4):
+        with contextlib.suppress(Failed):
+            door.newest()
+            return
+    door.newest()
+
+
+def _asked(way: str, peer: Peer, door: Door, size: int, seconds: float, told: Told) -> None:
     """Every question, each with what it took or why that is not known. Raises `Failed` when the time is over."""
     for question in _questions(door, size):
         name = f"{way}: {question.name}"
@@ -145,7 +163,7 @@ def _asked(way: str, door: Door, size: int, limit: Limit, seconds: float, told: 
         except Failed as error:
             told["figures"][name] = {"failed": str(error)}
             note(f"{name}: {error}")
-            if limit.over:
+            if peer.limit.over:
                 raise
 
 
@@ -170,7 +188,7 @@ def _questions(door: Door, size: int) -> Iterator[Question]:
 
 
 def _new(number: int) -> Given:
-    """A task that everybody may do and nobody has."""
+    """What a new task says; the numbers of those that are there already say other things."""
     return Given.of(10 * number + 1)
 
 
@@ -183,8 +201,8 @@ def _assigned(door: Door, task: str, actor: str) -> str:
 def _figure(question: Question, seconds: float) -> Told:
     """Milliseconds, and what the last answer told."""
     times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < _FEWEST or (time.perf_counter() < end and len(times) < _MOST):
+    first = time.perf_counter()
+    while len(times) < _MOST and (len(times) < _FEWEST or time.perf_counter() < first + seconds):
         begun = time.perf_counter()
         answer = question.ask()
         times.append(1000 * (time.perf_counter() - begun))
@@ -196,26 +214,39 @@ def _figure(question: Question, seconds: float) -> Told:
 
 
 def _race(doors: list[Door], size: int, rounds: int) -> Told:
-    """How many of all clients, each round at one new task, are told that they have it, and how many read so after."""
-    told: Told = {"clients": len(doors), "told they have it": [], "read so afterwards": []}
+    """How many of all clients, each round at one new task, are told that they have it, and how many read so after.
+
+    Who gets no answer in time has not been told; a round with such a client is the last.
+    """
+    told: Told = {"clients": len(doors), "told they have it": [], "read so afterwards": [], "no answer": 0}
     for number in range(rounds):
-        believe, still = _at_once(doors, doors[0].create(_new(2 * size + number)))
+        try:
+            task = doors[0].create(_new(2 * size + number))
+        except Failed:
+            break
+        believe, still, lost = _at_once(doors, task)
         told["told they have it"].append(believe)
         told["read so afterwards"].append(still)
+        if lost:
+            told["no answer"] = lost
+            break
     return told
 
 
-def _at_once(doors: list[Door], task: str) -> tuple[int, int]:
+def _at_once(doors: list[Door], task: str) -> tuple[int, int, int]:
     together = threading.Barrier(len(doors))
-    believe, still = [False] * len(doors), [False] * len(doors)
+    believe, still, lost = ([False] * len(doors) for _ in range(3))
 
     def client(at: int) -> None:
         together.wait(60)
-        believe[at] = not doors[at].holder(task) and doors[at].assign(task, AGENTS[at])
-        still[at] = believe[at] and doors[at].holder(task) == AGENTS[at]
+        try:
+            believe[at] = not doors[at].holder(task) and doors[at].assign(task, AGENTS[at])
+            still[at] = believe[at] and doors[at].holder(task) == AGENTS[at]
+        except Failed:
+            lost[at] = True
 
     parallel(len(doors), client)
-    return sum(believe), sum(still)
+    return sum(believe), sum(still), sum(lost)
 
 
 @contextlib.contextmanager
@@ -252,7 +283,7 @@ def _print(sizes: dict[int, dict[str, Told]], left_out: dict[str, str]) -> None:
             print(f"{name:<42}" + "".join(f"{told.get(name, '–'):>28}" for told in peers.values()))
         for name, told in peers.items():
             failed = {why["failed"] for why in told["figures"].values() if "failed" in why}
-            for why in sorted({*failed, *([told["stopped"]] if "stopped" in told else [])}):
+            for why in sorted({*failed, *told["stopped"]}):
                 print(f"{name}: {why}")
     for name, why in left_out.items():
         print(f"\n{name} is left out: {why}")
@@ -267,6 +298,7 @@ def _cell(told: Told, base: Told, name: str) -> str:
 
 
 def _raced(race: Told | None) -> str:
-    if race is None:
+    if race is None or not race["told they have it"]:
         return "–"
-    return ", ".join(str(count) for count in race["told they have it"])
+    lost = f" ({race['no answer']} silent)" if race["no answer"] else ""
+    return ", ".join(str(count) for count in race["told they have it"]) + lost

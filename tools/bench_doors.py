@@ -3,8 +3,8 @@
 * A `Peer` is a system in a folder of its own, a `Door` one client's way in: a connection, or commands without a server.
 * Whatever fails, or takes longer than its `Limit`, raises `bench_rig.Failed`, which says so.
 
->>> Given.of(10).state
-'free'
+>>> Given.of(11).state
+'over'
 """
 
 import http.client
