@@ -293,8 +293,11 @@ def _cell(told: Told, base: Told, name: str) -> str:
     figure, own = told["figures"].get(name, {}), base["figures"].get(name, {})
     if "median" not in figure:
         return "–"
-    ratio = f" ({figure['median'] / own['median']:.2g}×)" if told is not base and own.get("median") else ""
-    return f"{figure['median']:,.1f}, {figure['p95']:,.1f}{ratio}"
+    shown = f"{figure['median']:,.1f}, {figure['p95']:,.1f}"
+    if told is base or not own.get("median"):
+        return shown
+    times = figure["median"] / own["median"]
+    return f"{shown} ({times:,.0f}×)" if times >= 10 else f"{shown} ({times:.2g}×)"
 
 
 def _raced(race: Told | None) -> str:
