@@ -316,7 +316,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Limits and defaults, from `policy.yaml`. Sizes in bytes, spans in seconds."""
+    """Limits and defaults, from `policy.yaml`. Sizes in bytes, spans in seconds.
+
+    `policy.yaml` leaves out what has its default, and every commit is judged by it again. So a default never changes,
+    and that of a new field is what held before there was the field; what new exchanges begin with is `founding`'s.
+    """
 
     name: str = "taskrepo"
     lease_seconds: int = 7200

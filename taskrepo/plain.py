@@ -9,7 +9,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -190,12 +190,18 @@ def capabilities_from(data: Plain) -> Capabilities:
 
 
 def policy_to(policy: Policy) -> Plain:
-    """`policy.yaml` as plain data, in full, for people to read and change."""
+    """The policy as plain data, in full, for people to read and change."""
     data: Plain = {}
     for item in fields(Policy):
         value = getattr(policy, item.name)
         data[item.name] = list(value) if isinstance(value, tuple) else value
     return {**data, "updated": _to(policy.updated)}
+
+
+def policy_kept(policy: Policy, named: Collection[str] = ()) -> Plain:
+    """`policy.yaml` as plain data: what differs from the defaults, and the fields `named` whatever they say."""
+    bare = Policy()
+    return {k: v for k, v in policy_to(policy).items() if k in named or getattr(policy, k) != getattr(bare, k)}
 
 
 def policy_from(data: Plain) -> Policy:

@@ -1,5 +1,6 @@
 """The directory's files ⇄ Directory: `actors/<id>.yaml`, `policy.yaml`, `allowed_signers`.
 
+* `policy.yaml` leaves out what has its default, so that a new field of the policy changes no ledger that lacks it.
 * As in `package`, what an event writes is a function of the event alone; the founding commit also brings the
   `README.md` that explains the repository, whose words no rule fixes.
 * `allowed_signers` is a projection of the actors' keys for `git log --show-signature`; nothing here reads it. Stock git
@@ -33,7 +34,7 @@ def render(before: Directory | None, after: Directory) -> dict[str, bytes]:
     changed = (a for a in after.actors.values() if old.get(a.id) != a)
     writes = {actor_path(a.id): _document("actor", plain.actor_to(a)) for a in changed}
     if before is None or before.policy != after.policy:
-        writes[POLICY] = _document("policy", plain.policy_to(after.policy))
+        writes[POLICY] = _document("policy", plain.policy_kept(after.policy))
     signers = _signers(after)
     if before is None or _signers(before) != signers:
         writes[SIGNERS] = signers
@@ -63,6 +64,15 @@ def read_policy(data: bytes) -> Policy:
     document = load_yaml(data, "policy", limit=MAX_DOCUMENT)
     validate("policy", document, "policy")
     return plain.policy_from(document)
+
+
+def restated(policy: Policy, data: bytes) -> bytes:
+    """The policy as canonical bytes that name each field which the `policy.yaml` `data` names. Raises `Invalid`.
+
+    What has its default may be named or not: ledgers made before fields were left out name all that there were then.
+    """
+    named = load_yaml(data, "policy", limit=MAX_DOCUMENT)
+    return _document("policy", plain.policy_kept(policy, named))
 
 
 def _signers(directory: Directory) -> bytes:

@@ -6,7 +6,8 @@ For each commit on `main`, from the first:
 2. the exchange's key, live in the parent's record of the exchange, signed exactly these bytes;
 3. the command is inferred from the change it made, and `decide` allows it to this actor at this time; where the actor
    pushed a signed request, their key signed it, and what it asks for is decided to the same event;
-4. the message, the author and the whole tree are byte for byte what that event writes;
+4. the message, the author and the whole tree are byte for byte what that event writes, but that `policy.yaml` may name
+   fields that have their defaults: earlier versions named all they had;
 5. every object it brought hashes to its id, and every file has the size and SHA-256 its list says.
 
 * The first commit that fails any of this is named with the reason; nothing after it is trusted.
@@ -262,6 +263,8 @@ class _History:
         self._check_keys(command)
         self._check_words(commit, entry, event, actor, None, None)
         writes: dict[str, bytes | File | None] = dict(roster.render(before, after))
+        if roster.POLICY in writes:
+            writes[roster.POLICY] = roster.restated(after.policy, self._store.blob_at(here.root, roster.POLICY) or b"")
         if parent is None:
             writes[roster.README] = self._readme(here)
         self._check_tree(parent.root if parent else None, here.root, writes)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench_beside
 import bench_files
 import bench_find
 import bench_git
@@ -59,7 +60,7 @@ class Figures:
 
 
 def main() -> None:
-    """Run the benchmark and print its table; `files`, `find`, `web` and `git` are others, of their own."""
+    """Run the benchmark and print its table; `files`, `find`, `beside`, `web` and `git` are others, of their own."""
     if sys.argv[1:2] == ["files"]:
         bench_files.main(sys.argv[2:])
         return
@@ -67,6 +68,8 @@ def main() -> None:
         sys.exit(bench_web.main(sys.argv[2:]))
     if sys.argv[1:2] == ["find"]:
         sys.exit(bench_find.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["beside"]:
+        sys.exit(bench_beside.main(sys.argv[2:]))
     if sys.argv[1:2] == ["git"]:
         sys.exit(bench_git.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

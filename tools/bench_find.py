@@ -107,9 +107,17 @@ def fill(config: Config, size: int) -> None:
 
 
 def _task(exchange: Exchange, number: int) -> None:
-    chance = random.Random(number)
     live = number % 10 == 0
-    manifest = Manifest(
+    task = exchange.create(manifest(number), (), ("alice", "carol")[number % 2], via="api", draft=not live).task.id
+    for actor, command in life(task, number // 10) if live else [(("alice", "carol")[number % 2], _cancel(task))]:
+        with contextlib.suppress(Exception):
+            exchange.execute(command, actor, via="api")
+
+
+def manifest(number: int) -> Manifest:
+    """What the task of this number says: the same in every run, but that what is due is so from now on."""
+    chance = random.Random(number)
+    return Manifest(
         f"{' '.join(_said(chance, 5))} {number}", " ".join(_said(chance, 60)),
         executor_constraints=("human_or_agent", "human_or_agent", "agent_only", "human_only")[number // 10 % 4],
         reasoning_tier=("low", "low", "medium", "high")[number // 40 % 4],
@@ -119,17 +127,13 @@ def _task(exchange: Exchange, number: int) -> None:
         due_at=int(time.time()) + chance.randrange(-5, 60) * 43_200 if number % 3 == 0 else None,
         review=("publisher", "carol", "anyone")[number % 3],
     )  # fmt: skip
-    task = exchange.create(manifest, (), ("alice", "carol")[number % 2], via="api", draft=not live).task.id
-    for actor, command in _life(task, number // 10) if live else [(("alice", "carol")[number % 2], _cancel(task))]:
-        with contextlib.suppress(Exception):
-            exchange.execute(command, actor, via="api")
 
 
 def _cancel(task: str) -> Command:
     return Cancel(task, "no longer wanted")
 
 
-def _life(task: str, number: int) -> list[tuple[str, Command]]:
+def life(task: str, number: int) -> list[tuple[str, Command]]:
     """What has happened to a live task: nothing to three in four."""
     agent = f"agent-{number % AGENTS}"
     held = (agent, Claim(task))

@@ -1,6 +1,8 @@
 """Model and plain data."""
 
-from typing import Any
+import hashlib
+import json
+from typing import Any, Final
 
 import pytest
 
@@ -24,6 +26,11 @@ from taskrepo.model import (
     Task,
 )
 
+SETTLED_FIELDS: Final = (
+    "name lease_seconds max_lease_seconds max_attempts max_claims max_submissions max_discussion self_review "
+    "large_file_bytes max_file_bytes max_task_bytes max_files max_actor_bytes upload_seconds denied_suffixes "
+    "denied_types"
+)
 FULL = Manifest(
     "t", "d\n", "agent_only", "high", "interactive", "medium", "fast",
     (Deliverable("words"), Deliverable("", "a.csv", "", True, 1, 9), Deliverable("x", "b", "text/csv", False)),
@@ -146,9 +153,21 @@ def test_actors(actor: Actor) -> None:
 
 
 def test_policies() -> None:
-    """A policy is written in full, and survives; what a file leaves out takes its default."""
+    """A policy is told in full, kept without what has its default, and survives both ways."""
     policy = Policy("x", 1, 2, 3, 0, 4, 5, True, 6, 7, 8, 9, 10, 11, (".a",), ("a/b",), Stamp("set", "admin", 9))
     data = plain.policy_to(policy)
     assert plain.policy_from(data) == policy
     assert list(data) == list(Policy.__dataclass_fields__)
     assert plain.policy_from({"max_files": 3}) == Policy(max_files=3)
+    assert plain.policy_kept(policy) == data
+    assert plain.policy_kept(Policy(max_files=3)) == {"max_files": 3}
+    assert list(plain.policy_kept(Policy(max_files=3), {"name", "max_files", "other"}).items()) == [
+        ("name", "taskrepo"), ("max_files", 3),
+    ]  # fmt: skip
+
+
+def test_the_defaults_of_a_policy_never_change() -> None:
+    """Ledgers leave defaults out and are judged by them for ever: a new field may be added to these, none altered."""
+    known = plain.policy_to(Policy())
+    settled = json.dumps([known[name] for name in SETTLED_FIELDS.split()]).encode()
+    assert hashlib.sha256(settled).hexdigest() == "89510db550c5717537bc38b3fb91bf8a7275a8f03d27f71f6b4b8135a49bbbcc"

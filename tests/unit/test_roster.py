@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from taskrepo import roster
+from taskrepo import plain, roster
 from taskrepo.directory import EXCHANGE_ACTOR, Directory
+from taskrepo.documents import dump_yaml
 from taskrepo.errors import Invalid
 from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, PublicKey, Stamp
 
@@ -34,6 +35,19 @@ def test_reading_back() -> None:
     assert roster.read_actor(writes[roster.actor_path("bob")]) == BOB
     assert roster.read_actor(writes["actors/exchange.yaml"]) == DIRECTORY.actors[EXCHANGE]
     assert roster.read_policy(writes["policy.yaml"]) == DIRECTORY.policy
+
+
+def test_a_policy_is_kept_without_its_defaults() -> None:
+    """`policy.yaml` has what is not by default; stated again in the form of another file, what that names too."""
+    kept = roster.render(None, DIRECTORY)["policy.yaml"]
+    assert kept == b'self_review: true\nupdated:\n  event: founded\n  by: exchange\n  at: "1970-01-01T00:00:09Z"\n'
+    assert roster.restated(DIRECTORY.policy, kept) == kept
+    full = dump_yaml(plain.policy_to(DIRECTORY.policy))
+    assert roster.restated(DIRECTORY.policy, full) == full
+    assert roster.read_policy(full) == DIRECTORY.policy
+    assert roster.restated(DIRECTORY.policy, b"name: x\ncolour: red\n") == b"name: taskrepo\n" + kept
+    with pytest.raises(Invalid):
+        roster.restated(DIRECTORY.policy, b"")
 
 
 def test_only_differences_are_written() -> None:
