@@ -57,7 +57,7 @@ from taskrepo.segments import (
 )
 
 VERSION: Final = 4
-CHUNK: Final = 20_000
+CHUNK: Final = 10_000
 PROGRESS_EVERY: Final = 500
 _TRIES: Final = 5
 _CURSOR: Final = "c."

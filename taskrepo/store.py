@@ -46,6 +46,10 @@ LIBGIT2: Final = pygit2.LIBGIT2_VERSION
 _CACHED_BYTES: Final = 32 << 20
 _CACHED_SIZE: Final = 16 << 10
 _CACHED_ENTRIES: Final = 200_000
+# libgit2 would keep a quarter of a GiB of objects that are kept here as well, and map all of every pack.
+pygit2.settings.enable_caching(False)
+pygit2.settings.mwindow_size = 8 << 20
+pygit2.settings.mwindow_mapped_limit = 64 << 20
 _MOVES: Final = 500
 """How often `main` may move before the repository is opened anew: libgit2 keeps packs mapped that were merged away."""
 _OVERHEAD: Final = 400  # bytes an object takes in memory beside its content
@@ -66,7 +70,7 @@ class Store:
         """Open it. Raises `Invalid("no-repository")`."""
         self._lock = Lock()
         self._root = path
-        self._head: str | None = None
+        self._stood_at: str | None = None
         self._moves = 0
         self._repository = self._open()
         self.path = Path(self._repository.path)
@@ -96,8 +100,8 @@ class Store:
             loose = _REF.fullmatch((self.path / BRANCH).read_bytes())
             if loose:
                 head = loose[1].decode()
-                if head != self._head:
-                    self._head, self._moves = head, self._moves + 1
+                if head != self._stood_at:
+                    self._stood_at, self._moves = head, self._moves + 1
                 return head
         # Another program has packed it, or this is a working tree that shares the branches of another.
         with self._lock:
