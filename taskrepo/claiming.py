@@ -74,7 +74,7 @@ def _claimed(exchange: Exchange, actor: Actor, wish: Wish, via: Door, request_id
     """Let the exchange decide, in one write, which of the best candidates are still to be had."""
     for _ in range(_ROUNDS):
         found = candidates(exchange, actor, int(time.time()), wish.q, wish.label)
-        ids = tuple(task.id for task in islice(found, wish.count + 2 * exchange.crowd + _SPARE))
+        ids = tuple(task.id for task in islice(found, wish.count + exchange.crowd + _SPARE))
         if ids:
             won = exchange.claim_first(ids, wish.count, actor.id, via=via, request_id=request_id)
             if won:

@@ -36,6 +36,7 @@ from typing import Any, Final, Self, TypeVar
 from filelock import FileLock, Timeout
 
 from taskrepo import sealing
+from taskrepo.bitmasks import live_mask
 from taskrepo.errors import Invalid, Refused
 from taskrepo.listing import Columns, Snapshot, Texts, state_row
 from taskrepo.model import Row
@@ -52,7 +53,6 @@ from taskrepo.segments import (
     committing,
     create,
     generation,
-    live_mask,
     read_head,
 )
 

@@ -24,6 +24,7 @@ from itertools import chain, islice
 from operator import or_
 from typing import Any, Final, TypeVar
 
+from taskrepo.bitmasks import docs_in, mask_of
 from taskrepo.errors import Invalid
 from taskrepo.model import STATES, Row
 from taskrepo.query import (
@@ -41,7 +42,7 @@ from taskrepo.query import (
     write_cursor,
 )
 from taskrepo.relevance import Kept, Points, Words, best, present, scored
-from taskrepo.segments import Leaf, Numbering, docs_in, mask_of
+from taskrepo.segments import Leaf, Numbering
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
 _WORDS: Final = "worth"  # the field that has every word of title and body

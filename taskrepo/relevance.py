@@ -20,9 +20,10 @@ from functools import cache
 from itertools import compress, islice
 from typing import Final, Protocol
 
+from taskrepo.bitmasks import docs_in
 from taskrepo.query import Key
 from taskrepo.recent import Recent
-from taskrepo.segments import Numbering, docs_in
+from taskrepo.segments import Numbering
 
 MOST: Final = 254
 KEPT_BYTES: Final = 12 << 20

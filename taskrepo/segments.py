@@ -18,9 +18,7 @@ file and replaces the part's table of contents (TOC).
 """
 
 import copy
-import io
 import json
-import re
 import struct
 import zlib
 from array import array
@@ -34,21 +32,18 @@ from threading import Lock
 from typing import Any, Final
 
 from whoosh import fields, formats
-from whoosh.filedb.compound import CompoundStorage
 from whoosh.filedb.filestore import FileStorage, RamStorage
-from whoosh.filedb.structfile import BufferFile
 from whoosh.index import TOC, clean_files
 from whoosh.reading import SegmentReader, TermNotFound
 from whoosh.writing import SegmentWriter
+
+from taskrepo.bitmasks import docs_in, mask_of
+from taskrepo.mapped import Mapped
 
 MAX_MASKS: Final = 512
 TERMS_AT_ONCE: Final = 1024
 FAN_IN: Final = 8
 _TRAILER: Final = struct.Struct(">II")
-_FAR: Final = 4
-_VIEW_BUFFER: Final = 1024
-_SOME: Final = re.compile(rb"[^\0]")
-_BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
 class Damaged(Exception):
@@ -268,36 +263,6 @@ def _checksum(path: Path) -> tuple[int, int]:
     return size, crc
 
 
-# Bit masks: bit n of an int stands for document n
-
-
-def mask_of(docs: Iterable[int], size: int) -> int:
-    """The mask of some document numbers, each below `size`."""
-    flags = bytearray(size // 8 + 1)
-    for doc in docs:
-        flags[doc >> 3] |= 1 << (doc & 7)
-    return int.from_bytes(flags, "little")
-
-
-def docs_in(mask: int) -> Iterator[int]:
-    """The document numbers of a mask, ascending."""
-    flags = mask.to_bytes(mask.bit_length() // 8 + 1, "little")
-    if mask.bit_count() * _FAR < len(flags):  # what is empty between them is passed over by the C library
-        for found in _SOME.finditer(flags):
-            for bit in _BITS[found[0][0]]:
-                yield found.start() * 8 + bit
-        return
-    for base, byte in enumerate(flags):
-        for bit in _BITS[byte]:
-            yield base * 8 + bit
-
-
-def live_mask(segment: Any) -> int:
-    """The documents of a Whoosh segment that are not deleted."""
-    size: int = segment.doc_count_all()
-    return ((1 << size) - 1) & ~mask_of(segment.deleted_docs(), size)
-
-
 class Numbering:
     """A number for each task, from 0 on: the same in every segment, as long as the program runs. Safe for threads."""
 
@@ -333,7 +298,7 @@ class Leaf:
         _check(folder, segment)
         bare = copy.copy(segment)
         bare._deleted = None
-        bare.open_compound_file = lambda storage: _Mapped(storage.open_file(_file_of(folder, segment).name))
+        bare.open_compound_file = lambda storage: Mapped(storage.open_file(_file_of(folder, segment).name))
         self.name: str = segment.segment_id()
         self.size: int = segment.doc_count_all()
         self._lock = Lock()
@@ -442,45 +407,6 @@ def _blocks(matcher: Any) -> Iterator[tuple[Iterable[int], Iterable[float]]]:
         steps, weights, _ = matcher._data
         yield accumulate(steps), weights if isinstance(weights, tuple) else [weights or 1.0] * len(steps)
         matcher._next_block()
-
-
-class _Mapped(CompoundStorage):  # type: ignore[misc]
-    """A segment's file, mapped. Whoosh's own storage copies all that it opens: a quarter of a GiB at 100,000 tasks."""
-
-    def open_file(self, name: str, *_: Any, **__: Any) -> BufferFile:
-        """One of the files in it, read where it lies."""
-        offset, length = self.range(name)
-        file = BufferFile(b"", name=name)
-        file._buf = memoryview(self._source)[offset : offset + length]
-        file.file = io.BufferedReader(_View(file._buf), _VIEW_BUFFER)
-        return file
-
-
-class _View(io.RawIOBase):
-    """Bytes elsewhere in memory as a file to read."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data, self._at = data, 0
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go there."""
-        self._at = offset + (0, self._at, len(self._data))[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """As much as there is."""
-        part = self._data[self._at : self._at + len(buffer)]
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
 
 
 def _places(matcher: Any, wanted: int) -> Iterator[tuple[int, list[int]]]:

@@ -14,6 +14,7 @@
 import errno
 import logging
 import queue
+import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -43,6 +44,7 @@ MAX_BATCH_BYTES: Final = 64 << 20
 _LOCK_PATIENCE: Final = 30.0
 _ATTEMPTS: Final = 5
 _GATHERING: Final = 0.003
+_SWITCH_EVERY: Final = 0.001  # seconds; the interpreter's own are five times as many
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -162,6 +164,8 @@ class Writer:
             self._thread.join()
 
     def _run(self) -> None:
+        # A write waits for the disk several times, and each time until whoever computes gives the interpreter back.
+        sys.setswitchinterval(min(_SWITCH_EVERY, sys.getswitchinterval()))
         while (first := self._queue.get()) is not None:
             requests, more = self._drain(first)
             self.crowd = len(requests)

@@ -3,7 +3,7 @@
 * Of all tasks every tenth is live: published, held, submitted, or waiting for an answer, with all kinds of demands. The
   others are over. The words of titles and texts are drawn as people use words, a few very often and most hardly ever.
 * Everything runs in the process of the exchange. One client asks without a pause; sixteen threads share one
-  interpreter, so their answers are timed twice: each asking ten times a second, and all of them without a pause.
+  interpreter, so their answers are timed twice: each asking five times a second, and all of them without a pause.
 * A claim is durable when it returns. What was claimed is given back when nothing is left, and in the end: untimed.
 """
 
@@ -36,7 +36,7 @@ from taskrepo.query import Query
 from taskrepo.worklist import worklist
 
 AGENTS: Final = 16
-PACE: Final = 0.1
+PACE: Final = 0.2
 """Seconds from one question of a paced client to its next."""
 _LEARNED: Final = random.Random(6)
 _SYLLABLES: Final = ("ba", "de", "gi", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "ze")
@@ -87,7 +87,7 @@ def main(words: list[str]) -> int:
 
 def fill(config: Config, size: int) -> None:
     """Make an exchange of `size` tasks, every tenth of them live."""
-    found(config, policy=Policy(max_claims=0))
+    found(config, policy=Policy(max_claims=0, max_attempts=1000))  # what is measured again and again
     with Exchange(config) as exchange:
         exchange.follower.start()  # which also joins the packs, as in a served exchange
         for actor in ("alice", "carol"):

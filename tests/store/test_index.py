@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 from taskrepo import index as index_module
 from taskrepo import listing, segments
+from taskrepo.bitmasks import docs_in, mask_of
 from taskrepo.errors import Invalid, Refused
 from taskrepo.index import Index
 from taskrepo.model import STATES, Row
 from taskrepo.query import EVERYTHING, NEVER, Query, Sort, title_key, tokens
-from taskrepo.segments import STATE, TEXT, Damaged, chosen, committing, create, docs_in, mask_of, read_head
+from taskrepo.segments import STATE, TEXT, Damaged, chosen, committing, create, read_head
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 WORDS = ("gold", "silver", "price", "data", "report", "correlation", "été", "黄金")
