@@ -87,7 +87,7 @@ def main(words: list[str]) -> int:
 
 def fill(config: Config, size: int) -> None:
     """Make an exchange of `size` tasks, every tenth of them live."""
-    found(config, policy=Policy(max_claims=0, max_attempts=1000))  # what is measured again and again
+    found(config, policy=Policy(max_claims=0, max_attempts=100))  # what is measured again and again
     with Exchange(config) as exchange:
         exchange.follower.start()  # which also joins the packs, as in a served exchange
         for actor in ("alice", "carol"):
