@@ -65,7 +65,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class _Unseen:
-    """The tasks that changed between the commit `stamp` of the index and `head`, or that such a task holds up or did."""
+    """The tasks that changed between the index's commit `stamp` and `head`, or that one of them holds up or held up."""
 
     stamp: str
     head: str

@@ -41,6 +41,7 @@ ALONE: Final = 600 if DEEP else 60
 TASKS: Final = 2000 if DEEP else 150
 LATE: Final = TASKS // 8  # are published while others claim
 MOST: Final = 20
+FRESH: Final = 1.0  # for how many seconds an idle connection is good
 MOST_LOST: Final = 10
 SPEEDS: Final = ("balanced", "fast", "quality")
 WORDS: Final = ("amber", "beryl", "coral")
@@ -76,15 +77,19 @@ class Client:
         self._port, self._key, self._tape = port, key, tape
         self._line = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         self._keys = (f"{seed}-{number}" for number in count())
+        self._used = 0.0
         self.kept: list[tuple[str, int]] = []
 
     def post(self, path: str, body: Mapping[str, Any], key: str = "") -> tuple[float, float, int, Any, bool]:
         """When it was sent and its answer heard, its status and JSON, and whether it repeats one given before."""
         sent = time.monotonic()
+        if sent > self._used + FRESH:
+            self._line.close()  # the server may do so; the next request opens it again
         self._send(self._line, path, body, key)
         answer = self._line.getresponse()
         said = json.loads(answer.read())
-        return sent, time.monotonic(), answer.status, said, "Idempotency-Replayed" in answer.headers
+        self._used = time.monotonic()
+        return sent, self._used, answer.status, said, "Idempotency-Replayed" in answer.headers
 
     def _send(self, line: http.client.HTTPConnection, path: str, body: Mapping[str, Any], key: str) -> None:
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
