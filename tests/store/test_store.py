@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pygit2
 import pytest
 from filelock import FileLock
 from hypothesis import given, settings
@@ -84,6 +85,15 @@ def test_git_finds_nothing_wrong_after_many_batches_and_merges(store: Store) -> 
     assert git(store.path, "rev-list", "--count", "main").strip() == "300"
     assert len(packs(store.path)) < 2 * 50
     assert git(store.path, "ls-tree", "-r", "--name-only", "main").count("\n") == 300
+
+
+def test_nothing_is_kept_in_memory_twice(store: Store) -> None:
+    """What is read stays in the store's own cache, which is bounded, and not in that of libgit2 as well."""
+    commits = [grow(store, number) for number in range(10)]
+    for oid in commits:
+        root = Store(store.path).read(oid, "commit")[5:45].decode()
+        assert Store(store.path).tree(root).keys() == {"a"}
+    assert pygit2.settings.cached_memory[0] == 0
 
 
 def test_merging_takes_nothing_from_a_store_that_is_open(store: Store) -> None:

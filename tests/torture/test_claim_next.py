@@ -32,7 +32,7 @@ from taskrepo.model import Capabilities, Manifest
 from tests.support.claimbook import Book, Call, Happened, Times, Work, Worker, history, wanted
 from tests.support.ledgers import made, opened, proven, sound
 from tests.support.shell import Shell
-from tests.support.waiting import PATIENCE, over
+from tests.support.waiting import PATIENCE, over, until
 
 DEEP: Final = os.environ.get("TASKREPO_TEST_TORTURE") == "deep"
 CLIENTS: Final = 32 if DEEP else 8
@@ -271,7 +271,8 @@ def scene(folder: Path) -> Iterator[tuple[Config, int, dict[str, str], list[Work
         assert process.stdout is not None
         said = b""
         while not said.rstrip().endswith(b"}"):
-            said += process.stdout.readline()
+            said += (line := process.stdout.readline())
+            assert line, "it has not started"
         yield config, int(json.loads(said)["url"].rpartition(":")[2]), keys, works
     finally:
         process.terminate()
@@ -308,8 +309,8 @@ def together(clients: list[Client], calls: int, publisher: Client, late: Iterato
 
     def bring() -> None:
         for number in range(LATE):
-            while left[0] > calls - calls * number // (LATE + 1) and not failed:
-                time.sleep(0.01)
+            due = calls - calls * number // (LATE + 1)
+            until(lambda due=due: left[0] <= due or failed)  # type: ignore[misc]
             kind = next(late)
             sent, heard, status, said, _ = publisher.post("/tasks", kind)
             assert status == 201, said
