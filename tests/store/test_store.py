@@ -223,8 +223,11 @@ def test_two_merges_never_run_at_once(store: Store) -> None:
     assert store.consolidate() == 33
 
 
-def test_what_killed_writers_left_goes_after_an_hour(store: Store) -> None:
-    """Unfinished files, packs without an index and our own marks are swept when old; everything else stays."""
+def test_what_killed_writers_left_goes_after_an_hour(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unfinished files, packs without an index and our own marks are swept when old; everything else stays.
+
+    What is being written while the clock leaps is old at once: so nothing goes that was not there a minute ago.
+    """
     grow(store)
     folder = store.path / "objects/pack"
     whole = next(folder.glob("*.pack"))
@@ -236,7 +239,14 @@ def test_what_killed_writers_left_goes_after_an_hour(store: Store) -> None:
     for name in (*left, *foreign, whole.name):
         os.utime(folder / name, (time.time() - 4000,) * 2)
     store.consolidate()
-    assert packs(store.path) >= {*young, *foreign, whole.name}
+    assert packs(store.path) >= {*left, *young, *foreign, whole.name}
+    steady = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: steady() + 60)
+    late = folder / "tmp_pack-3.pack.77"
+    late.touch()
+    os.utime(late, (time.time() - 4000,) * 2)
+    store.consolidate()
+    assert packs(store.path) >= {*young, *foreign, whole.name, late.name}
     assert not packs(store.path) & {*left}
 
 
