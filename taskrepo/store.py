@@ -58,8 +58,6 @@ _STALE_AFTER: Final = 10.0
 _MARK: Final = b"taskrepo\n"
 _OID: Final = re.compile("[0-9a-f]{40}")
 _REF: Final = re.compile(rb"([0-9a-f]{40})\n")
-# It would keep up to 256 MiB of trees and commits, which are kept here in the form that is asked for.
-pygit2.settings.enable_caching(False)
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob"}
 _INCOMING: Final = {"commit": 64 << 10, "tree": 4 << 20, "blob": 128 << 20}  # bytes of an object that somebody pushed
 _MOST_INCOMING: Final = 50_000
