@@ -214,6 +214,8 @@ _STRUCTURE: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 def _check_nesting(text: str, where: str) -> None:
     """Refuse deep nesting before the recursive parser sees it."""
+    if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
+        return  # most texts, and a long one is not walked through
     depth = 0
     for match in _STRUCTURE.finditer(text):
         token = match.group()

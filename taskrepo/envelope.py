@@ -99,8 +99,12 @@ def _token(key: bytes, use: str, text: str, where: str) -> str:
 # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+ANOTHER_KEY: Final = ("bad-seal", "manifest")
+"""The code and place of the fault that says, before any other, that a key is not the task's."""
+
+
 def open_task(task: Task, key: bytes) -> Task:
-    """The task as its readers see it. Raises `Invalid("bad-seal")`."""
+    """The task as its readers see it. Raises `Invalid("bad-seal")`, in the `manifest` if it is another task's key."""
     return replace(open_listed(task, key), files=open_files(task.files, key))
 
 

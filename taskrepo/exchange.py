@@ -66,6 +66,7 @@ from taskrepo.writer import Draft, Writer
 _CLAIMED_FOR: Final = 60
 _AHEAD: Final = 1000
 _MANY: Final = 16
+_ENDED_AT_ONCE: Final = 256
 
 
 class Exchange:
@@ -353,9 +354,12 @@ class Exchange:
         return renewed
 
     def expire_due(self) -> int:
-        """End every execution whose lease has run out; returns how many. The first call counts as a start."""
+        """End executions whose lease has run out, a few seconds' work at most; returns how many.
+
+        Once it returns 0, there are no more for now. The first call counts as a start.
+        """
         self.follower.start()  # which a large ledger's holdings begin with
-        floor, due = self.leases.look(), self.leases.due()
+        floor, due = self.leases.look(), self.leases.due(_ENDED_AT_ONCE)
 
         def expired(hold: Hold) -> bool:
             if self.leases.look() != floor:

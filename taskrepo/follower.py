@@ -65,7 +65,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class _Unseen:
-    """The tasks that changed between the commit `stamp` of the index and `head`."""
+    """The tasks that changed between the index's commit `stamp` and `head`, or that one of them holds up or held up."""
 
     stamp: str
     head: str
@@ -148,7 +148,8 @@ class Follower:
     def unseen(self) -> frozenset[str]:
         """The tasks that have changed since the commit that the index shows now, or showed a moment ago.
 
-        What the index says of all others is so. There are few: where the index is far behind, this waits for it.
+        With them come those that wait for one of them, and may have come free. What the index says of all others is
+        so. There are few: where the index is far behind, this waits for it.
         """
         for _ in range(2):
             with self._looking:
@@ -166,8 +167,8 @@ class Follower:
         changed = changed_tasks(self._ledger.store, since, head, _MOST_UNSEEN) if since and head else None
         if stamp is None or head is None or changed is None:
             return None
-        older = known.tasks if known and since != stamp else frozenset()
-        tasks = older.union(task for task, _ in changed)
+        older, ids = known.tasks if known and since != stamp else frozenset(), [task for task, _ in changed]
+        tasks = older.union(ids, self._dependents(self._ledger.snapshot(head), ids))
         return _Unseen(stamp, head, tasks) if len(tasks) <= _MOST_UNSEEN else None
 
     def _await(self, passed: int) -> bool:

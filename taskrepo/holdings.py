@@ -12,6 +12,7 @@
 
 import heapq
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
@@ -123,10 +124,16 @@ class Holdings:
 
     # ── for whoever ends leases ─────────────────────────────────────────────────────────────────────────────────────
 
-    def ended(self, now: int) -> list[Hold]:
-        """The holds whose lease, as the ledger has it or as was last said, has ended; each is told once."""
-        found = []
+    def ended(self, now: int) -> Iterator[Hold]:
+        """The holds whose lease, as the ledger has it or as was last said, has ended; each is told once.
+
+        Of those that are not asked for any more, the next call tells.
+        """
         self.catch_up()
+        while (hold := self._ended(now)) is not None:
+            yield hold
+
+    def _ended(self, now: int) -> Hold | None:
         with self._lock:
             while self._ends and self._ends[0][0] <= now:
                 at, task = heapq.heappop(self._ends)
@@ -134,8 +141,8 @@ class Holdings:
                     del self._next[task]
                     hold = self._holds.get(task)
                     if hold is not None and not hold.paused:
-                        found.append(hold)
-        return found
+                        return hold
+        return None
 
     def look_again(self, hold: Hold, at: int) -> None:
         """Tell of the hold again when that time has come."""

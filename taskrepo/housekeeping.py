@@ -37,7 +37,7 @@ class Housekeeping:
         self._stop, self._noting = Event(), Lock()
         self._threads = [
             Thread(target=self._watch, name="clock-watch", daemon=True),
-            Thread(target=self._repeat, args=(self._exchange.expire_due,), name="leases", daemon=True),
+            Thread(target=self._repeat, args=(self._expire,), name="leases", daemon=True),
             Thread(target=self._repeat, args=(self._round,), name="housekeeping", daemon=True),
         ]
 
@@ -65,6 +65,11 @@ class Housekeeping:
             except Exception as error:
                 log.exception("a round of housekeeping failed; the next one comes")
                 self._note(False, f"{type(error).__name__}: {error}"[:300])
+
+    def _expire(self) -> None:
+        # Thousands may be due at once, which takes a minute: nobody who stops the exchange waits for all of them.
+        while not self._stop.is_set() and self._exchange.expire_due():
+            pass
 
     def _round(self) -> None:
         due = time.monotonic() - self._swept >= self._sweep_every

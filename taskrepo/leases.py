@@ -8,7 +8,7 @@
 
 Whoever calls `look` regularly says so by `pace`, else it cannot be told that the program was stopped.
 
->>> [hold.task for hold in leases.due()]                                                # doctest: +SKIP
+>>> [hold.task for hold in leases.due(9)]                                               # doctest: +SKIP
 ['4k7q2m9x']
 """
 
@@ -47,15 +47,17 @@ class Leases:
         """
         return self._look()[0]
 
-    def due(self) -> list[Hold]:
-        """The holds whose lease has run out. Each is told again a moment later, as long as it is held."""
+    def due(self, most: int) -> list[Hold]:
+        """The first `most` holds whose lease has run out. Each is told again a moment later, as long as it is held."""
         floor, now, heard = self._look()
         found = []
         for hold in self._holdings.ended(now):
             end = self._end(hold, floor, now, heard)
+            self._holdings.look_again(hold, end if end > now else now + _RETRY)
             if end <= now:
                 found.append(hold)
-            self._holdings.look_again(hold, end if end > now else now + _RETRY)
+                if len(found) == most:
+                    break
         return found
 
     def _look(self) -> tuple[int, int, float]:

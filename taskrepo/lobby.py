@@ -205,8 +205,10 @@ class Lobby:
             return (entry.task,)
         if entry.target != "approved" or entry.source == "approved":
             return ()
+        view, unseen = self._exchange.view(EXCHANGE_ACTOR), sorted(self._exchange.follower.unseen())
+        fresh = (task.id for task in view.tasks(unseen) if entry.task in task.manifest.blocked_by)
         waiting = Query(f"blocker:{entry.task}", ("published",))
-        return self._exchange.search(waiting, MAX_LIMIT, reader=EXCHANGE_ACTOR, at_once=True).ids
+        return (*fresh, *self._exchange.search(waiting, MAX_LIMIT, reader=EXCHANGE_ACTOR, at_once=True).ids)
 
     def _offer(self, view: View) -> None:
         """Call one more for each task that is free and for which nobody is on the way."""

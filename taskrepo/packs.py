@@ -4,7 +4,7 @@
 * The bytes depend on the objects and their order alone.
 * Only this format is merged; a pack that holds deltas, from `git repack`, or damage is left alone.
 * A pack that fails to be written leaves no file; what a killed writer left is removed an hour later, and what a
-  killed push left a day later.
+  killed push left a day later. A clock that leaps makes nothing old that is being written at that moment.
 * Merging never takes away an object: the merged pack is durable before the first of its parts goes.
 
 >>> Pack.of([("blob", b"hello")]).count
@@ -15,7 +15,7 @@ import shutil
 import struct
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha1
@@ -39,6 +39,8 @@ _MERGE_AT: Final = 32
 _MERGE_LIMIT: Final = 64 << 20
 _LEFT_FOR: Final = 3600.0
 _PUSHED_FOR: Final = 86400.0
+_WATCHED_FOR: Final = 60.0
+"""Seconds, by a clock that nobody sets, between the first look at what was left and its end: no write takes so long."""
 _MARK: Final = b"taskrepo\n"
 
 
@@ -72,6 +74,7 @@ class PackFolder:
     def __init__(self, folder: Path, lock: Path) -> None:
         """`lock` is the file that keeps two merges apart."""
         self._folder, self._lock = folder, lock
+        self._left: dict[Path, float] = {}  # what seems to be left over, and since when that has been so
 
     def add(self, pack: Pack, *, keep: bool = False) -> bool:
         """Write it durably, unless it is here; returns whether it was new.
@@ -145,16 +148,24 @@ class PackFolder:
 
     def _sweep(self) -> None:
         """Remove what killed writers left."""
-        before = time.time() - _LEFT_FOR
+        steady = time.monotonic()
+        self._left = {path: self._left.get(path, steady) for path in self._old(time.time())}
+        for path, since in self._left.items():
+            if steady - since >= _WATCHED_FOR:
+                with suppress(FileNotFoundError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _old(self, now: float) -> Iterator[Path]:
+        """What was left over long ago, if the time `now` (Unix seconds) can be trusted."""
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before and _is_left(path):
-                    path.unlink()
+                if path.stat().st_mtime < now - _LEFT_FOR and _is_left(path):
+                    yield path
         for folder in self._folder.parent.glob("tmp_objdir-*"):
             # What a push brought whose `git receive-pack` was killed; one that goes on may well take an hour.
             with suppress(FileNotFoundError):
-                if folder.stat().st_mtime < time.time() - _PUSHED_FOR:
-                    shutil.rmtree(folder)
+                if folder.stat().st_mtime < now - _PUSHED_FOR:
+                    yield folder
 
 
 def _is_left(path: Path) -> bool:

@@ -10,7 +10,7 @@
 'Salary review'
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -47,17 +47,22 @@ class Privacy:
 
     def opened(self, task: Task) -> Task:
         """The task as its readers see it; a public one as it is."""
-        if not task.manifest.private:
-            return task
-        key = self._own_key(task)
-        return envelope.open_task(task, key) if key else envelope.closed(task)
+        return self._shown(task, envelope.open_task)
 
     def listed(self, task: Task) -> Task:
         """The task as lists show it, its files as the ledger holds them."""
+        return self._shown(task, envelope.open_listed)
+
+    def _shown(self, task: Task, opened: Callable[[Task, bytes], Task]) -> Task:
         if not task.manifest.private:
             return task
-        key = self._own_key(task)
-        return envelope.open_listed(task, key) if key else envelope.closed(task)
+        key = self._key(task)
+        try:
+            return opened(task, key) if key else envelope.closed(task)
+        except Invalid as error:
+            if (error.code, error.where) != envelope.ANOTHER_KEY:
+                raise
+            return envelope.closed(task)
 
     def content(self, task: Task, content: Content) -> Content:
         """What an event of the task wrote beside the record; nothing where there is no key any more."""

@@ -44,6 +44,16 @@ def test_a_lease_that_ran_out_ends_but_not_before_its_length_after_a_start(
     assert exchange.snapshot().task(task).executions[0].outcome == "expired"
 
 
+def test_who_stops_it_does_not_wait_for_all_that_are_due(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While more leases are due one round follows another at once, and the end comes between two of them."""
+    rounds: list[int] = []
+    monkeypatch.setattr(exchange, "expire_due", lambda: (rounds.append(1), len(rounds))[1])  # there are always more
+    with Housekeeping(exchange, expire_every=0.05):
+        until(lambda: len(rounds) > 100)
+
+
 def test_a_round_that_fails_does_not_end_it(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -241,7 +241,7 @@ def test_the_limits_of_a_push_fit_each_other() -> None:
     assert SETTINGS["receive.maxInputSize"] == (str(MAX_PACK),)
 
 
-def test_what_a_killed_push_left_goes_in_time(shell: Shell) -> None:
+def test_what_a_killed_push_left_goes_in_time(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarantine is left alone for a day, and removed after that when packs are merged."""
     repository = _repository(shell)
     folders = [repository / "objects" / f"tmp_objdir-incoming-{name}" for name in ("new", "old")]
@@ -249,6 +249,9 @@ def test_what_a_killed_push_left_goes_in_time(shell: Shell) -> None:
         (folder / "pack").mkdir(parents=True)
         (folder / "pack" / "tmp_pack_1").write_bytes(b"PACK")
         os.utime(folder, (time.time() - age,) * 2)
-    Store(repository).consolidate()
+    store, steady = Store(repository), time.monotonic
+    store.consolidate()
+    monkeypatch.setattr(time, "monotonic", lambda: steady() + 60)
+    store.consolidate()
     assert [folder.exists() for folder in folders] == [True, False]
     subprocess.run(["rm", "-r", folders[0]], check=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from taskrepo import exchange as module
 from taskrepo.commands import Answer, Ask, Claim, Progress, Submit
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange
@@ -135,8 +136,8 @@ def test_a_stop_in_the_midst_of_a_round_ends_it(
     machine.goes_on(exchange, LEASE)
     due = exchange.leases.due
 
-    def stopped() -> list[Hold]:
-        found = due()
+    def stopped(most: int) -> list[Hold]:
+        found = due(most)
         machine.passes(100)
         return found
 
@@ -210,6 +211,22 @@ def test_many_end_together(exchange: Exchange, config: Config, machine: Machine)
     assert exchange.expire_due() == 2
     assert exchange.holdings.in_hand("bob") == 0
     proven(config)
+
+
+def test_thousands_end_some_at_a_time(
+    exchange: Exchange, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many that are due at once each call ends some, silent ones first, however many have been heard meanwhile."""
+    monkeypatch.setattr(module, "_ENDED_AT_ONCE", 4)
+    tasks = [claimed(exchange) for _ in range(12)]
+    machine.goes_on(exchange, LEASE // 2)
+    for task in tasks[:6]:
+        exchange.heartbeat(task, 1, "bob")
+    machine.goes_on(exchange, LEASE // 2)
+    assert [exchange.expire_due() for _ in range(3)] == [4, 2, 0]
+    machine.goes_on(exchange, LEASE // 2)
+    assert [exchange.expire_due() for _ in range(3)] == [4, 2, 0]
+    assert exchange.holdings.in_hand("bob") == 0
 
 
 def test_each_task_has_its_own_length(exchange: Exchange, machine: Machine) -> None:

@@ -1,19 +1,20 @@
 """The lobby: who waits is called for what concerns them, a few at a time, and never lost."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taskrepo import lobby as lobbies
-from taskrepo.commands import Claim, Comment, Release, SetPolicy
+from taskrepo.claiming import Wish
+from taskrepo.commands import Claim, Comment, Release, SetPolicy, Submit
 from taskrepo.eventfilter import parse_filter
 from taskrepo.exchange import Exchange
 from taskrepo.lobby import Lobby
 from taskrepo.model import Manifest, Policy, Task
 from taskrepo.view import View
-from tests.support.ledgers import made, opened, task_of
+from tests.support.ledgers import claim_best, made, opened, task_of
 from tests.support.waiting import until
 
 
@@ -41,11 +42,11 @@ class Waiter:
         self.leave = self.lobby.listen(self.actor, since, parse_filter(wanted), self._called)
         return self
 
-    def seeks(self, fits: bool = True, since: str = "") -> "Waiter":
-        """For work."""
+    def seeks(self, fits: bool | Callable[[View, Task], bool] = True, since: str = "") -> "Waiter":
+        """For work: for any, for none, or for what fits."""
 
         def could(view: View, task: Task) -> bool:
-            return fits
+            return fits(view, task) if callable(fits) else fits
 
         since = since or str(self.exchange.store.head())
         self.leave = self.lobby.seek(self.actor, since, could, self, self._called)
@@ -95,6 +96,23 @@ def test_who_seeks_is_called_one_after_another(exchange: Exchange) -> None:
     exchange.govern(SetPolicy("policy", Policy(name="new")), "admin", via="api")
     until(lambda: unfit.calls)
     assert (second.calls, third.calls, gone.calls) == (1, 1, 0)
+
+
+def test_what_comes_free_before_the_index_knows_it_calls_who_waits(exchange: Exchange) -> None:
+    """Work that was published and set free while the index stands still is offered like any other."""
+    lobby = Lobby(exchange)
+    before = task_of(exchange, Manifest("t", "d", review="none"))
+    exchange.execute(Claim(before), "bob", via="api")
+    exchange.follower.catch_up()
+    one = Waiter(exchange, lobby, "bob").seeks(Wish().fits)
+    until(lambda: lobby.present("bob"))
+    with exchange._index._writing:
+        waiting = task_of(exchange, Manifest("t", "d", blocked_by=(before,)))
+        until(lambda: lobby._known == exchange.store.head())
+        assert not one.calls
+        exchange.execute(Submit(before, 1, "done"), "bob", via="api")
+        until(lambda: one.calls)
+        assert claim_best(exchange, one.actor, via="api").task.id == waiting
 
 
 def test_what_goes_wrong_calls_everybody(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from taskrepo import envelope, sealing
 from taskrepo.commands import (
     AddActor,
     Answer,
@@ -33,7 +34,7 @@ from taskrepo.commands import (
     Submit,
 )
 from taskrepo.config import Config
-from taskrepo.errors import Refused
+from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange, Outcome
 from taskrepo.founding import found
 from taskrepo.model import Deliverable, File, FileKind, Manifest, Task
@@ -410,6 +411,19 @@ def test_a_sweep_finishes_an_erasure_that_was_cut_short(config: Config, monkeypa
         exchange.sweep(0)
         assert exchange.privacy.vault.tasks() == []
         assert not any(path.is_file() for path in config.lfs.rglob("*"))
+
+
+def test_what_was_sealed_with_another_key_is_not_shown(exchange: Exchange) -> None:
+    """A task whose manifest another key has sealed is as good as closed; one word so sealed is damage, and is told."""
+    made = _create(exchange, True).task
+    held, privacy = exchange.snapshot().task(made.id), exchange.privacy
+    foreign = envelope.seal_manifest(made.manifest, sealing.new_key())
+    damaged = replace(held, reason=sealing.seal_text(sealing.new_key(), "text", "x"))
+    for shown in (privacy.listed, privacy.opened):
+        assert shown(held).manifest == made.manifest
+        assert shown(replace(held, manifest=foreign)).manifest.title == "Sealed task"
+        with pytest.raises(Invalid, match="was altered"):
+            shown(damaged)
 
 
 def test_a_lost_vault_loses_content_and_nothing_else(exchange: Exchange) -> None:

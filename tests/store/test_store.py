@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pygit2
 import pytest
 from filelock import FileLock
 from hypothesis import given, settings
@@ -84,6 +85,15 @@ def test_git_finds_nothing_wrong_after_many_batches_and_merges(store: Store) -> 
     assert git(store.path, "rev-list", "--count", "main").strip() == "300"
     assert len(packs(store.path)) < 2 * 50
     assert git(store.path, "ls-tree", "-r", "--name-only", "main").count("\n") == 300
+
+
+def test_nothing_is_kept_in_memory_twice(store: Store) -> None:
+    """What is read stays in the store's own cache, which is bounded, and not in that of libgit2 as well."""
+    commits = [grow(store, number) for number in range(10)]
+    for oid in commits:
+        root = Store(store.path).read(oid, "commit")[5:45].decode()
+        assert Store(store.path).tree(root).keys() == {"a"}
+    assert pygit2.settings.cached_memory[0] == 0
 
 
 def test_merging_takes_nothing_from_a_store_that_is_open(store: Store) -> None:
@@ -213,8 +223,11 @@ def test_two_merges_never_run_at_once(store: Store) -> None:
     assert store.consolidate() == 33
 
 
-def test_what_killed_writers_left_goes_after_an_hour(store: Store) -> None:
-    """Unfinished files, packs without an index and our own marks are swept when old; everything else stays."""
+def test_what_killed_writers_left_goes_after_an_hour(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unfinished files, packs without an index and our own marks are swept when old; everything else stays.
+
+    What is being written while the clock leaps is old at once: so nothing goes that was not there a minute ago.
+    """
     grow(store)
     folder = store.path / "objects/pack"
     whole = next(folder.glob("*.pack"))
@@ -226,7 +239,14 @@ def test_what_killed_writers_left_goes_after_an_hour(store: Store) -> None:
     for name in (*left, *foreign, whole.name):
         os.utime(folder / name, (time.time() - 4000,) * 2)
     store.consolidate()
-    assert packs(store.path) >= {*young, *foreign, whole.name}
+    assert packs(store.path) >= {*left, *young, *foreign, whole.name}
+    steady = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: steady() + 60)
+    late = folder / "tmp_pack-3.pack.77"
+    late.touch()
+    os.utime(late, (time.time() - 4000,) * 2)
+    store.consolidate()
+    assert packs(store.path) >= {*young, *foreign, whole.name, late.name}
     assert not packs(store.path) & {*left}
 
 

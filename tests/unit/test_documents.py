@@ -92,6 +92,7 @@ def test_yaml_has_no_nan() -> None:
         (b"[" * MAX_JSON_DEPTH + b"]" * MAX_JSON_DEPTH, None),
         (b'"[[[{{{' + b"[" * 100 + b'"', '[[[{{{' + "[" * 100),
         (b'"\\"' + b"[" * 100 + b'"', '"' + "[" * 100),
+        (b"[" + b"[],{}," * 100 + b"0]", [*[[], {}] * 100, 0]),
     ],
 )  # fmt: skip
 def test_json_is_read(data: bytes, value: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from taskrepo import candidates, claiming, history, statistics, worklist
 from taskrepo.claiming import Wish
-from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Comment, Reject, Release, Submit
+from taskrepo.commands import AddActor, Approve, Ask, ChangeActor, Claim, Comment, Reject, Release, Reopen, Submit
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
@@ -238,6 +238,25 @@ def test_what_the_index_has_not_seen_is_in_its_place(exchange: Exchange) -> None
         assert (exchange.follower.unseen(), index.stamp) == ({first, second}, stood)
     exchange.follower.catch_up()
     assert (exchange.follower.unseen(), ready(exchange, bob)) == (frozenset(), [third])
+
+
+def test_what_has_just_come_free_is_in_its_place(exchange: Exchange) -> None:
+    """Work that waited is offered in its order once what held it up is approved, before the index hears of it."""
+    first, other = made(exchange, priority=2, review="none"), made(exchange, priority=3)
+    urgent, later = made(exchange, priority=1, blocked_by=(first,)), made(exchange, priority=4, blocked_by=(first,))
+    twice = made(exchange, priority=1, blocked_by=(first, other))
+    bob, index = actor(exchange, "bob"), exchange._index
+    claim_best(exchange, bob, via="api")
+    exchange.follower.catch_up()
+    with index._writing:  # the index stands still
+        assert ready(exchange, bob) == [other]
+        exchange.execute(Submit(first, 1, "done"), "bob", via="api")
+        assert ready(exchange, bob) == [urgent, other, later]
+        assert exchange.follower.unseen() == {first, urgent, later, twice}
+        exchange.execute(Reopen(first, "not quite"), "alice", via="api")
+        assert ready(exchange, bob) == [first, other]
+    exchange.follower.catch_up()
+    assert ready(exchange, bob) == [first, other]
 
 
 def test_work_can_be_chosen(exchange: Exchange) -> None:
