@@ -83,13 +83,14 @@ class Speller:
         Reads about `most` words; returns whether there is more. Small segments come first: what is new is in those.
         """
         self._forget(snapshot)
+        home = _home(snapshot)
         public: Known | None = None
         for text in sorted((text for text, _ in snapshot.texts), key=lambda text: text.size):
             while (place := self._place(text)) is not None:
-                if most <= 0:
+                if most <= 0 or self._home != home:
                     return True
                 public = known_by(snapshot.holding(readable(None))) if public is None else public
-                most -= self._read(_home(snapshot), text, place, public)
+                most -= self._read(home, text, place, public)
         return False
 
     def _forget(self, snapshot: Snapshot) -> None:

@@ -11,6 +11,7 @@ import pytest
 from taskrepo import suggesting
 from taskrepo.errors import Invalid
 from taskrepo.index import Index
+from taskrepo.listing import Texts
 from taskrepo.model import Row
 from taskrepo.query import EVERYTHING, Phrase, Query, parse, plan, tokens
 from taskrepo.vocabulary import apart
@@ -269,6 +270,23 @@ def test_words_that_nobody_has_are_let_go(index: Index, monkeypatch: pytest.Monk
     index.update([row(n, "gone") for n in (*range(7), *range(20, 40))], "c4")
     assert index.suggestions(Query("gonne")) == ("gone",)
     assert index._speller._vocabulary is not before and index._speller._vocabulary.size == 2
+
+
+def test_what_was_read_of_an_index_that_is_no_more_is_not_kept(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the index is built anew while its words are read, none of those is remembered."""
+    read, built = Texts.beginning, threading.Event()
+
+    def during(text: Texts, *words: str) -> Iterator[tuple[str, int, int]]:
+        found = list(read(text, *words))
+        if not built.is_set():
+            built.set()
+            index.rebuild([row(0, "monthly")], "c9")
+            assert index.suggestions(Query("montly")) == ("monthly",)
+        return iter(found)
+
+    monkeypatch.setattr(Texts, "beginning", during)
+    assert index.suggestions(Query("reprt")) == ()
+    assert index._speller._vocabulary.size == 2  # "monthly", and "task" in its title
 
 
 def test_a_process_that_reads_along_suggests_too(index: Index, tmp_path: Path) -> None:
