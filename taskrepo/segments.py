@@ -329,6 +329,11 @@ class Leaf:
         if not self._users:
             self._reader.close()
 
+    def let_go(self) -> None:
+        """Let the system have back the memory that the file was read through; what is read again comes back."""
+        with self._lock:
+            self._reader._storage.a.let_go()
+
     def rows(self) -> list[tuple[Any, ...]]:
         """The stored rows, by document number."""
         with self._lock:

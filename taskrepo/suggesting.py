@@ -91,6 +91,7 @@ class Speller:
                     return True
                 public = known_by(snapshot.holding(readable(None))) if public is None else public
                 most -= self._read(home, text, place, public)
+                text.let_go()
         return False
 
     def _forget(self, snapshot: Snapshot) -> None:
