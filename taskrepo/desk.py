@@ -40,7 +40,7 @@ class Desk(Protocol):
         ...
 
     def listing(self, query: Mapping[str, str]) -> Json:
-        """One page of tasks: `{"tasks": […], "next": cursor, "total": how many match}`."""
+        """One page of tasks: `{"tasks": […], "next": cursor, "total": how many match, "suggestions": queries}`."""
         ...
 
     def task(self, task: str) -> Json:

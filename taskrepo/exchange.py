@@ -197,6 +197,14 @@ class Exchange:
         self.follower.wait_for("" if at_once else reader.id)
         return self._index.first(replace(query, reader=_listing_for(reader)), limit)
 
+    def suggestions(self, query: Query, *, reader: Actor) -> tuple[str, ...]:
+        """What to search for instead of a `q` that finds nothing: it would find a task that `reader` may know of.
+
+        Raises `Invalid("bad-query")`.
+        """
+        self.follower.wait_for(reader.id)
+        return self._index.suggestions(replace(query, reader=_listing_for(reader)))
+
     def _caught_up(self) -> str | None:
         """The commit that listings show, once they have caught up with the ledger or cannot for now."""
         self.follower.catch_up()

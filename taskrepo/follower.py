@@ -36,6 +36,7 @@ _REST: Final = 0.15
 _PATIENCE: Final = 5.0
 _PACK_EVERY: Final = 32
 _OLD_COMMITS: Final = 1000
+_SOME_WORDS: Final = 2048
 _BREATH: Final = 0.05
 _MOST_BEHIND: Final = 1000
 _MOST_UNSEEN: Final = 500
@@ -241,6 +242,17 @@ class Follower:
             # Old commits are read a few at a time after each pass, so that no writer has to read them in its turn.
             while self._ledger.trail.read_back(_OLD_COMMITS) and self._idle():
                 pass
+            # So are words for suggestions, for which nobody waits at all.
+            while self._idle() and self._learn():
+                pass
+
+    def _learn(self) -> bool:
+        """Have the index learn some of the words it does not know yet; whether there are more."""
+        try:
+            return self._index.learn(_SOME_WORDS)
+        except Exception:
+            log.exception("the words of the listing index could not be read")
+            return False
 
     def _idle(self) -> bool:
         """Whether nothing else came up during a short rest."""

@@ -19,7 +19,6 @@ both Whoosh parts.
 ('4k7q2m9x',)
 """
 
-import hashlib
 import os
 import secrets
 import shutil
@@ -38,7 +37,7 @@ from filelock import FileLock, Timeout
 from taskrepo import sealing
 from taskrepo.bitmasks import live_mask
 from taskrepo.errors import Invalid, Refused
-from taskrepo.listing import Columns, Snapshot, Texts, state_row
+from taskrepo.listing import Columns, Snapshot, Texts, state_row, text_digest
 from taskrepo.model import Row
 from taskrepo.query import MAX_LIMIT, Key, Page, Plan, Query, facts, plan, read_cursor, readable, tokens
 from taskrepo.relevance import Kept, Words, worths
@@ -55,6 +54,7 @@ from taskrepo.segments import (
     generation,
     read_head,
 )
+from taskrepo.suggesting import Speller, suggested
 
 VERSION: Final = 4
 CHUNK: Final = 10_000
@@ -86,6 +86,7 @@ class Index:
         self._numbering, self._kept = Numbering(), Kept()
         self._seen: tuple[str, int, int] | None = None
         self._closed = False
+        self._speller = Speller()
         self._load()
 
     def __enter__(self) -> Self:
@@ -120,6 +121,16 @@ class Index:
             raise Invalid("bad-query", "limit", f"is a number from 1 to {MAX_LIMIT}")
         with self._reading() as snapshot:
             return snapshot.page(planned, limit, after)
+
+    def suggestions(self, query: Query) -> tuple[str, ...]:
+        """What to ask instead of a `q` that finds nothing, the best first; see `suggesting`. Raises as `search`."""
+        with self._reading() as snapshot:
+            return suggested(snapshot, query, self._speller)
+
+    def learn(self, most: int) -> bool:
+        """Read about `most` words ahead for suggestions; returns whether there is more to read."""
+        with self._reading() as snapshot:
+            return self._speller.learn(snapshot, most)
 
     def counts(self, reader: str | None = None) -> dict[str, int]:
         """How many tasks are in each state, zeros included, of those that a query's `reader` is shown."""
@@ -313,7 +324,7 @@ class Index:
     def _write(self, rows: Mapping[str, Row], stamp: str) -> None:
         """Text first, then state with the stamp; each a no-op for what is already so."""
         home, snapshot = self._home(), self._snapshot
-        changed = [(row, digest) for row in rows.values() if (digest := _digest(row)) != _known_digest(snapshot, row)]
+        changed = [(row, digest) for row in rows.values() if (digest := text_digest(row)) != snapshot.digest(row.id)]
         try:
             if changed:
                 with committing(home, TEXT, {"version": VERSION}) as batch:
@@ -403,7 +414,7 @@ def _fill(home: Path, rows: Iterable[Row], stamp: str, progress: Callable[[int],
                 if row.id in seen:
                     raise Invalid("duplicate-id", "rows", f"two rows are about {row.id}")
                 seen.add(row.id)
-                _add_text(text, row, _digest(row))
+                _add_text(text, row, text_digest(row))
                 if len(seen) % PROGRESS_EVERY == 0:
                     progress(len(seen))
         with committing(home, STATE, {"version": VERSION, "stamp": None, "text": 0}) as state:
@@ -425,16 +436,6 @@ def _add_text(batch: Batch, row: Row, digest: bytes) -> None:
 
 def _add_state(batch: Batch, row: Row) -> None:
     batch.add_document(facts=facts(row), row=state_row(row))
-
-
-def _digest(row: Row) -> bytes:
-    text = f"{len(row.title)}:{row.title}{row.text}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
-
-
-def _known_digest(snapshot: Snapshot, row: Row) -> bytes | None:
-    found = snapshot.find_text(row.id)
-    return found[0].digests[found[1]] if found else None
 
 
 def _remove(path: Path) -> None:

@@ -14,6 +14,7 @@
 ('4k7q2m9x',)
 """
 
+import hashlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,7 +46,7 @@ from taskrepo.relevance import Kept, Points, Words, best, present, scored
 from taskrepo.segments import Leaf, Numbering
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
-_WORDS: Final = "worth"  # the field that has every word of title and body
+WORDS: Final = "worth"  # the field that has every word of title and body
 _SPARSE: Final = 16
 MAX_EXPANSION: Final = 1000
 MAX_ENDINGS: Final = 64
@@ -58,6 +59,12 @@ def state_row(row: Row) -> tuple[Any, ...]:
     numbers = (row.priority, due, row.created_at, row.updated_at, row.seq)
     # Beyond 63 bits neither the arrays nor the cursors could hold them.
     return (row.id, *(max(-NEVER, min(NEVER, number)) for number in numbers), title_key(row.title))
+
+
+def text_digest(row: Row) -> bytes:
+    """What a text document stores beside the id: whether title or text have changed shows in it."""
+    text = f"{len(row.title)}:{row.title}{row.text}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 class Columns(Leaf):
@@ -164,22 +171,22 @@ class Texts(Leaf):
 
     def words(self, prefix: str) -> Iterator[str]:
         """The words of titles and bodies that begin so."""
-        return (word for word, _, _ in self.beginning(_WORDS, prefix))
+        return (word for word, _, _ in self.beginning(WORDS, prefix))
 
     def holders(self, prefix: str) -> Iterator[tuple[str, Sequence[int]]]:
         """The words that begin so, in title or body, each with its documents there, deleted ones included."""
-        for word, first, last in self.beginning(_WORDS, prefix):
-            yield word, (first,) if first == last else self.holding(_WORDS, word)
+        for word, first, last in self.beginning(WORDS, prefix):
+            yield word, (first,) if first == last else self.holding(WORDS, word)
 
     def points(self, word: str) -> Points:
         """What a word adds to the relevance of each document that has it."""
-        return self.weighed(_WORDS, word)
+        return self.weighed(WORDS, word)
 
     def _saying(self, phrase: Phrase) -> int:
         choices = [*([token] for token in phrase.tokens[:-1]), self._endings(phrase)]
         found = (1 << self.size) - 1
         for choice in choices:
-            found &= self.having(_WORDS, choice[0]) if len(choice) == 1 else self.having_any(_WORDS, choice)
+            found &= self.having(WORDS, choice[0]) if len(choice) == 1 else self.having_any(WORDS, choice)
         if len(choices) == 1 or not found:
             return found
         return self._in_a_row("title", choices, found) | self._in_a_row("body", choices, found)
@@ -199,6 +206,10 @@ class Texts(Leaf):
             starts = {doc: at for doc, at in starts.items() if at}
             wanted &= mask_of(starts, self.size)
         return wanted
+
+
+Masked = tuple[Columns, int]
+Known = Sequence[tuple[Mapping[str, int], bytes]]
 
 
 class Snapshot:
@@ -228,15 +239,22 @@ class Snapshot:
 
     def page(self, plan: Plan, limit: int, after: Key | None) -> Page:
         """The first `limit` tasks of the plan after the key. Raises `Invalid` for too wide a prefix."""
-        # Before anything is matched: whether a query is refused must not hang on what its other words find.
-        said = [self._settled(clause, plan.readable) for clause in plan.said]
-        masks = [self._planned(leaf, live, plan, said) for leaf, live in self.columns]
+        matched = self.planned(plan)
         walk = self._by_relevance(plan) if plan.sort == "relevance" else partial(Columns.walk, sort=plan.sort)
-        matched = [(leaf, mask) for (leaf, _), mask in zip(self.columns, masks, strict=True) if mask]
-        walks = [walk(leaf, mask=mask, after=after) for leaf, mask in matched]
+        walks = [walk(leaf, mask=mask, after=after) for leaf, mask in matched if mask]
         keys = list(islice(merge(*walks), limit + 1))
         following = write_cursor(plan, keys[limit - 1]) if len(keys) > limit else None
-        return Page(tuple(str(key[-1]) for key in keys[:limit]), following, sum(mask.bit_count() for mask in masks))
+        return Page(tuple(str(key[-1]) for key in keys[:limit]), following, total(matched))
+
+    def planned(self, plan: Plan) -> list[Masked]:
+        """Which tasks the plan finds. Raises as `page` does."""
+        # Before anything is matched: whether a query is refused must not hang on what its other words find.
+        said = [self._settled(clause, plan.readable) for clause in plan.said]
+        return [(leaf, self._planned(leaf, live, plan, said)) for leaf, live in self.columns]
+
+    def holding(self, clauses: Sequence[Clause]) -> list[Masked]:
+        """The live tasks for which all the clauses hold; none of them is about the beginning of a word."""
+        return [(leaf, self._matching(leaf, live, clauses)) for leaf, live in self.columns]
 
     def _by_relevance(self, plan: Plan) -> Callable[..., Iterator[Key]]:
         phrases = [clause.term for clause in plan.said if isinstance(clause.term, Phrase) and not clause.negated]
@@ -250,9 +268,9 @@ class Snapshot:
 
     def counts(self, clauses: Sequence[Clause] = ()) -> dict[str, int]:
         """How many tasks for which all the clauses hold are in each state, zeros included."""
-        return self._by_state([(leaf, self._matching(leaf, live, clauses)) for leaf, live in self.columns])
+        return self._by_state(self.holding(clauses))
 
-    def _by_state(self, masks: Sequence[tuple[Columns, int]]) -> dict[str, int]:
+    def _by_state(self, masks: Sequence[Masked]) -> dict[str, int]:
         return {
             state: sum((leaf.having("facts", f"state:{state}") & mask).bit_count() for leaf, mask in masks if mask)
             for state in STATES
@@ -260,8 +278,7 @@ class Snapshot:
 
     def tally(self, plan: Plan) -> dict[str, int]:
         """How many of the plan's tasks are in each state, zeros included. Raises as `page` does."""
-        said = [self._settled(clause, plan.readable) for clause in plan.said]
-        return self._by_state([(leaf, self._planned(leaf, live, plan, said)) for leaf, live in self.columns])
+        return self._by_state(self.planned(plan))
 
     def find(self, task: str) -> tuple[Columns, int] | None:
         """The state segment and document number of a task."""
@@ -270,6 +287,11 @@ class Snapshot:
     def find_text(self, task: str) -> tuple[Texts, int] | None:
         """The text segment and document number of a task."""
         return _found(self.texts, task)
+
+    def digest(self, task: str) -> bytes | None:
+        """The digest of what a task's title and text were when they were last written; `None` for an unknown task."""
+        found = self.find_text(task)
+        return found[0].digests[found[1]] if found else None
 
     def _settled(self, clause: Clause, readable: tuple[Clause, ...]) -> Clause:
         """The clause; a beginning that may stand for too many words gets those that its reader may know of."""
@@ -295,12 +317,12 @@ class Snapshot:
 
     def _readable_words(self, prefix: str, readable: tuple[Clause, ...]) -> tuple[str, ...] | None:
         """The words that begin so in live tasks for which `readable` holds; `None` for more than `MAX_EXPANSION`."""
-        known = [(leaf.docs, _flags(self._matching(leaf, live, readable), leaf)) for leaf, live in self.columns]
+        known = known_by(self.holding(readable))
         found: set[str] = set()
         for text, live in self.texts:
-            alive = _flags(live, text)
+            alive = flags_of(live, text)
             for word, docs in text.holders(prefix):
-                if any(alive[doc >> 3] >> (doc & 7) & 1 and _says(known, text.ids[doc]) for doc in docs):
+                if any(alive[doc >> 3] >> (doc & 7) & 1 and knows(known, text.ids[doc]) for doc in docs):
                     found.add(word)
                     if len(found) > MAX_EXPANSION:
                         return None
@@ -342,17 +364,28 @@ def _ascending(keys: list[Key]) -> Iterator[Key]:
         yield heappop(keys)
 
 
-def _flags(mask: int, leaf: Leaf) -> bytes:
+def flags_of(mask: int, leaf: Leaf) -> bytes:
     """A mask of the leaf's documents, to be asked for single ones."""
     return mask.to_bytes(leaf.size // 8 + 1, "little")
 
 
-def _says(said: Sequence[tuple[Mapping[str, int], bytes]], task: str) -> bool:
-    for docs, flags in said:
+def known_by(masked: Iterable[tuple[Leaf, int]]) -> Known:
+    """The masked documents, to be asked for single tasks."""
+    return [(leaf.docs, flags_of(mask, leaf)) for leaf, mask in masked if mask]
+
+
+def knows(known: Known, task: str) -> bool:
+    """Whether the task is among them."""
+    for docs, flags in known:
         doc = docs.get(task)
         if doc is not None and flags[doc >> 3] >> (doc & 7) & 1:
             return True
     return False
+
+
+def total(masked: Iterable[tuple[Leaf, int]]) -> int:
+    """How many documents are masked."""
+    return sum(mask.bit_count() for _, mask in masked)
 
 
 def _found(leaves: Sequence[tuple[_L, int]], task: str) -> tuple[_L, int] | None:

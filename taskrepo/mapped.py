@@ -8,6 +8,8 @@ b'HSH3'
 """
 
 import io
+import mmap
+from contextlib import suppress
 from typing import Any, Final
 
 from whoosh.filedb.compound import CompoundStorage
@@ -26,6 +28,11 @@ class Mapped(CompoundStorage):  # type: ignore[misc]
         file._buf = memoryview(self._source)[offset : offset + length]
         file.file = io.BufferedReader(_View(file._buf), _BUFFER)
         return file
+
+    def let_go(self) -> None:
+        """Let the system have back the memory that was read; what is read again comes back from the file."""
+        with suppress(AttributeError, OSError):  # not every system takes such advice
+            self._source.madvise(mmap.MADV_DONTNEED)
 
 
 class _View(io.RawIOBase):

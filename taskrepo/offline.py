@@ -74,9 +74,10 @@ class OfflineDesk:
     def listing(self, query: Mapping[str, str]) -> Json:
         """One page of tasks."""
         limit = _number(query.get("limit", "50"), "limit", MAX_LIMIT)
-        page = self._exchange.search(_query(query), limit, query.get("cursor"), reader=self._caller())
-        tasks = self._view().tasks(page.ids)
-        return {"tasks": [present.brief(task) for task in tasks], "next": page.next, "total": page.total}
+        wanted, cursor, caller = _query(query), query.get("cursor"), self._caller()
+        page = self._exchange.search(wanted, limit, cursor, reader=caller)
+        meant = () if page.total or cursor else self._exchange.suggestions(wanted, reader=caller)
+        return present.listing(self._view().tasks(page.ids), page, meant)
 
     def task(self, task: str) -> Json:
         """Everything about a task."""

@@ -203,7 +203,7 @@ def parse(q: str) -> tuple[Clause, ...]:
     """The clauses of a line in the query language. Raises `Invalid("bad-query", "q", what and at which column)`."""
     if len(q) > MAX_Q:
         raise Invalid("bad-query", "q", f"is longer than {MAX_Q} characters")
-    clauses = tuple(clause for piece in _pieces(q) for clause in _clause(piece))
+    clauses = tuple(clause for piece in pieces(q) for clause in _clause(piece))
     if len(clauses) > MAX_CLAUSES:
         raise Invalid("bad-query", "q", f"has more than {MAX_CLAUSES} conditions")
     return clauses
@@ -299,7 +299,8 @@ def _filters(query: Query) -> Iterator[Clause]:
         yield Clause(Fact(("is:waiting",)), negated=not query.waiting)
 
 
-def _pieces(q: str) -> Iterator[re.Match[str]]:
+def pieces(q: str) -> Iterator[re.Match[str]]:
+    """The parts of a line in the query language: matches with `neg`, `field`, `op`, and either `quoted` or `bare`."""
     at = 0
     while at < len(q):
         if q[at].isspace():

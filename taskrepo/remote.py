@@ -8,6 +8,7 @@
 '4k7q2m9x is claimed, held by bob, execution 1, lease until 2026-11-21T04:06:26Z: Count words'
 """
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -123,8 +124,9 @@ def listing(args: Namespace, desk: Desk) -> Answer:
         query["state"] = ",".join(live)
     found = desk.listing(query)
     more = (f"There are more: --cursor {found['next']}",) if found.get("next") else ()
+    meant = tuple(f"Did you mean -q {shlex.quote(q)}?" for q in found.get("suggestions", ()))
     left_out = _left_out(desk, query) if live and not args.cursor else ()
-    return Answer(found, (_tasks(found["tasks"], "No task matches."), *more, *left_out))
+    return Answer(found, (_tasks(found["tasks"], "No task matches."), *more, *meant, *left_out))
 
 
 def _left_out(desk: Desk, query: Mapping[str, str]) -> tuple[str, ...]:

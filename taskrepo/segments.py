@@ -329,6 +329,11 @@ class Leaf:
         if not self._users:
             self._reader.close()
 
+    def let_go(self) -> None:
+        """Let the system have back the memory that the file was read through; what is read again comes back."""
+        with self._lock:
+            self._reader._storage.a.let_go()
+
     def rows(self) -> list[tuple[Any, ...]]:
         """The stored rows, by document number."""
         with self._lock:
@@ -353,12 +358,13 @@ class Leaf:
         """The documents that have one of these terms in this field."""
         return mask_of((doc for term in terms for doc in self.holding(field, term)), self.size)
 
-    def beginning(self, field: str, prefix: str) -> Iterator[tuple[str, int, int]]:
+    def beginning(self, field: str, prefix: str, start: str = "") -> Iterator[tuple[str, int, int]]:
         """The field's terms that begin so, ascending, each with the first and the last document that has it.
 
-        They are read some at a time, and others may read in between.
+        They are read some at a time, and others may read in between. With `start`, none before it is among them.
         """
-        page, start = self._terms(field, prefix, prefix), prefix
+        start = max(start, prefix)
+        page = self._terms(field, prefix, start)
         while page:
             yield from page
             start = f"{page[-1][0]}\0"
@@ -378,9 +384,9 @@ class Leaf:
             weights += bytes(map(int, told))
         return docs, bytes(weights)
 
-    def holding(self, field: str, term: str) -> list[int]:
-        """The numbers of the documents that have this term in this field."""
-        return [*chain.from_iterable(docs for docs, _ in self._blocks(field, term))]
+    def holding(self, field: str, term: str, most: int | None = None) -> list[int]:
+        """The numbers of the documents that have this term in this field, or the first of them."""
+        return [*islice(chain.from_iterable(docs for docs, _ in self._blocks(field, term)), most)]
 
     def _blocks(self, field: str, term: str) -> list[tuple[Iterable[int], Iterable[float]]]:
         with self._lock, suppress(TermNotFound):

@@ -54,14 +54,15 @@ def list_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     caller = enter(exchange, request, *LISTING)
     limit = caller.number("limit", 50, MAX_LIMIT)
     exchange.follower.catch_up()
-    page = exchange.search(_query(caller.query), limit, caller.query.get("cursor"), reader=caller.actor)
+    query, cursor = _query(caller.query), caller.query.get("cursor")
+    page = exchange.search(query, limit, cursor, reader=caller.actor)
+    meant = () if page.total or cursor else exchange.suggestions(query, reader=caller.actor)
     tasks = exchange.view(caller.actor).tasks(page.ids)
     headers = {}
     if page.next:
         following = urlencode({**caller.query, "cursor": page.next})
         headers["Link"] = f'<{present.API}/tasks?{following}>; rel="next"'
-    data = {"tasks": [present.brief(task) for task in tasks], "next": page.next, "total": page.total}
-    return respond(data, 200, **headers)
+    return respond(present.listing(tasks, page, meant), 200, **headers)
 
 
 def create_task(exchange: Exchange, request: Any) -> bottle.HTTPResponse:

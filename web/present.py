@@ -18,6 +18,7 @@ from taskrepo.ledger import Delivery, Happening, Remark
 from taskrepo.lifecycle import allowed, reviewer
 from taskrepo.model import Actor, Execution, File, Lease, PublicKey, Submission, Task, iso
 from taskrepo.package import entry_folder, submission_folder
+from taskrepo.query import Page
 from taskrepo.reminders import Reminder
 from taskrepo.roles import move
 from taskrepo.schema import load
@@ -28,6 +29,12 @@ API: Final = "/api/v1"
 Json = dict[str, Any]
 _NEXT: Final = {"draft": "publish", "published": "claim", "claimed": "work", "running": "work", "submitted": "review",
                 "rejected": "rework"}  # fmt: skip
+
+
+def listing(tasks: Iterable[Task], page: Page, suggestions: Sequence[str]) -> Json:
+    """A page of a listing, of which `tasks` are those that could be read."""
+    briefs = [brief(task) for task in tasks]
+    return {"tasks": briefs, "next": page.next, "total": page.total, "suggestions": list(suggestions)}
 
 
 def brief(task: Task) -> Json:

@@ -53,7 +53,8 @@ class Column:
 class Listing:
     """What a page shows: rows of the table or columns of the board, and the numbers around them.
 
-    `counts` are by state, whatever states are asked; `next` is the address of the next page, or empty.
+    `counts` are by state, whatever states are asked; `next` is the address of the next page, or empty. `meant` are
+    queries that find something where this one does not, each with its address.
     """
 
     rows: Sequence[Row] = ()
@@ -62,6 +63,7 @@ class Listing:
     counts: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     next: str = ""
     sort: str = "-updated"
+    meant: Sequence[tuple[str, str]] = ()
 
     @property
     def live(self) -> int:
@@ -143,12 +145,19 @@ def _listing(visit: Visit, filters: Filters) -> Listing:
     query, wanted = asking.query(filters, visit.actor.id, at), marks(parse(filters.q))
     counts = visit.exchange.tally(replace(query, states=()), reader=visit.actor)
     if filters.board:
-        return _board(visit, filters, query, wanted, counts)
+        board = _board(visit, filters, query, wanted, counts)
+        return board if board.total else replace(board, meant=_meant(visit, filters, query))
     found = visit.exchange.search(query, A_PAGE, cursor or None, reader=visit.actor)
     rows = [_row(task, wanted, visit.now) for task in visit.exchange.view(visit.actor).tasks(found.ids)]
     at = at if filters.timed else 0
     following = asking.address(filters, cursor=found.next, at=at) if found.next else ""
-    return Listing(rows, total=found.total, counts=counts, next=following, sort=query.sort)
+    meant = () if found.total or cursor else _meant(visit, filters, query)
+    return Listing(rows, total=found.total, counts=counts, next=following, sort=query.sort, meant=meant)
+
+
+def _meant(visit: Visit, filters: Filters, query: Query) -> Sequence[tuple[str, str]]:
+    suggestions = visit.exchange.suggestions(query, reader=visit.actor)
+    return [(q, asking.address(replace(filters, q=q))) for q in suggestions]
 
 
 def _board(

@@ -55,7 +55,7 @@ def test_every_state_of_the_page_is_accessible(browser: Browser, site: Site, loo
     with visitor(browser, site, "alice", size=size, theme=theme) as alice:
         page = alice.open("/tasks")
         for path in ("/tasks?q=gold+caf*&label=data", "/tasks?view=board&due=overdue", "/tasks?q=%22open&view=board",
-                     "/tasks?q=nothing-like-it", "/tasks?cursor=x"):  # fmt: skip
+                     "/tasks?q=nothing-like-it", "/tasks?q=glod+prcie", "/tasks?cursor=x"):  # fmt: skip
             check(page)
             page.goto(site.url + path)
         for summary in page.locator("summary").all():
@@ -154,3 +154,18 @@ def test_the_list_follows_the_ledger(browser: Browser, site: Site) -> None:
         expect(page.locator(f'#listing a[href="/tasks/{task}"]')).to_be_visible()
         expect(page.locator("#counts").get_by_role("link", name="published 1")).to_be_visible()
         expect(page.get_by_label("Search")).to_have_value("half a wo")
+
+
+def test_what_was_meant_is_reached_by_keyboard(browser: Browser, site: Site) -> None:
+    """After a misspelt search the suggestion is a link among the tab stops, keeps the filters, and finds tasks."""
+    with visitor(browser, site, "alice") as alice:
+        page = alice.open("/tasks?q=gold+prcie&label=data&view=board")
+        expect(page.locator("#listing")).to_contain_text("Did you mean gold price?")
+        link = page.get_by_role("link", name="gold price", exact=True)
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if link.evaluate("link => link === document.activeElement"):
+                break
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/tasks?q=gold+price&label=data&view=board")
+        assert titles(page)

@@ -170,6 +170,16 @@ def test_list_leaves_archived_tasks_out_and_says_so(alice: Person, tmp_path: Pat
     assert alice.problem("list", "--all", "--state", "draft") == (2, "usage")
 
 
+def test_list_says_what_was_meant(alice: Person, tmp_path: Path) -> None:
+    """Where a misspelt word finds nothing, the list names a query to give instead, as a shell takes it."""
+    task = published(alice, tmp_path / "p")
+    assert alice.json("list", "-q", "cuont rows")["suggestions"] == ["count rows"]
+    assert alice.out("list", "-q", "cuont rows") == "No task matches.\nDid you mean -q 'count rows'?\n"
+    assert alice.out("list", "-q", "cuont $(rows)").splitlines()[1] == "Did you mean -q 'count $(rows)'?"
+    assert alice.json("list", "-q", "count rows")["tasks"][0]["id"] == task
+    assert "Did you mean" not in alice.out("list", "-q", "cuont rows", "--state", "draft")
+
+
 def test_listings_are_filtered_and_paged(alice: Person, bob: Person, tmp_path: Path) -> None:
     """Filters, orders and cursors reach the exchange; `me` stands for the caller."""
     tasks = [published(alice, tmp_path / str(n)) for n in range(3)]

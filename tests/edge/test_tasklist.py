@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pytest
 
@@ -442,3 +443,50 @@ def test_a_view_that_means_nothing_any_more_can_be_removed(site: Site, sign_in: 
     assert page.status == 200
     assert carol.get(link(page, "Odd")).status == 400
     assert "Odd" not in carol.submit(page, "/views/drop").text
+
+
+# ── what was meant ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def meant(page: Page) -> list[str]:
+    """Where the suggestions of a page lead."""
+    told = re.search(r'<p class="meant">(.*?)</p>', page.html, re.DOTALL)
+    return [href.replace("&amp;", "&") for href in re.findall(r'href="([^"]*)"', told[1])] if told else []
+
+
+@pytest.mark.parametrize("form", ["", "&view=board"], ids=["table", "board"])
+def test_a_list_that_finds_nothing_asks_what_was_meant(
+    site: Site, sign_in: Callable[[str], Person], form: str
+) -> None:
+    """The links keep the other filters, the order and the form, and lead to a list that finds something."""
+    word = f"{'table' if not form else 'board'}zeppelin"
+    made = new_task(site, title=f"The {word}", priority=2, labels=("air ship",))
+    settled(site, "alice")
+    person = sign_in("bob")
+    page = person.get(f"/tasks?q={word[:-1]}+label%3A%22air+ship%22&publisher=alice&priority=2&sort=due{form}")
+    links = meant(page)
+    assert links == [f"/tasks?q={word}+label%3A%22air+ship%22&publisher=alice&priority=2&sort=due{form}"]
+    assert f"Did you mean {word} label:" in " ".join(page.text.split())
+    assert made in person.get(links[0]).html
+    assert meant(person.get(f"/tasks?q={word}{form}")) == []
+    assert meant(person.get(f"/tasks?q={word[:-1]}&publisher=carol{form}")) == []
+
+
+def test_suggestions_are_text(site: Site, sign_in: Callable[[str], Person]) -> None:
+    """What was typed stands in them as it was, and is no markup."""
+    new_task(site, title='Gondola <script>alert(1)</script> "b"')
+    settled(site, "alice")
+    page = sign_in("bob").get("/tasks?q=gondolla+%3Cscript%3Ealert(1)%3C%2Fscript%3E+%22b%22")
+    assert [unquote_plus(link) for link in meant(page)] == ['/tasks?q=gondola <script>alert(1)</script> "b"']
+    assert "<script>alert" not in page.html
+    assert "gondola &lt;script&gt;alert(1)&lt;/script&gt;" in page.html
+
+
+def test_only_readers_are_asked_whether_they_meant_a_private_word(
+    site: Site, sign_in: Callable[[str], Person]
+) -> None:
+    """The page tells nobody else a word of a private task."""
+    new_task(site, title="Plan", description="The xylophone.", visibility="private", readers=("bob",))
+    settled(site, "alice")
+    asked = {actor: meant(sign_in(actor).get("/tasks?q=xylofone")) for actor in ("alice", "bob", "carol")}
+    assert asked == {"alice": ["/tasks?q=xylophone"], "bob": ["/tasks?q=xylophone"], "carol": []}

@@ -420,3 +420,26 @@ def test_an_index_far_behind_says_so(exchange: Exchange, monkeypatch: pytest.Mon
     assert exchange.follower.standing().behind == 3
     monkeypatch.setattr(follower_module, "_MOST_BEHIND", 2)
     assert exchange.follower.standing().behind is None
+
+
+def test_words_for_suggestions_are_read_when_nothing_else_is_to_be_done(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The follower reads them ahead, some at a time; if that fails it is said, and the list goes on."""
+    monkeypatch.setattr("taskrepo.suggesting.LEARN_AT_ONCE", 0)
+    monkeypatch.setattr("taskrepo.suggesting._PAGE", 4)
+    monkeypatch.setattr(follower_module, "_SOME_WORDS", 4)
+    learn, refused = Index.learn, threading.Event()
+
+    def failing(index: Index, most: int) -> bool:
+        if not refused.is_set():
+            refused.set()
+            raise OSError("the disk is gone")
+        return learn(index, most)
+
+    monkeypatch.setattr(Index, "learn", failing)
+    task = task_of(exchange, Manifest("Quarterly", " ".join(f"word{letter}" for letter in "abcdefghijkl")))
+    bob = exchange.directory.actors["bob"]
+    until(lambda: exchange.suggestions(Query("quartrly"), reader=bob) == ("quarterly",))
+    assert refused.is_set() and "the disk is gone" in caplog.text
+    assert searched(exchange, Query("quarterly"), 1, "bob").ids == (task,)

@@ -23,11 +23,12 @@ PURE: Final = frozenset(
 BYTES: Final = frozenset(
     ("schema", "documents", "plain", "guard", "query", "history", "package", "roster", "signing", "parse", "trees",
      "sealing", "envelope", "formats", "evaluator", "results", "highlight", "charsets", "structure", "attestation",
-     "signed_request", "recent", "tally", "destinations", "dispatch", "eventfilter", "bitmasks")
+     "signed_request", "recent", "tally", "destinations", "dispatch", "eventfilter", "bitmasks", "rewording",
+     "vocabulary")
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "clones", "settings"}),
-    frozenset({"index", "listing", "relevance", "segments", "mapped"}),
+    frozenset({"index", "listing", "relevance", "segments", "mapped", "suggesting"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
     frozenset(
         ("accounts", "credentials", "credentials_db", "usage", "tables", "preferences", "reminded", "lfs_locks",
@@ -177,8 +178,8 @@ def test_the_web_reaches_in_by_few_doors() -> None:
     """The web sees the pure modules, the exchange and what it answers with, not the store or the index."""
 
     def holds(name: str) -> None:
-        inner = {"store", "packs", "index", "listing", "relevance", "segments", "mapped", "writer", "follower",
-                 "heartbeats", "accounts"}  # fmt: skip
+        inner = {"store", "packs", "index", "listing", "relevance", "segments", "mapped", "suggesting", "writer",
+                 "follower", "heartbeats", "accounts"}  # fmt: skip
         assert {(name, other) for other in _own_imports(name) & inner} <= REACHES
 
     each([n for n in NAMES if n.startswith(("web.", "hooks"))], holds)

@@ -17,6 +17,7 @@
   <dt><code>with:alice</code>, <code>origin:email</code>, <code>source:"A letter"</code></dt><dd>who has any part in it; what it came from</dd>
   <dt><code>-label:old</code></dt><dd>not this</dd>
 </dl>
+<p>Where nothing is found because a word is in no task, the list asks what you meant: links to the same search with words that are one or two typing mistakes away and find something.</p>
 <h2>Work</h2>
 <p><a href="/work">My work</a> is what you should do now: submissions to review, questions to answer, what you hold, and what you could claim — best first, with the reason for everything you cannot. Claiming gives you a lease; reporting progress renews it.</p>
 <h2>Review</h2>

@@ -65,6 +65,13 @@
 % end
 % elif not wrong:
 <div class="empty">
+% if listing.meant:
+  <p class="meant">Did you mean \\
+% for number, (q, leads) in enumerate(listing.meant, 1):
+<a href="{{leads}}">{{q}}</a>{{"?" if number == len(listing.meant) else " or " if number == len(listing.meant) - 1 else ", "}}\\
+% end
+</p>
+% end
 % if later:
   <p><strong>Nothing further.</strong></p>
   <p>The tasks of this page have moved. <a href="{{address(filters)}}">To the first page</a></p>
