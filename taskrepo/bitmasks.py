@@ -24,6 +24,20 @@ def mask_of(docs: Iterable[int], size: int) -> int:
     return int.from_bytes(flags, "little")
 
 
+def is_few(mask: int, size: int) -> bool:
+    """Whether to look at each of the documents, rather than to go through an order of all for the first ones.
+
+    To look costs a microsecond each. A page takes a few from each segment, and each of those comes after as many steps
+    as one of the documents is in all, which are thirty times as cheap.
+    """
+    return 2 * mask.bit_count() ** 2 < size
+
+
+def flags_of(mask: int, size: int) -> bytes:
+    """The mask, to be asked for single documents: bit `doc & 7` of byte `doc >> 3`."""
+    return mask.to_bytes(size // 8 + 1, "little")
+
+
 def docs_in(mask: int) -> Iterator[int]:
     """The document numbers of a mask, ascending."""
     flags = mask.to_bytes(mask.bit_length() // 8 + 1, "little")

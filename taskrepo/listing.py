@@ -25,7 +25,7 @@ from itertools import chain, islice
 from operator import or_
 from typing import Any, Final, TypeVar
 
-from taskrepo.bitmasks import docs_in, mask_of
+from taskrepo.bitmasks import docs_in, flags_of, is_few, mask_of
 from taskrepo.errors import Invalid
 from taskrepo.model import STATES, Row
 from taskrepo.query import (
@@ -42,12 +42,14 @@ from taskrepo.query import (
     title_key,
     write_cursor,
 )
-from taskrepo.relevance import Kept, Points, Words, best, present, scored
+from taskrepo.recent import Recent
+from taskrepo.relevance import Kept, Points, Words, added, best, present
 from taskrepo.segments import Leaf, Numbering
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
 WORDS: Final = "worth"  # the field that has every word of title and body
-_SPARSE: Final = 16
+_RARE: Final = 8
+_KEPT_ORDERS: Final = 8  # of what is rare, as much as so many orders of all take; twice over
 MAX_EXPANSION: Final = 1000
 MAX_ENDINGS: Final = 64
 _L = TypeVar("_L", bound=Leaf)
@@ -74,6 +76,7 @@ class Columns(Leaf):
         """Keep the numbers; titles are read again when first sorted by."""
         self._numbers = {name: array("q", (row[n] for row in rows)) for n, name in enumerate(_NUMBERS, 1)}
         self._orders: dict[str, Sequence[int]] = {}
+        self._ordered: Recent[Sequence[int]] = Recent(_KEPT_ORDERS * (_RARE + self.size))
         self._titles: list[str] | None = None
 
     def holds(self, term: Fact | Within | IdPrefix) -> int:
@@ -95,14 +98,31 @@ class Columns(Leaf):
             holding &= ~holds if clause.negated else holds
         return holding
 
-    def walk(self, sort: str, mask: int, after: Key | None) -> Iterator[Key]:
-        """The sort keys of the masked documents that come after `after`, ascending."""
+    def planned(self, plan: Plan) -> int:
+        """The documents for which those of the plan's clauses hold that are not about text."""
+        return self.cached(plan.digest, lambda: self.all_of(plan.plain))
+
+    def ordered(self, plan: Plan) -> Sequence[int] | None:
+        """The same in the plan's order, which queues ask for again and again; `None` where it is not worth keeping."""
+        planned = self.planned(plan)
+        if planned.bit_count() * _RARE > self.size:
+            return None
+        known = self._ordered.get(plan.digest)
+        if known is None:
+            known = array("I", sorted(docs_in(planned), key=self._key(plan.sort)))
+            self._ordered.put(plan.digest, known, _RARE + len(known))
+        return known
+
+    def walk(
+        self, sort: str, mask: int, after: Key | None, order: Sequence[int] | None = None
+    ) -> Iterator[Key]:
+        """The sort keys of the masked documents that come after `after`, ascending; by an `order` that has them all."""
         key = self._key(sort)
-        if mask.bit_count() * _SPARSE < self.size:
+        if order is None and is_few(mask, self.size):
             return _ascending([k for k in map(key, docs_in(mask)) if after is None or k > after])
-        order = self.order(sort)
+        order = self.order(sort) if order is None else order
         start = bisect_right(order, after, key=key) if after else 0
-        flags = mask.to_bytes(self.size // 8 + 1, "little")
+        flags = flags_of(mask, self.size)
         return (key(doc) for doc in islice(order, start, None) if flags[doc >> 3] >> (doc & 7) & 1)
 
     def order(self, sort: str) -> Sequence[int]:
@@ -240,7 +260,7 @@ class Snapshot:
     def page(self, plan: Plan, limit: int, after: Key | None) -> Page:
         """The first `limit` tasks of the plan after the key. Raises `Invalid` for too wide a prefix."""
         matched = self.planned(plan)
-        walk = self._by_relevance(plan) if plan.sort == "relevance" else partial(Columns.walk, sort=plan.sort)
+        walk = self._by_relevance(plan) if plan.sort == "relevance" else partial(_walk, plan)
         walks = [walk(leaf, mask=mask, after=after) for leaf, mask in matched if mask]
         keys = list(islice(merge(*walks), limit + 1))
         following = write_cursor(plan, keys[limit - 1]) if len(keys) > limit else None
@@ -261,8 +281,7 @@ class Snapshot:
         words = tuple(dict.fromkeys(token for phrase in phrases for token in phrase.tokens))
 
         def walk(leaf: Columns, mask: int, after: Key | None) -> Iterator[Key]:
-            worths = [self._words.worth(leaf, word) for word in words]
-            return best(leaf, scored(leaf.size, mask, worths), after)
+            return best(leaf, added([self._words.worth(leaf, word) for word in words], leaf.size), mask, after)
 
         return walk
 
@@ -320,7 +339,7 @@ class Snapshot:
         known = known_by(self.holding(readable))
         found: set[str] = set()
         for text, live in self.texts:
-            alive = flags_of(live, text)
+            alive = flags_of(live, text.size)
             for word, docs in text.holders(prefix):
                 if any(alive[doc >> 3] >> (doc & 7) & 1 and knows(known, text.ids[doc]) for doc in docs):
                     found.add(word)
@@ -330,7 +349,7 @@ class Snapshot:
 
     def _planned(self, leaf: Columns, live: int, plan: Plan, said: Sequence[Clause]) -> int:
         """The live documents for which the plan's clauses hold; `said` are those about text, settled."""
-        return self._matching(leaf, live & leaf.cached(plan.digest, lambda: leaf.all_of(plan.plain)), said)
+        return self._matching(leaf, live & leaf.planned(plan), said)
 
     def _matching(self, leaf: Columns, live: int, clauses: Sequence[Clause]) -> int:
         for clause in clauses:
@@ -357,6 +376,11 @@ class Snapshot:
         )
 
 
+def _walk(plan: Plan, leaf: Columns, mask: int, after: Key | None) -> Iterator[Key]:
+    """The sort keys of the masked documents, which are the plan's."""
+    return leaf.walk(plan.sort, mask, after, None if plan.said else leaf.ordered(plan))
+
+
 def _ascending(keys: list[Key]) -> Iterator[Key]:
     """The keys in order, as far as they are asked for: a page of many costs less than sorting them all."""
     heapify(keys)
@@ -364,14 +388,9 @@ def _ascending(keys: list[Key]) -> Iterator[Key]:
         yield heappop(keys)
 
 
-def flags_of(mask: int, leaf: Leaf) -> bytes:
-    """A mask of the leaf's documents, to be asked for single ones."""
-    return mask.to_bytes(leaf.size // 8 + 1, "little")
-
-
 def known_by(masked: Iterable[tuple[Leaf, int]]) -> Known:
     """The masked documents, to be asked for single tasks."""
-    return [(leaf.docs, flags_of(mask, leaf)) for leaf, mask in masked if mask]
+    return [(leaf.docs, flags_of(mask, leaf.size)) for leaf, mask in masked if mask]
 
 
 def knows(known: Known, task: str) -> bool:

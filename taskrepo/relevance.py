@@ -4,11 +4,11 @@
   to 9 times, ten times as much in the title; of several words none counts for more than its share of a byte. So a
   cursor in this order stays good while other tasks change.
 * Bytes of many documents are added as one large number, and the best are found by looking for one value after another,
-  from the highest: nothing is done for each document but by the C library.
+  from the highest: what is done for every document is done by the C library.
 * Which documents of text segments are which of a state segment is told by the number that a task has in both, and that
   never changes. What was read of a word is kept, for all segments together up to `KEPT_BYTES`.
 
->>> list(best(columns, scored(columns.size, mask, [words.worth(columns, "gold")]), None))             # doctest: +SKIP
+>>> list(best(columns, words.worth(columns, "gold"), mask, None))                       # doctest: +SKIP
 [(-21, -1763690000, -12, '4k7q2m9x')]
 """
 
@@ -20,7 +20,7 @@ from functools import cache
 from itertools import compress, islice
 from typing import Final, Protocol
 
-from taskrepo.bitmasks import docs_in
+from taskrepo.bitmasks import docs_in, flags_of, is_few
 from taskrepo.query import Key
 from taskrepo.recent import Recent
 from taskrepo.segments import Numbering
@@ -31,7 +31,6 @@ KEPT_BYTES: Final = 12 << 20
 _LOOKUP: Final = 3  # looking a task up in one segment takes as long as passing over so many of all
 _OVERHEAD: Final = 200  # bytes that anything kept takes beside its content
 _FEW: Final = 4096
-_LANES: Final = tuple(bytes(255 * (byte >> bit & 1) for bit in range(8)) for byte in range(256))
 _DIGITS: Final = b"0" + b"1" * 255
 
 Points = tuple["array[int]", bytes]
@@ -163,40 +162,46 @@ def present(values: bytes) -> int:
     return int(values.translate(_DIGITS)[::-1] or b"0", 2)
 
 
-def scored(size: int, mask: int, worths: Sequence[bytes]) -> bytes:
-    """The relevance of each of `size` documents, 0 for those not in `mask`, by what each word is `worth` there."""
+def added(worths: Sequence[bytes], size: int) -> bytes:
+    """What several words are worth together in each of `size` documents, at most `MOST`."""
+    if len(worths) == 1:
+        return worths[0]
     capped = _capped(MOST // max(1, len(worths)))
-    total = sum(int.from_bytes(worth.translate(capped), "little") for worth in worths)
-    lanes = b"".join(map(_LANES.__getitem__, mask.to_bytes(size // 8 + 1, "little")))[:size]
-    ones = int.from_bytes(b"\1" * size, "little")
-    return ((total + ones) & int.from_bytes(lanes, "little")).to_bytes(size, "little")
+    return sum(int.from_bytes(worth.translate(capped), "little") for worth in worths).to_bytes(size, "little")
 
 
-def best(columns: Columns, relevance: bytes, after: Key | None) -> Iterator[Key]:
-    """The sort keys of the documents with a relevance that come after `after`: best first, then changed last."""
-    for value in range(255 if after is None else -int(after[0]), 0, -1):
-        if value not in relevance:  # which is told ten times as fast as how often
+def best(columns: Columns, worth: bytes, mask: int, after: Key | None) -> Iterator[Key]:
+    """The sort keys of the documents of `mask` that come after `after`: the most relevant first, then changed last.
+
+    A document that has none of the words is of the least relevance, 1.
+    """
+    for relevance in range(1 + MOST if after is None else -int(after[0]), 0, -1):
+        if relevance - 1 not in worth:  # which is told ten times as fast as how often
             continue
-        start = after[1:] if after is not None and value == -int(after[0]) else None
-        for key in _alike(columns, relevance, value, start):
-            yield (-value, *key)
+        start = after[1:] if after is not None and relevance == -int(after[0]) else None
+        for key in _alike(columns, worth, relevance - 1, mask, start):
+            yield (-relevance, *key)
 
 
-def _alike(columns: Columns, relevance: bytes, value: int, after: Key | None) -> Iterator[Key]:
-    if relevance.count(value) <= _FEW:
-        keys = sorted(map(columns.latest, _found(relevance, value)))
+def _alike(columns: Columns, worth: bytes, value: int, mask: int, after: Key | None) -> Iterator[Key]:
+    """The keys of the documents of `mask` where all words are worth the same."""
+    flags, few = flags_of(mask, columns.size), is_few(mask, columns.size)
+    if few or worth.count(value) <= _FEW:
+        docs = (doc for doc in docs_in(mask) if worth[doc] == value) if few else _found(worth, value)
+        keys = sorted(columns.latest(doc) for doc in docs if flags[doc >> 3] >> (doc & 7) & 1)
         yield from keys if after is None else keys[bisect_right(keys, after) :]
         return
     order = columns.order("-updated")
     start = bisect_right(order, after, key=columns.latest) if after is not None else 0
-    yield from (columns.latest(doc) for doc in islice(order, start, None) if relevance[doc] == value)
+    alike = (doc for doc in islice(order, start, None) if worth[doc] == value and flags[doc >> 3] >> (doc & 7) & 1)
+    yield from map(columns.latest, alike)
 
 
-def _found(relevance: bytes, value: int) -> Iterator[int]:
-    doc = relevance.find(value)
+def _found(worth: bytes, value: int) -> Iterator[int]:
+    doc = worth.find(value)
     while doc >= 0:
         yield doc
-        doc = relevance.find(value, doc + 1)
+        doc = worth.find(value, doc + 1)
 
 
 @cache
@@ -209,7 +214,7 @@ def _living(text: Texts, live: int, points: Points) -> Points:
     docs, values = points
     if live.bit_count() == text.size or not docs:
         return points
-    flags = live.to_bytes(text.size // 8 + 1, "little")
+    flags = flags_of(live, text.size)
     alive = [flags[doc >> 3] >> (doc & 7) & 1 for doc in docs]
     return array("I", compress(docs, alive)), bytes(compress(values, alive))
 

@@ -39,6 +39,7 @@ from whoosh.writing import SegmentWriter
 
 from taskrepo.bitmasks import docs_in, mask_of
 from taskrepo.mapped import Mapped
+from taskrepo.postings import Postings
 
 MAX_MASKS: Final = 512
 TERMS_AT_ONCE: Final = 1024
@@ -145,7 +146,8 @@ class Batch(SegmentWriter):  # type: ignore[misc]
         self.folder, self.part, self.note = folder, part, note
         self.storage, self.indexname = FileStorage(str(folder)), part.name
         self._head = read_head(folder, part)
-        super().__init__(self, _lk=False, limitmb=64)
+        super().__init__(self, _lk=False)
+        self.pool = Postings(self._tempstorage, self.newsegment)
         # Nothing is scored by length, and looking lengths up that are not there costs a third of all writing.
         self.codec.length_stats = False
 

@@ -20,7 +20,8 @@ from itertools import islice, product
 from threading import Lock
 from typing import Final
 
-from taskrepo.listing import WORDS, Known, Masked, Snapshot, Texts, flags_of, known_by, knows, total
+from taskrepo.bitmasks import flags_of
+from taskrepo.listing import WORDS, Known, Masked, Snapshot, Texts, known_by, knows, total
 from taskrepo.query import Clause, Phrase, Plan, Query, plan, readable, states_listed
 from taskrepo.rewording import reworded, words_of
 from taskrepo.vocabulary import LONGEST, Vocabulary
@@ -189,7 +190,7 @@ class _Counting:
         """`others` are the tasks that fit all else that the query says."""
         self._snapshot, self._clauses, self._others = snapshot, asked.readable, others
         self._fit, self._known = known_by(others), known_by(snapshot.holding(asked.readable))
-        self._texts = {text.name: (text, flags_of(live, text)) for text, live in snapshot.texts}
+        self._texts = {text.name: (text, flags_of(live, text.size)) for text, live in snapshot.texts}
 
     def choices(self, word: str, speller: Speller) -> list[_Choice]:
         """What to take instead of a word, the best first; words further away only where there are few near ones."""

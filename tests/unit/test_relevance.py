@@ -10,7 +10,7 @@ import pytest
 
 from taskrepo import relevance
 from taskrepo.query import Key
-from taskrepo.relevance import MOST, Kept, Points, Words, best, present, scored
+from taskrepo.relevance import MOST, Kept, Points, Words, added, best, present
 from taskrepo.segments import Numbering
 
 
@@ -92,11 +92,10 @@ def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few
         for words in (("gold",), ("rare",), ("nowhere",), WORDS, ()):
             expected = sorted(naive(columns, mask, live, words))
             for _ in range(2):  # the second time from what was kept
-                worths = [said.worth(columns, word) for word in words]
-                found = scored(columns.size, mask, worths)
-                assert list(best(columns, found, None)) == expected
+                worth = added([said.worth(columns, word) for word in words], columns.size)
+                assert list(best(columns, worth, mask, None)) == expected
             for after in expected[:: max(1, size // 10)]:
-                assert list(best(columns, found, after)) == [key for key in expected if key > after]
+                assert list(best(columns, worth, mask, after)) == [key for key in expected if key > after]
             assert all(one < other for one, other in pairwise(expected))
         assert old.asked == len(WORDS)  # each word was read once
 
