@@ -83,13 +83,13 @@ class Ledger:
         self.trail = Trail(store)
         self.feed = Feed(store)
         self.requests = Requested(store)
-        self.tasks: Recent[Task] = Recent(50_000)
-        self.manifests: Recent[Manifest] = Recent(10_000)
+        self.tasks: Recent[Task] = Recent(40_000)
+        self.manifests: Recent[Manifest] = Recent(5_000)
         self.files: Recent[tuple[File, ...]] = Recent(50_000)
         self.actors: Recent[Actor] = Recent(10_000)
         self.directories: Recent[Directory] = Recent(16)
         self.attestations: Recent[Attestation] = Recent(5_000)
-        self.public: Recent[bool] = Recent(200_000)  # by task: for ever, since a task's visibility never changes
+        self.public: Recent[bool] = Recent(100_000)  # by task: for ever, since a task's visibility never changes
 
     def snapshot(self, commit: str | None = None) -> "Snapshot":
         """The exchange as of `commit`, or as of now. Raises `Refused("unknown-commit")`."""

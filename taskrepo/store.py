@@ -43,13 +43,13 @@ __all__ = [
 BRANCH: Final = "refs/heads/main"
 LIBGIT2: Final = pygit2.LIBGIT2_VERSION
 """The version of libgit2 that reads and writes here."""
-_CACHED_BYTES: Final = 32 << 20
+_CACHED_BYTES: Final = 16 << 20
 _CACHED_SIZE: Final = 16 << 10
-_CACHED_ENTRIES: Final = 200_000
+_CACHED_ENTRIES: Final = 100_000
 # libgit2 would keep a quarter of a GiB of objects that are kept here as well, and map all of every pack.
 pygit2.settings.enable_caching(False)
 pygit2.settings.mwindow_size = 8 << 20
-pygit2.settings.mwindow_mapped_limit = 64 << 20
+pygit2.settings.mwindow_mapped_limit = 32 << 20
 _MOVES: Final = 500
 """How often `main` may move before the repository is opened anew: libgit2 keeps packs mapped that were merged away."""
 _OVERHEAD: Final = 400  # bytes an object takes in memory beside its content
