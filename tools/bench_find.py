@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from taskrepo.worklist import worklist
 AGENTS: Final = 16
 PACE: Final = 0.2
 """Seconds from one question of a paced client to its next."""
+_RESTLESS: Final = 60.0
 _LEARNED: Final = random.Random(6)
 _SYLLABLES: Final = ("ba", "de", "gi", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "ze")
 WORDS: Final = tuple(sorted({"".join(_LEARNED.choices(_SYLLABLES, k=_LEARNED.randint(2, 5))) for _ in range(20_000)}))
@@ -169,7 +171,10 @@ def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[st
         before = time.perf_counter()
         exchange.follower.catch_up()
         told["first answer, s"] = round(time.perf_counter() - before, 2)
+        told["at rest after, s"] = round(_rest(), 1)
         told["index within, ms"] = round(_lag(exchange), 1)
+        with _writers(exchange):
+            told["index within under load, ms"] = round(_lag(exchange), 1)
         figures = []
         for name, ask in _questions(exchange):
             if only not in name:
@@ -189,6 +194,7 @@ def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[st
             count, _ = exchange.follower.rebuild(lambda done, total: None)
             told["rebuild, s"] = round(time.perf_counter() - before, 1)
             told["tasks"] = count
+            told["memory, with a rebuild, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     return told
 
 
@@ -262,8 +268,39 @@ def _deep(exchange: Exchange, one: Callable[[int], Actor]) -> Callable[[int], ob
     return lambda client: _read(exchange, one(0), Query(), cursor)
 
 
+def _rest() -> float:
+    """Seconds until what a start does beside its answers is done: packs are joined, old commits and words read."""
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < _RESTLESS:
+        used = time.process_time()
+        time.sleep(1)
+        if time.process_time() - used < 0.05:
+            break
+    return time.perf_counter() - begun
+
+
+@contextlib.contextmanager
+def _writers(exchange: Exchange) -> Iterator[None]:
+    """As long as the block lasts, each of some threads writes ten times a second."""
+    end = threading.Event()
+
+    def write(number: int) -> None:
+        while not end.wait(0.1):
+            exchange.create(Manifest(f"load {number}", "d"), (), "alice", via="api", draft=True)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+
+
 def _lag(exchange: Exchange) -> float:
-    """Milliseconds from a write until a search of somebody else's shows it, with the rest the follower takes."""
+    """Milliseconds from a write until a search of somebody else's shows it, at most, with the rest that is taken."""
     reader, task = exchange.directory.actors["carol"], ""
     spans = []
     for number in range(10):
