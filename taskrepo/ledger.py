@@ -83,7 +83,7 @@ class Ledger:
         self.trail = Trail(store)
         self.feed = Feed(store)
         self.requests = Requested(store)
-        self.tasks: Recent[Task] = Recent(40_000)
+        self.tasks: Recent[Task] = Recent(30_000)
         self.manifests: Recent[Manifest] = Recent(5_000)
         self.files: Recent[tuple[File, ...]] = Recent(50_000)
         self.actors: Recent[Actor] = Recent(10_000)

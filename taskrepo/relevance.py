@@ -26,7 +26,7 @@ from taskrepo.recent import Recent
 from taskrepo.segments import Numbering
 
 MOST: Final = 254
-KEPT_BYTES: Final = 8 << 20
+KEPT_BYTES: Final = 6 << 20
 """How much is kept of the postings of words, and as much of what they are worth: each twice over."""
 _LOOKUP: Final = 3  # looking a task up in one segment takes as long as passing over so many of all
 _OVERHEAD: Final = 200  # bytes that anything kept takes beside its content

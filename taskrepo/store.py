@@ -43,7 +43,7 @@ __all__ = [
 BRANCH: Final = "refs/heads/main"
 LIBGIT2: Final = pygit2.LIBGIT2_VERSION
 """The version of libgit2 that reads and writes here."""
-_CACHED_BYTES: Final = 16 << 20
+_CACHED_BYTES: Final = 12 << 20
 _CACHED_SIZE: Final = 16 << 10
 _CACHED_ENTRIES: Final = 100_000
 # libgit2 would keep a quarter of a GiB of objects that are kept here as well, and map all of every pack.
