@@ -8,16 +8,23 @@
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 _FAR: Final = 4
+_MANY: Final = 32
+_ONE: Final = ord("1")
 _SOME: Final = re.compile(rb"[^\0]")
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
 def mask_of(docs: Iterable[int], size: int) -> int:
     """The mask of some document numbers, each below `size`."""
+    if isinstance(docs, Sequence) and len(docs) * _MANY > size:
+        digits = bytearray(b"0" * size)
+        for doc in docs:
+            digits[doc] = _ONE
+        return int(digits[::-1], 2)
     flags = bytearray(size // 8 + 1)
     for doc in docs:
         flags[doc >> 3] |= 1 << (doc & 7)

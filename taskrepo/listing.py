@@ -133,9 +133,11 @@ class Columns(Leaf):
         """The key of a document in the order of what changed last."""
         return -self._numbers["updated"][doc], -self._numbers["seq"][doc], self.ids[doc]
 
-    def _within(self, term: Within) -> Iterator[int]:
-        numbers = self._numbers[term.number]
-        return (doc for doc, number in enumerate(numbers) if term.low <= number < term.high)
+    def _within(self, term: Within) -> Sequence[int]:
+        # Each number is what comes first in the sort of its name, so those between two lie together.
+        order, numbers = self.order(term.number), self._numbers[term.number]
+        first, last = (bisect_left(order, bound, key=numbers.__getitem__) for bound in (term.low, term.high))
+        return order[first:last]
 
     def _beginning_id(self, prefix: str) -> Sequence[int]:
         order = self._order("id", self.ids.__getitem__)
