@@ -75,12 +75,10 @@ def _claimed(exchange: Exchange, actor: Actor, wish: Wish, via: Door, request_id
     for _ in range(_ROUNDS):
         found = candidates(exchange, actor, int(time.time()), wish.q, wish.label)
         ids = tuple(task.id for task in islice(found, wish.count + exchange.crowd + _SPARE))
-        if ids:
-            won = exchange.claim_first(ids, wish.count, actor.id, via=via, request_id=request_id)
-            if won:
-                return won
-        elif not exchange.follower.unseen():
+        if not ids:
             break
-        exchange.follower.catch_up()  # what waited for another task may have become free, which only the index tells
+        won = exchange.claim_first(ids, wish.count, actor.id, via=via, request_id=request_id)
+        if won:
+            return won
     raise Refused("nothing-to-claim", f"no such task is open to {actor.id} just now")
 
