@@ -180,6 +180,7 @@ def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[st
             if only not in name:
                 continue
             _timed(ask, 1, seconds / 4, paced=False)  # what is made once is made
+            _timed(ask, AGENTS, seconds / 4, paced=True)  # and once for each actor
             for clients, paced in ((1, False), (AGENTS, True), (AGENTS, False)):
                 figures.append(vars(_figure(name, ask, clients, seconds, paced)))
             note(f"{name}: {figures[-3]['p95']:.1f} ms")
