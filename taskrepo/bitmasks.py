@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-_FAR: Final = 4
-_MANY: Final = 32
+_FAR: Final = 4  # bytes for each document, from which on those that are empty are passed over
+_MANY: Final = 32  # of one document in so many, a digit for each of the segment costs less than their bits
 _ONE: Final = ord("1")
 _SOME: Final = re.compile(rb"[^\0]")
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))

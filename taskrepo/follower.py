@@ -239,7 +239,7 @@ class Follower:
             with self._changed:
                 self._ended, self._shown = self._begun, shown
                 self._changed.notify_all()
-            # Old commits are read a few at a time after each pass, so that no writer has to read them in its turn.
+            # Old commits are read some at a time after each pass, so that no writer has to read them in its turn.
             while self._ledger.trail.read_back(_OLD_COMMITS) and self._idle():
                 pass
             # So are words for suggestions, for which nobody waits at all.

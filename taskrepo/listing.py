@@ -48,7 +48,7 @@ from taskrepo.segments import Leaf, Numbering
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
 WORDS: Final = "worth"  # the field that has every word of title and body
-_RARE: Final = 8
+_RARE: Final = 8  # what more than one document in so many has is found soon in the order of all
 _KEPT_ORDERS: Final = 8  # of what is rare, as much as so many orders of all take; twice over
 MAX_EXPANSION: Final = 1000
 MAX_ENDINGS: Final = 64
@@ -113,9 +113,7 @@ class Columns(Leaf):
             self._ordered.put(plan.digest, known, _RARE + len(known))
         return known
 
-    def walk(
-        self, sort: str, mask: int, after: Key | None, order: Sequence[int] | None = None
-    ) -> Iterator[Key]:
+    def walk(self, sort: str, mask: int, after: Key | None, order: Sequence[int] | None = None) -> Iterator[Key]:
         """The sort keys of the masked documents that come after `after`, ascending; by an `order` that has them all."""
         key = self._key(sort)
         if order is None and is_few(mask, self.size):
@@ -189,7 +187,7 @@ class Texts(Leaf):
 
     def width(self, prefix: str) -> int:
         """How many words begin so in title and body, deleted documents included, or more than `MAX_EXPANSION`."""
-        return self.cached(("width", prefix), lambda: len(set(islice(self.words(prefix), 2 * MAX_EXPANSION + 2))))
+        return self.cached(("width", prefix), lambda: sum(1 for _ in islice(self.words(prefix), MAX_EXPANSION + 1)))
 
     def words(self, prefix: str) -> Iterator[str]:
         """The words of titles and bodies that begin so."""
