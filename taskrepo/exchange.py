@@ -197,11 +197,13 @@ class Exchange:
         self.follower.wait_for("" if at_once else reader.id)
         return self._index.first(replace(query, reader=_listing_for(reader)), limit)
 
-    def suggestions(self, query: Query, *, reader: Actor) -> tuple[str, ...]:
+    def suggestions(self, query: Query, found: int = 0, cursor: str | None = None, *, reader: Actor) -> tuple[str, ...]:
         """What to search for instead of a `q` that finds nothing: it would find a task that `reader` may know of.
 
-        Raises `Invalid("bad-query")`.
+        None where so many tasks were `found`, or where somebody goes on from a `cursor`. Raises `Invalid("bad-query")`.
         """
+        if found or cursor:
+            return ()
         self.follower.wait_for(reader.id)
         return self._index.suggestions(replace(query, reader=_listing_for(reader)))
 

@@ -76,7 +76,7 @@ class OfflineDesk:
         limit = _number(query.get("limit", "50"), "limit", MAX_LIMIT)
         wanted, cursor, caller = _query(query), query.get("cursor"), self._caller()
         page = self._exchange.search(wanted, limit, cursor, reader=caller)
-        meant = () if page.total or cursor else self._exchange.suggestions(wanted, reader=caller)
+        meant = self._exchange.suggestions(wanted, page.total, cursor, reader=caller)
         return present.listing(self._view().tasks(page.ids), page, meant)
 
     def task(self, task: str) -> Json:

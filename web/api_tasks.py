@@ -56,7 +56,7 @@ def list_tasks(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     exchange.follower.catch_up()
     query, cursor = _query(caller.query), caller.query.get("cursor")
     page = exchange.search(query, limit, cursor, reader=caller.actor)
-    meant = () if page.total or cursor else exchange.suggestions(query, reader=caller.actor)
+    meant = exchange.suggestions(query, page.total, cursor, reader=caller.actor)
     tasks = exchange.view(caller.actor).tasks(page.ids)
     headers = {}
     if page.next:

@@ -146,17 +146,19 @@ def _listing(visit: Visit, filters: Filters) -> Listing:
     counts = visit.exchange.tally(replace(query, states=()), reader=visit.actor)
     if filters.board:
         board = _board(visit, filters, query, wanted, counts)
-        return board if board.total else replace(board, meant=_meant(visit, filters, query))
+        return replace(board, meant=_meant(visit, filters, query, board.total))
     found = visit.exchange.search(query, A_PAGE, cursor or None, reader=visit.actor)
     rows = [_row(task, wanted, visit.now) for task in visit.exchange.view(visit.actor).tasks(found.ids)]
     at = at if filters.timed else 0
     following = asking.address(filters, cursor=found.next, at=at) if found.next else ""
-    meant = () if found.total or cursor else _meant(visit, filters, query)
+    meant = _meant(visit, filters, query, found.total, cursor)
     return Listing(rows, total=found.total, counts=counts, next=following, sort=query.sort, meant=meant)
 
 
-def _meant(visit: Visit, filters: Filters, query: Query) -> Sequence[tuple[str, str]]:
-    suggestions = visit.exchange.suggestions(query, reader=visit.actor)
+def _meant(
+    visit: Visit, filters: Filters, query: Query, found: int, cursor: str | None = None
+) -> Sequence[tuple[str, str]]:
+    suggestions = visit.exchange.suggestions(query, found, cursor, reader=visit.actor)
     return [(q, asking.address(replace(filters, q=q))) for q in suggestions]
 
 
