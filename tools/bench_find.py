@@ -323,7 +323,7 @@ def _figure(name: str, ask: Callable[[int], object], clients: int, seconds: floa
 
 def _timed(ask: Callable[[int], object], clients: int, seconds: float, paced: bool) -> list[float]:
     times: list[float] = []
-    back = ask.give_back if isinstance(ask, Claiming) else lambda: None
+    back = ask.give_back if isinstance(ask, Claiming) else None
     end = time.perf_counter() + seconds
 
     def client(number: int) -> None:
@@ -332,6 +332,8 @@ def _timed(ask: Callable[[int], object], clients: int, seconds: float, paced: bo
             try:
                 ask(number)
             except Refused:
+                if back is None:
+                    raise
                 back()
                 continue
             times.append(time.perf_counter() - begun)
@@ -339,7 +341,8 @@ def _timed(ask: Callable[[int], object], clients: int, seconds: float, paced: bo
                 time.sleep(max(0.0, begun + PACE - time.perf_counter()))
 
     parallel(clients, client)
-    back()
+    if back is not None:
+        back()
     return times
 
 
