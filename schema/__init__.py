@@ -12,9 +12,10 @@ taskrepo.errors.Invalid: invalid-field: review.decision: 'maybe' is not one of a
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -30,6 +31,7 @@ _SHOWN: Final = 60
 _MAX_PATH: Final = 240
 _MAX_SENTENCE: Final = 300
 _LISTED: Final = 20
+_MOST_ERRORS: Final = 200
 _OTHER_SHAPE: Final = ("type", "enum", "const")  # what says of a value that another shape was meant
 _NAME: Final = re.compile(r"[\w$-]+")
 
@@ -52,13 +54,39 @@ def validate(name: str, data: object, where: str) -> None:
         raise Invalid("invalid-field", error_path(where, error), error_sentence(error))
 
 
-def unique_items(validator: Any, wanted: bool, items: object, schema: object) -> Iterator[ValidationError]:
+def unique_items(
+    validator: Any, wanted: bool, items: object, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
     """`uniqueItems` in linear time: jsonschema's own compares all pairs as soon as the items are of several types."""
-    if wanted and isinstance(items, list) and len({json.dumps(i, sort_keys=True) for i in items}) < len(items):
+    if not wanted or not isinstance(items, list) or len(items) > schema.get("maxItems", len(items)):
+        return
+    if len({json.dumps(item, sort_keys=True) for item in items}) < len(items):
         yield ValidationError("has an entry twice")
 
 
-_VALIDATOR: Final = extend(Draft202012Validator, {"uniqueItems": unique_items})
+def _closed(validator: Any, allowed: object, data: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """`additionalProperties`, true or false as it stands here: jsonschema's own sorts and spells out all it finds."""
+    if not allowed and isinstance(data, dict) and not data.keys() <= schema.get("properties", {}).keys():
+        yield ValidationError("has an unknown field")
+
+
+def _items(validator: Any, items: object, data: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """`items`, where there are no more than `maxItems`: of a list that is too long none has to be looked at."""
+    if not isinstance(data, list) or len(data) <= schema.get("maxItems", len(data)):
+        yield from _ITEMS(validator, items, data, schema)
+
+
+_ITEMS: Final = Draft202012Validator.VALIDATORS["items"]
+
+
+def _is_integer(checker: object, value: object) -> bool:
+    """Whether it is one in Python as well: JSON Schema takes 7.0 for an integer, and the rules would count with it."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_TYPES: Final = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+_OWN: Final = {"uniqueItems": unique_items, "additionalProperties": _closed, "items": _items}
+_VALIDATOR: Final = extend(Draft202012Validator, _OWN, type_checker=_TYPES)
 
 
 @cache
@@ -81,8 +109,8 @@ def _registry() -> Registry[Any]:
 
 
 def _first(errors: Iterable[ValidationError]) -> ValidationError | None:
-    """The likeliest of the shallowest problems."""
-    error = min(errors, key=lambda e: len(e.absolute_path), default=None)
+    """The likeliest of the shallowest problems, among the first: a long list may have one in each entry."""
+    error = min(islice(errors, _MOST_ERRORS), key=lambda e: len(e.absolute_path), default=None)
     return error and likeliest(error)
 
 

@@ -1,4 +1,4 @@
-"""The commands on an exchange's own machine: making it, serving it, and its actors, keys and policy.
+"""The commands on an exchange's own machine: making it, and its actors, keys and policy.
 
 * Every change of actors and policy is an event of the ledger, given by an admin: `--as`, or the only admin there is.
 * A secret (API key, sign-in link) is shown in the answer that makes it and never again.
@@ -9,8 +9,6 @@
 """
 
 import getpass
-import os
-import re
 import sys
 import time
 from argparse import Namespace
@@ -19,11 +17,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from taskrepo import masters, parse, plain
-from taskrepo.config import DEFAULT_HOST, DEFAULT_PORT, Config, find_data
+from taskrepo.config import Config, find_data
 from taskrepo.directory import check_credentials
-from taskrepo.errors import Invalid, TaskrepoError
+from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange
-from taskrepo.founding import found, repair
+from taskrepo.founding import found
 from taskrepo.keyring import ended
 from taskrepo.model import Actor, Capabilities, Policy, iso
 from taskrepo.terminal import Answer, Table, Terminal
@@ -32,8 +30,6 @@ from taskrepo.web import present
 
 LINK_SECONDS: Final = 900
 LINK_PATH: Final = "/login/link/"
-_BASE_URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-_NETWORKS: Final = "TASKREPO_WEBHOOKS_ALLOW"
 _PROFILE: Final = ("reasoning_tier", "browser", "compute")
 
 
@@ -59,7 +55,7 @@ def _admin(args: Namespace, exchange: Exchange) -> str:
     return admins[0]
 
 
-# ── making and serving ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── making ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def init(args: Namespace, terminal: Terminal) -> Answer:
@@ -77,45 +73,6 @@ def init(args: Namespace, terminal: Terminal) -> Answer:
         f"Sign in once, within {LINK_SECONDS // 60} minutes, at the server's address + {link}",
         "Now run: taskrepo serve",
     ))
-
-
-def serve(args: Namespace, terminal: Terminal) -> Answer:
-    """Serve until SIGTERM or SIGINT."""
-    from taskrepo.courier import Courier
-    from taskrepo.destinations import networks
-    from taskrepo.housekeeping import Housekeeping
-    from taskrepo.reception import Reception
-    from taskrepo.web.app import make_app
-    from taskrepo.web.server import serve as serve_app
-    from taskrepo.web.webhooks import shown
-
-    def ready(url: str) -> None:
-        sentence = f"taskrepo serves {config_of(args).data} at {url}"
-        terminal.show(Answer({"url": url}, (sentence,)))
-
-    host = args.host or DEFAULT_HOST
-    port = DEFAULT_PORT if args.port is None else args.port
-    base = args.base_url
-    if base is not None and not _BASE_URL.fullmatch(base):
-        raise Invalid("usage", "--base-url", f"{base[:60]!r} is not an address like https://tasks.example.org")
-    allowed = networks(args.webhooks_allow or filter(None, os.environ.get(_NETWORKS, "").split(",")))
-    with _open(args) as exchange:
-        _put_right(exchange, terminal)
-        exchange.follower.start()
-        exchange.webhooks.networks = allowed
-        with Housekeeping(exchange), Reception(exchange), Courier(exchange, shown, source=base or ""):
-            app = make_app(exchange, base_url=base)
-            serve_app(app, host, port, server=args.server, workers=args.workers, on_ready=ready)
-    return Answer(None)
-
-
-def _put_right(exchange: Exchange, terminal: Terminal) -> None:
-    """Give a repository that an earlier version founded what this one needs of git."""
-    try:
-        for mended in repair(exchange.config):
-            terminal.say(f"Mended in the ledger's repository: {mended}.")
-    except (OSError, TaskrepoError) as error:
-        terminal.say(f"The ledger's repository cannot be put right ({error}); taskrepo doctor says what is wrong.")
 
 
 # ── actors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -359,5 +316,5 @@ def _keys_of(count: int) -> str:
 def reindex(args: Namespace, terminal: Terminal) -> Answer:
     """Build the listing index again from the ledger. The exchange must not be served meanwhile."""
     with _open(args) as exchange, terminal.progress("Indexing") as progress:
-        tasks, commit = exchange.follower.rebuild(progress)
+        tasks, commit = exchange.follower.keeper.rebuild(progress)
     return Answer({"tasks": tasks, "commit": commit}, (f"Indexed {tasks:,} tasks.",))

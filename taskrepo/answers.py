@@ -84,15 +84,20 @@ def _problem(response: Any, data: bytes) -> TaskrepoError:
         error.where = str(members.get("where", ""))
     else:
         error = Refused(code, detail or code)
-    retry = response.headers.get("Retry-After", "")
-    error.details = {**members, **({"retry_after": int(retry)} if re.fullmatch("[0-9]{1,6}", retry) else {})}
+    error.details = {**members, **_retry_after(response)}
     return error
+
+
+def _retry_after(response: Any) -> dict[str, int]:
+    """How many seconds to wait, if the answer says so (RFC 9110, section 10.2.3)."""
+    retry = response.headers.get("Retry-After", "")
+    return {"retry_after": int(retry)} if re.fullmatch("[0-9]{1,6}", retry) else {}
 
 
 def _no_problem(response: Any) -> TaskrepoError:
     """What answered speaks HTTP, but not as an exchange does: a proxy, or another server altogether."""
     if response.status in AGAIN:
-        return Refused("busy", f"the server answered {response.status}")
+        return Refused("busy", f"the server answered {response.status}", **_retry_after(response))
     return Unreachable(f"what answers there is no exchange ({response.status}); check the address")
 
 

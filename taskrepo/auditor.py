@@ -22,6 +22,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import IO, Final, Self
 
+from taskrepo import beside
 from taskrepo.audit import audit
 from taskrepo.clones import Clone, place
 from taskrepo.errors import TaskrepoError
@@ -119,6 +120,7 @@ class Auditor:
                 if verdict == before:
                     verdict = found
                     self._memory.keep(found)
+                    _tell(found)
         except Exception:
             log.exception("the ledger could not be verified; the last result stands")
             found = None
@@ -130,10 +132,8 @@ class Auditor:
         with self._lock:
             if self._closing:
                 return None
-            # Not from the folder the server was started in (-P).
-            words = [sys.executable, "-P", "-m", "taskrepo.auditor", *map(str, (self._repository, self._kept))]
-            words += ["whole"] if whole else []
-            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            words = [*map(str, (self._repository, self._kept)), *(["whole"] if whole else [])]
+            self._process = beside.begin("auditor", words, subprocess.PIPE)
         try:
             with self._process as process:
                 assert process.stdout is not None
@@ -153,6 +153,13 @@ class Auditor:
             else:
                 verdict = Verdict.of(data)
         return verdict
+
+
+def _tell(verdict: Verdict) -> None:
+    if wrong := verdict.problem:
+        log.error("verification failed at commit %s (%s)", wrong.commit[:40], wrong.code)
+    else:
+        log.info("verified: %d commits up to %s are sound", verdict.commits, verdict.head)
 
 
 def main(words: list[str]) -> int:
@@ -180,4 +187,5 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    beside.begun()
     sys.exit(main(sys.argv[1:]))

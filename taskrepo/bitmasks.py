@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 _FAR: Final = 4  # bytes for each document, from which on those that are empty are passed over
 _MANY: Final = 32  # of one document in so many, a digit for each of the segment costs less than their bits
 _ONE: Final = ord("1")
@@ -56,6 +59,24 @@ def docs_in(mask: int) -> Iterator[int]:
     for base, byte in enumerate(flags):
         for bit in _BITS[byte]:
             yield base * 8 + bit
+
+
+def bits_of(mask: int, size: int) -> npt.NDArray[np.bool_]:
+    """The mask as one truth value for each of `size` documents."""
+    flags = np.frombuffer(flags_of(mask, size), np.uint8)
+    return np.unpackbits(flags, count=size, bitorder="little").view(np.bool_)
+
+
+def mask_of_bits(bits: npt.NDArray[np.bool_]) -> int:
+    """The mask of the documents whose truth value is set."""
+    return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
+
+
+def mask_of_docs(docs: npt.NDArray[np.uint32], size: int) -> int:
+    """The mask of document numbers in an array."""
+    bits = np.zeros(size, np.bool_)
+    bits[docs] = True
+    return mask_of_bits(bits)
 
 
 def live_mask(segment: Any) -> int:

@@ -11,7 +11,6 @@
 """
 
 import fcntl
-import hashlib
 import os
 import stat
 import subprocess
@@ -23,13 +22,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from taskrepo import history, hooks, masters, signing
+from taskrepo import diagnosis, history, hooks, masters, signing
 from taskrepo.config import Config
 from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.files import LfsStore
 from taskrepo.index import Index
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import EXCHANGE, File, Task, iso
+from taskrepo.query import EVERYTHING
 from taskrepo.settings import SETTINGS
 from taskrepo.store import BRANCH, Store
 from taskrepo.trail import changed_tasks
@@ -40,9 +40,8 @@ _FSCK_SECONDS: Final = 600
 _MOMENT: Final = 0.5
 _STALE_SECONDS: Final = 60
 _LONG_SECONDS: Final = 86400
-_READ_BYTES: Final = 1 << 30
 _FEW: Final = 3
-_REPAIR: Final = "mend it with: taskrepo doctor --repair"
+_TOLD: Final = 300
 _FEIGNED: Final = ("objects/info/alternates", "objects/info/http-alternates", "info/grafts", "shallow")
 Progress = Callable[[int, int], None]
 
@@ -71,10 +70,12 @@ def checks(
         ("hooks", _hooks),
         ("refs and grafts", _refs),
         ("signing key", _signing_key),
+        ("folders", diagnosis.folders),
         ("latest commits", _latest),
         ("git fsck", lambda config: _fsck(config, moment)),
-        ("listing index", _index),
-        ("large files", _large),
+        ("caches of git", diagnosis.graphs),
+        ("listing index", check_index),
+        ("large files", diagnosis.large),
         ("large files referred to", lambda config: survey.large_files()),
         ("claims on large files", _claims),
         ("uploads", _uploads),
@@ -82,6 +83,9 @@ def checks(
         ("vault", _vault),
         ("master keys", _masters),
         ("keys of private tasks", lambda config: survey.keys()),
+        ("databases", diagnosis.databases),
+        ("room on the disk", diagnosis.room),
+        ("clock", diagnosis.clock),
     )
     for name, look in wanted:
         try:
@@ -98,32 +102,40 @@ def _private(config: Config) -> str:
     for path in filter(Path.exists, secret):
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
-            raise Invalid("bad-mode", "", f"{path} has mode {mode:04o}; mend it with: chmod go= {path}")
+            raise Invalid("bad-mode", "", f"{path} has mode {mode:04o}: others may read it; {diagnosis.REPAIR}")
     return f"{config.private} is for its owner alone"
 
 
 def _locks(config: Config) -> str:
     """Git's own lock files, which only a killed process leaves behind for long."""
-    for lock in config.repository.rglob("*.lock"):
-        age = time.time() - lock.stat().st_mtime
-        if age > _STALE_SECONDS and lock.name != "taskrepo-packs.lock":
-            message = f"{lock} is {age:.0f} seconds old; if no process works here, delete it"
+    for lock in stale_locks(config):
+        with suppress(FileNotFoundError):
+            age = time.time() - lock.stat().st_mtime
+            message = f"{lock} is {age:.0f} seconds old, left by a git that was killed; {diagnosis.REPAIR}"
             raise Invalid("stale-lock", "", message)
     return "no stale lock"
+
+
+def stale_locks(config: Config) -> Iterator[Path]:
+    """Git's lock files that are older than anything takes."""
+    for lock in config.repository.rglob("*.lock"):
+        with suppress(FileNotFoundError):  # gone in between
+            if time.time() - lock.stat().st_mtime > _STALE_SECONDS and lock.name != "taskrepo-packs.lock":
+                yield lock
 
 
 def _settings(config: Config) -> str:
     """Git is set as the ledger needs it."""
     if wrong := Store(config.repository).settings_wrong():
         told = [f"{name} ({', '.join(map(str, values)) or 'not set'})" for name, values in wrong.items()]
-        raise Invalid("bad-settings", "", f"{_some(told)} not as needed; {_REPAIR}")
+        raise Invalid("bad-settings", "", f"{_some(told)} not as needed; {diagnosis.REPAIR}")
     return f"all {len(SETTINGS)} are as needed"
 
 
 def _hooks(config: Config) -> str:
     """What judges a push is there, and nothing else runs."""
     if wrong := hooks.faults(config.repository / "hooks"):
-        raise Invalid("bad-hooks", "", f"{'; '.join(wrong[:_FEW])}; {_REPAIR}")
+        raise Invalid("bad-hooks", "", f"{'; '.join(wrong[:_FEW])}; {diagnosis.REPAIR}")
     return f"{', '.join(hooks.NAMES)}: as this version installs them"
 
 
@@ -185,32 +197,27 @@ def _fsck(config: Config, moment: Callable[[], None]) -> str:
         finally:
             git.kill()
     if git.returncode:
-        raise Invalid("bad-repository", "", f"git fsck: {(said[1] or said[0]).strip()[:300]}")
+        hurt = diagnosis.told_objects(config, diagnosis.named_hurt(config, said[1] + said[0]))
+        told = f"git fsck: {(said[1] or said[0]).strip()[:_TOLD]}"
+        raise Invalid("bad-repository", "", f"{hurt or told}; {diagnosis.FROM_BACKUP}" if hurt else told)
     return "stock git finds nothing wrong"
 
 
-def _index(config: Config) -> str:
+def check_index(config: Config) -> str:
     """The listing index is there, or will be made again by whoever needs it; either is right."""
-    head = _ledger(config).snapshot().commit
-    with Index(config.index) as index:
-        stamp = index.stamp
+    snapshot = _ledger(config).snapshot()
+    head = snapshot.commit
+    try:
+        with Index(config.index) as index:
+            stamp, counts = index.stamp, index.counts(EVERYTHING)
+    except Exception as error:  # a damaged file may break its reader in ways nobody listed
+        raise Invalid("bad-index", "", f"cannot be read ({type(error).__name__}); {diagnosis.REPAIR}") from None
+    if stamp == head and sum(counts.values()) != (tasks := sum(1 for _ in snapshot.ids())):
+        told = f"has {sum(counts.values()):,} tasks, and the ledger {tasks:,}; build it anew with: taskrepo reindex"
+        raise Invalid("bad-index", "", told)
     if stamp is None:
         return "there is none yet; the next listing builds it"
     return "stands at the ledger's head" if stamp == head else "behind the ledger; the next listing brings it up"
-
-
-def _large(config: Config) -> str:
-    """Large files still hold what their names say: the newest ones, up to a gigabyte."""
-    kept = list(config.lfs.glob("??/??/" + "?" * 64)) if config.lfs.exists() else []
-    read = 0
-    for path in sorted(kept, key=lambda file: file.stat().st_mtime, reverse=True):
-        if read > _READ_BYTES:
-            return f"{len(kept):,} kept; the newest gigabyte is intact"
-        with path.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != path.name:
-                raise Invalid("damaged-file", "", f"{path} does not hold what its name says; restore it from a backup")
-            read += stream.tell()
-    return f"{len(kept):,} kept, all intact"
 
 
 def _claims(config: Config) -> str:
@@ -239,7 +246,7 @@ def _staging(config: Config) -> str:
     folders = [path for path in config.staging.glob("*") if path.is_dir()]
     size, _ = _weighed([path for folder in folders for path in folder.glob("*") if path.is_file()])
     limit = _ledger(config).snapshot().policy.upload_seconds + _LONG_SECONDS
-    left = sorted(f.name for f in folders if _weighed([f])[1] > limit and not _is_occupied(f))
+    left = sorted(f.name for f in folders if _weighed([f])[1] > limit and not is_occupied(f))
     if left:
         message = f"{_some(left)} left by processes that are gone; a served exchange removes them"
         raise Invalid("stale-staging", "", message)
@@ -257,7 +264,7 @@ def _vault(config: Config) -> str:
                 raise Invalid("bad-mode", "", f"{path} is a symbolic link, which nothing here makes")
             if stat.S_IMODE(found.st_mode) & 0o077:
                 mode = f"{stat.S_IMODE(found.st_mode):04o}"
-                raise Invalid("bad-mode", "", f"{path} has mode {mode}; mend it with: chmod -R go= {config.vault}")
+                raise Invalid("bad-mode", "", f"{path} has mode {mode}: others may read it; {diagnosis.REPAIR}")
     return f"{count:,} files and folders, for their owner alone" if count else "there is none yet"
 
 
@@ -267,7 +274,7 @@ def _masters(config: Config) -> str:
         return "there is none yet"
     newest, needed, kept = masters.newest(config.vault), masters.needed(config.vault), masters.kept(config.vault)
     if lost := sorted(needed.keys() - kept):
-        raise Invalid("bad-vault", "", f"{_some(lost)} missing, and needed; restore them from a backup of the vault")
+        raise Invalid("bad-vault", "", f"{_some(lost)} missing, and needed; {diagnosis.FROM_BACKUP}")
     if more := sorted(kept - {newest.name}):
         message = f"{_some(more)} still here besides the newest; unless a rotation goes on, run taskrepo vault rotate"
         raise Invalid("bad-vault", "", message)
@@ -281,16 +288,16 @@ class Survey:
         self._config, self._progress = config, progress
         self._vault = Vault(config.vault) if (config.vault / "current").exists() else None
         self._private = self._large = self._erased = 0
-        self._keyless: list[str] = []
+        self.keyless: list[str] = []
         self._undestroyed: list[str] = []
-        self._missing: list[str] = []
+        self.missing: list[tuple[str, File]] = []
         self._is_read = False
 
     def keys(self) -> str:
         """Every private task has a key that opens, and no erased one has any. Raises `Invalid`."""
-        self._read()
-        if self._keyless:
-            message = f"{_some(self._keyless)} private without a key that opens; restore the vault from a backup"
+        self.read()
+        if self.keyless:
+            message = f"{_some(self.keyless)} private without a key that opens; {diagnosis.FROM_BACKUP}"
             raise Invalid("bad-vault", "", message)
         if self._undestroyed:
             message = f"{_some(self._undestroyed)} erased, with a key left; a served exchange destroys it in an hour"
@@ -299,17 +306,19 @@ class Survey:
 
     def large_files(self) -> str:
         """Everything that the present tree refers to outside git is here, whole. Raises `Invalid`."""
-        self._read()
-        if self._missing:
-            message = f"{_some(self._missing)} missing or cut short, of {self._large:,}; restore them from a backup"
+        self.read()
+        if self.missing:
+            named = _some([f"{task} {file.path}" for task, file in self.missing])
+            message = f"{named} missing or cut short, of {self._large:,}; {diagnosis.FROM_BACKUP}"
             raise Invalid("missing-files", "", message)
         return f"all {self._large:,} are here"
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read all tasks, if that has not been done: what is `missing` (task, file), and which tasks are `keyless`."""
         if self._is_read:
             return
         self._private = self._large = self._erased = 0
-        self._keyless, self._undestroyed, self._missing = [], [], []
+        self.keyless, self._undestroyed, self.missing = [], [], []
         ledger = _ledger(self._config)
         snapshot = ledger.snapshot()
         tasks = [task for task, _ in changed_tasks(ledger.store, None, snapshot.commit) or ()]
@@ -328,8 +337,8 @@ class Survey:
         lost = [file for file in _files(snapshot, task) if file.lfs and not self._is_here(file)]
         keyless = task.manifest.private and not self._has_key(task.id)
         if (lost or keyless) and _ledger(self._config).snapshot().task(task.id).erased_at is None:
-            self._missing += [f"{task.id} {file.path}" for file in lost]
-            self._keyless += [task.id] if keyless else []
+            self.missing += [(task.id, file) for file in lost]
+            self.keyless += [task.id] if keyless else []
 
     def _has_key(self, task: str) -> bool:
         try:
@@ -372,7 +381,7 @@ def _weighed(paths: Sequence[Path]) -> tuple[int, int]:
     return size, oldest
 
 
-def _is_occupied(folder: Path) -> bool:
+def is_occupied(folder: Path) -> bool:
     """Whether a process has the staging folder, by the lock it holds as long as it lives."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

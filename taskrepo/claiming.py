@@ -9,6 +9,8 @@
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
@@ -28,6 +30,8 @@ MAX_COUNT: Final = 20
 _SPARE: Final = 4
 """Candidates beyond those wanted and those that everybody who writes just now may be quicker to take."""
 _ROUNDS: Final = 10
+_SEARCHING: Final = Lock()  # of several at once each would take as much longer, and so would the writer
+_COURTESY: Final = 0.1  # seconds to wait for another's search, which itself may be waiting for the index
 _LOCKS: Final = tuple(Lock() for _ in range(64))
 
 
@@ -74,7 +78,8 @@ def _claimed(exchange: Exchange, actor: Actor, wish: Wish, via: Door, request_id
     """Let the exchange decide, in one write, which of the best candidates are still to be had."""
     for _ in range(_ROUNDS):
         found = candidates(exchange, actor, int(time.time()), wish.q, wish.label)
-        ids = tuple(task.id for task in islice(found, wish.count + exchange.crowd + _SPARE))
+        with _turn():
+            ids = tuple(task.id for task in islice(found, wish.count + exchange.crowd + _SPARE))
         if not ids:
             break
         won = exchange.claim_first(ids, wish.count, actor.id, via=via, request_id=request_id)
@@ -82,3 +87,13 @@ def _claimed(exchange: Exchange, actor: Actor, wish: Wish, via: Door, request_id
             return won
     raise Refused("nothing-to-claim", f"no such task is open to {actor.id} just now")
 
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """One after another, but nobody waits long for it."""
+    taken = _SEARCHING.acquire(timeout=_COURTESY)
+    try:
+        yield
+    finally:
+        if taken:
+            _SEARCHING.release()

@@ -17,8 +17,7 @@ import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from taskrepo import durable
 from taskrepo.errors import Invalid
@@ -91,7 +90,7 @@ class Clone(Store):
         return self._head
 
     def _open(self) -> Any:
-        return SimpleNamespace(path=self.found.git, odb=_Bounded(open_objects(self.found.common / "objects")))
+        return _Opened(self.found.git, _Bounded(open_objects(self.found.common / "objects")))
 
 
 class _Bounded:
@@ -106,6 +105,16 @@ class _Bounded:
         if size > MAX_OBJECT:
             raise Invalid("too-long", oid, f"has {size:,} bytes; a ledger has no object of more than {MAX_OBJECT:,}")
         return self._objects.read(oid)  # type: ignore[no-any-return]
+
+
+class _Opened(NamedTuple):
+    """What a store reads of a repository, without the settings and hooks that somebody else may have left in it."""
+
+    path: Path
+    odb: _Bounded
+
+    def free(self) -> None:
+        """Nothing refers back to this, so that what it holds goes with it."""
 
 
 def _git_folder(top: Path) -> Path:

@@ -22,7 +22,7 @@ from taskrepo.desk import Desk, Json, Unreachable
 from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.folders import Upload
 from taskrepo.jobbook import Ending, Job, JobBook
-from taskrepo.keepalive import PASSING, RETRY
+from taskrepo.keepalive import PASSING, RETRY, asked_to_wait
 from taskrepo.terminal import clean
 
 SUBMISSION: Final = "submission"
@@ -61,7 +61,8 @@ def insist(call: Callable[[], Answered], stop: Event, seconds: float, over: Call
             late = time.monotonic() > deadline and not isinstance(error, Unreachable)
             if error.code not in PASSING or late or stop.is_set() or over():
                 raise
-        stop.wait(RETRY)
+            pause = max(RETRY, asked_to_wait(error))
+        stop.wait(pause)
 
 
 class Delivery:

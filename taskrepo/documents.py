@@ -12,44 +12,30 @@
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
+from itertools import accumulate
 from typing import Any, Final, NoReturn
 
 from _ruamel_yaml import CEmitter, CParser
 from ruamel.yaml import events as ev
 from ruamel.yaml.error import YAMLError
 
+from taskrepo import canonical
 from taskrepo.errors import Invalid
 
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 40  # more than a manifest with the deepest result_schema has
 MAX_JSON_DEPTH: Final = 64
 
-_INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
-_FLOAT: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\.[0-9]{1,24}([eE][-+]?[0-9]{1,3})?")
-_CONSTANTS: Final[Mapping[str, bool | None]] = {
-    "null": None, "Null": None, "NULL": None, "~": None, "": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
-# What every YAML reader, old or new, takes for plain text.
-_PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+(),;-]+)*")
-_RESERVED: Final = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "nan", "inf"])
 _ESCAPE_ONLY: Final = re.compile("[^\t\n -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def load_yaml(data: bytes, where: str = "document", *, limit: int = MAX_BYTES) -> Any:
     """The one document in `data` (UTF-8, at most `limit` bytes). Raises `Invalid` naming `where` and the line."""
     text = _decode(data, where, limit)
-    parser = CParser(io.StringIO(text))
-    try:
-        return _document(parser, where)
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        problem = getattr(error, "problem", None) or "cannot be read as YAML"
-        raise Invalid("bad-yaml", _at(where, mark), str(problem)) from None
-    finally:
-        parser.dispose()
+    known = canonical.read(text)
+    return _read_generally(text, where) if known is None else known
 
 
 def load_json(data: bytes, where: str = "body", *, limit: int = MAX_BYTES) -> Any:
@@ -75,14 +61,8 @@ def load_json(data: bytes, where: str = "body", *, limit: int = MAX_BYTES) -> An
 
 def dump_yaml(data: Any) -> bytes:
     """Canonical YAML: block style, keys in the order given, no line wrapping, literal blocks for text of many lines."""
-    out = io.BytesIO()
-    emitter = CEmitter(out, width=1 << 30, allow_unicode=True, encoding="utf-8")
-    try:
-        for event in _events(data):
-            emitter.emit(event)
-    finally:
-        emitter.dispose()
-    return out.getvalue()
+    known = canonical.write(data)
+    return _written_generally(data) if known is None else known.encode()
 
 
 def dump_json(data: Any) -> bytes:
@@ -107,6 +87,18 @@ def _at(where: str, mark: Any) -> str:
 
 
 # ── reading YAML ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_generally(text: str, where: str) -> Any:
+    parser = CParser(io.StringIO(text))
+    try:
+        return _document(parser, where)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        problem = getattr(error, "problem", None) or "cannot be read as YAML"
+        raise Invalid("bad-yaml", _at(where, mark), str(problem)) from None
+    finally:
+        parser.dispose()
 
 
 def _document(parser: Any, where: str) -> Any:
@@ -157,14 +149,21 @@ def _scalar(event: Any) -> Any:
     value: str = event.value
     if not event.implicit[0]:  # quoted
         return value
-    if value in _CONSTANTS:
-        return _CONSTANTS[value]
-    if _INTEGER.fullmatch(value):
-        return int(value)
-    return float(value) if _FLOAT.fullmatch(value) and isfinite(float(value)) else value
+    return canonical.resolved(value)
 
 
 # ── writing YAML ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _written_generally(data: Any) -> bytes:
+    out = io.BytesIO()
+    emitter = CEmitter(out, width=1 << 30, allow_unicode=True, encoding="utf-8")
+    try:
+        for event in _events(data):
+            emitter.emit(event)
+    finally:
+        emitter.dispose()
+    return out.getvalue()
 
 
 def _events(data: Any) -> Iterator[Any]:
@@ -200,7 +199,7 @@ def _number(data: bool | int | float | None) -> str:
 
 
 def _text_event(text: str) -> Any:
-    if len(text) < 1000 and _PLAIN.fullmatch(text) and text.lower() not in _RESERVED:
+    if canonical.is_plain(text):
         return ev.ScalarEvent(None, None, (True, True), text)
     literal = "\n" in text and not _ESCAPE_ONLY.search(text) and not text.startswith((" ", "\t", "\n"))
     return ev.ScalarEvent(None, None, (False, True), text, style="|" if literal else '"')
@@ -209,28 +208,26 @@ def _text_event(text: str) -> Any:
 # ── reading JSON ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # Linear also if a quote is never closed.
-_STRUCTURE: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_STRINGS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS: Final = bytes({*range(256)} - {*b"[]{}"})
+_STEPS: Final = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
 
 
 def _check_nesting(text: str, where: str) -> None:
     """Refuse deep nesting before the recursive parser sees it."""
     if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
         return  # most texts, and a long one is not walked through
-    depth = 0
-    for match in _STRUCTURE.finditer(text):
-        token = match.group()
-        depth += (token in "[{") - (token in "]}")
-        if depth > MAX_JSON_DEPTH:
-            raise Invalid("too-deep", where, f"is nested deeper than {MAX_JSON_DEPTH} levels")
+    brackets = _STRINGS.sub("", text).encode().translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_JSON_DEPTH:
+        raise Invalid("too-deep", where, f"is nested deeper than {MAX_JSON_DEPTH} levels")
 
 
 def _unique(where: str) -> Any:
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in result:
-                raise Invalid("bad-json", where, f"the key {key[:60]!r} is given twice")
-            result[key] = value
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            seen = Counter(key for key, _ in pairs)
+            raise Invalid("bad-json", where, f"the key {seen.most_common(1)[0][0][:60]!r} is given twice")
         return result
 
     return build

@@ -15,9 +15,12 @@ b'kept'
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+_SHORT: Final = 4096
 
 
 def sync_file(file: IO[bytes]) -> None:
@@ -48,6 +51,28 @@ def create(path: Path, data: bytes) -> None:
         raise
 
 
+def mark(path: Path, content: bytes, kept: Path) -> None:
+    """A file that says what it always says and soon goes again: a second name of `kept`, which is made once and stays.
+
+    Some file systems take half a millisecond for a new file where many were removed a moment ago; a name is at once.
+    One that has no second names gets a file. Nothing is durable. Raises `OSError`, `FileExistsError` for one.
+    """
+    for _ in range(2):
+        try:
+            os.link(kept, path)
+        except FileExistsError:
+            raise
+        except FileNotFoundError:
+            put(kept, content)
+        except OSError:
+            break
+        else:
+            return
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
 def put(path: Path, data: bytes, mode: int = 0o666) -> None:
     """A file, new or in place of an old one, with durable content; the caller makes the name durable by `sync_folder`.
 
@@ -56,16 +81,33 @@ def put(path: Path, data: bytes, mode: int = 0o666) -> None:
     """
     temporary = path.with_name(f"tmp_{path.name}.{os.getpid()}")
     try:
-        temporary.unlink(missing_ok=True)  # of a process of this number that was killed
-        # Made anew: what somebody else put there, a link perhaps, is never written through.
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            sync_file(file)
+        descriptor = _made(temporary, mode)
+        try:
+            _write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _made(path: Path, mode: int) -> int:
+    """A new file to write: what somebody else put there, a link perhaps, is never written through."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, mode)
+    except FileExistsError:  # of a process of this number that was killed
+        path.unlink()
+        return os.open(path, flags, mode)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    # Without a buffered file around it, which asks the system six times more, and waits for the interpreter each time.
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def read(path: Path, limit: int) -> bytes:
@@ -78,3 +120,20 @@ def read(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"has more than {limit:,} bytes", str(path))
     return data
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that can be removed of it, if it is there. Raises `OSError` for a file."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def glance(path: str) -> bytes:
+    """What a short file of ours says, in three system calls: it is asked for all the time. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _SHORT)
+    finally:
+        os.close(descriptor)

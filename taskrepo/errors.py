@@ -93,7 +93,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "forged-request": "the form did not come from a page of this exchange",
     "wrong-password": "the actor and the password do not match",
     "link-expired": "the sign-in link was used or has expired",
-    "internal": "the exchange failed; nothing was changed",
+    "internal": "the exchange failed",
 })
 
 

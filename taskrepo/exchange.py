@@ -49,6 +49,8 @@ from taskrepo.privacy import Privacy, Sealing
 from taskrepo.pushes import Pushes
 from taskrepo.query import EVERYTHING, Page, Query
 from taskrepo.quota import Quota
+from taskrepo.readiness import Readiness
+from taskrepo.recalling import Recalling
 from taskrepo.recent import Recent
 from taskrepo.reminded import Reminded
 from taskrepo.retention import Retention
@@ -61,6 +63,7 @@ from taskrepo.uploads import Uploads
 from taskrepo.usage import Usage
 from taskrepo.vault import Vault
 from taskrepo.view import View
+from taskrepo.vitals import Vitals
 from taskrepo.writer import Draft, Writer
 
 _CLAIMED_FOR: Final = 60
@@ -90,6 +93,7 @@ class Exchange:
         self._retention = Retention(self.ledger, self.staging, self.lfs)
         self.large = LargeFiles(self.lfs, self.uploads, self._retention)
         self._closing = ExitStack()
+        self._closing.callback(self.store.close)
         self._closing.callback(self._leave_staging)
         self._closing.callback(self.uploads.close)
         try:
@@ -105,7 +109,7 @@ class Exchange:
             self._writer = self._closing.enter_context(
                 Writer(self.ledger, Signer.load(config.signing_key), config.writer_lock, self.clock)
             )
-            self.follower = self._closing.enter_context(Follower(self.ledger, self._index, self._opened))
+            self.follower = self._closing.enter_context(Follower(self.ledger, self._index, self._opened, config.data))
         except BaseException:
             self._closing.close()
             raise
@@ -115,18 +119,23 @@ class Exchange:
         """What rests on the parts that are open."""
         self.news = News(self.store.head)
         self._closing.callback(self.news.close)
+        self._recalling = Recalling(self._index, self.follower.changed)
         # By actor, everybody's under the empty id: median seconds of work, and until when (monotonic) that is good.
         self.paces: Recent[tuple[float, float | None]] = Recent(10_000)
         self.trends = Trends(self.ledger)
         self._closing.callback(self.trends.close)
         self.upkeep = Upkeep(self.config, self.follower, self.privacy.vault, self.sweep)
         self._closing.callback(self.upkeep.close)
+        self.readiness = Readiness(self.config, self._writer, self.follower, self.auditor)
         self._open_doors()
 
     def _open_doors(self) -> None:
         """Make what decides."""
         self.holdings = Holdings(self.ledger, self._index)
         self.leases = Leases(self.holdings, self.heartbeats, self.clock)
+        self.vitals = Vitals(
+            self.config, self._writer, self._index, self.follower, self.holdings, self.webhooks, self.upkeep
+        )
         self._judge = Judge(
             self.ledger, self.staging, self._retention, self._quota, self.heartbeats, self.holdings, self.privacy
         )
@@ -167,7 +176,7 @@ class Exchange:
 
     def view(self, reader: Actor, commit: str | None = None) -> View:
         """The exchange as `reader` may see it, now or as of a commit."""
-        return View(self.ledger, self.ledger.snapshot(commit), reader, self.lfs, self.privacy)
+        return View(self.ledger, self.ledger.snapshot(commit, self._recalling), reader, self.lfs, self.privacy)
 
     @cached_property
     def personal(self) -> PersonalBoards:
@@ -400,6 +409,8 @@ class Exchange:
         self.store.sweep_incoming(old)
         self.accounts.sweep(now)
         self.locks.sweep(now)
+        self.privacy.vault.sweep()
+        self.leases.sweep(self.snapshot)
         for task in self.privacy.unfinished(self.snapshot()):
             self._destroy(task.id)
         self._retention.sweep(self._writer, now - _CLAIMED_FOR)  # last: it waits for a turn, which others may hold up

@@ -23,7 +23,7 @@ from taskrepo.delivery import Delivery, Result, insist, result_of
 from taskrepo.desk import Desk, Json
 from taskrepo.errors import Invalid, TaskrepoError
 from taskrepo.jobbook import Ending, Job, JobBook
-from taskrepo.keepalive import PASSING, Keepalive
+from taskrepo.keepalive import PASSING, Keepalive, asked_to_wait
 from taskrepo.seeking import NOTHING, WAIT, Seeking
 
 STOPPED: Final = Ending("release", "the worker was stopped")
@@ -124,7 +124,7 @@ class Executor:
                     if error.code not in PASSING:
                         raise
                     self._say(f"taskrepo: {error.code}: {error.message}")
-                self.stop.wait(self._seeking.pause(poll))
+                self.stop.wait(max(self._seeking.pause(poll), asked_to_wait(error)))
                 continue
             if result:
                 yield result

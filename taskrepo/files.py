@@ -305,7 +305,7 @@ class LfsStore:
 
     def _take(self, staging: Staging, sha256s: Iterable[str]) -> None:
         """Give content its place, durably."""
-        folders = {self.folder}
+        folders = {self.folder, self.folder.parent}
         for sha256 in sha256s:
             target = self.path(sha256)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

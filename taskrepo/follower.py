@@ -3,8 +3,8 @@
 * It works in passes; a pass ends with the index at a commit at least as new as `main` was when the pass began.
 * A reader who wrote waits for the pass that covers the write, and whoever asks for everything for a pass that begins
   after the question; nobody else waits for anything but the first pass.
-* An index that does not fit the ledger is rebuilt from it; so is one that may still hold words of an erased task, and
-  any if somebody asks for it. If another process keeps the index, this one reads along.
+* The index is kept here, or by a process of its own for as long as it takes much of this one's time. If a process of
+  somebody else keeps it, this one reads along.
 
 >>> with Follower(ledger, index) as follower:                                           # doctest: +SKIP
 ...     follower.wait_for("bob")
@@ -12,21 +12,21 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from threading import Condition, Lock, Thread
 from types import TracebackType
 from typing import Final, Self
 
-from taskrepo.dependencies import UNCLAIMED, Lookup, is_blocked, may_have_turned
+from taskrepo import history
 from taskrepo.errors import Refused
 from taskrepo.index import Index
+from taskrepo.indexing import Indexer
+from taskrepo.keeping import Keeper, Keeping, Opened, dependents
 from taskrepo.ledger import Ledger, Snapshot
-from taskrepo.matching import needs
-from taskrepo.model import Row, Task
-from taskrepo.query import EVERYTHING, MAX_LIMIT, Query
-from taskrepo.roles import people, reviewer
+from taskrepo.query import EVERYTHING
 from taskrepo.trail import changed_tasks
 
 log = logging.getLogger(__name__)
@@ -35,15 +35,17 @@ _POLL: Final = 0.2
 _REST: Final = 0.15
 _PATIENCE: Final = 5.0
 _PACK_EVERY: Final = 32
+_IN_PASSING: Final = 1000  # objects of packs that are merged at once, which takes ten milliseconds
 _OLD_COMMITS: Final = 1000
 _SOME_WORDS: Final = 2048
 _BREATH: Final = 0.05
+_JOIN_AFTER: Final = 5.0
+_LET_GO: Final = 0.2
 _MOST_BEHIND: Final = 1000
 _MOST_UNSEEN: Final = 500
-_ASKED_FOR: Final = 50  # ids that fit into one query
-
-
-Opened = Callable[[Snapshot, Task], tuple[Task, str]]
+_WATCHED: Final = 2.0
+_MUCH: Final = 0.2  # of a processor, over so many seconds: then it is worth a process
+_QUIET: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,19 @@ class _Unseen:
 class Follower:
     """One background thread over one index. Safe to use from many threads."""
 
-    def __init__(self, ledger: Ledger, index: Index, opened: Opened) -> None:
-        """`opened` gives a task of the ledger as its readers see it, and the text by which it is found."""
-        self._ledger, self._index, self._opened = ledger, index, opened
+    def __init__(self, ledger: Ledger, index: Index, opened: Opened, data: Path | None = None) -> None:
+        """`data` is the exchange's folder, by which processes of its own find the same."""
+        self._ledger, self._index = ledger, index
+        self.keeper, self._indexer = Keeper(ledger, index, opened, data), Indexer(index, data, lambda: self._closing)
+        self._watched, self._spent, self._quiet_from = time.monotonic(), 0.0, 0.0
         self._changed = Condition()
         self._thread: Thread | None = None
         self._closing = False
         self._nudged = self._keeping = False
         self._begun = self._ended = self._waiting = 0
         self._rested_at = 0.0
+        self._let_go_at = 0.0
+        self._join_from = time.monotonic() + _JOIN_AFTER  # a single command has better to do
         self._shown: str | None = None
         self._owed: dict[str, int] = {}
         self._looking = Lock()  # guards `_unseen`
@@ -116,6 +122,7 @@ class Follower:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
+        self._indexer.close()
 
     def nudge(self, commit: str) -> None:
         """`main` has moved."""
@@ -153,15 +160,19 @@ class Follower:
         so. There are few: where the index is far behind, this waits for it.
         """
         for _ in range(2):
-            with self._looking:
-                stamp, head = self._index.stamp, self._ledger.store.head()
-                if stamp == head:
-                    return frozenset()
-                found = self._unseen = self._looked(self._unseen, stamp, head)
-            if found is not None:
-                return found.tasks
+            if (found := self.changed()) is not None:
+                return found[1]
             self.catch_up()
         return frozenset()  # the index is being built: nothing is known of any task
+
+    def changed(self) -> tuple[str, frozenset[str]] | None:
+        """The same without a wait, after the index's commit; `None` where the index is far behind."""
+        with self._looking:
+            stamp, head = self._index.stamp, self._ledger.store.head()
+            if stamp is not None and stamp == head:
+                return stamp, frozenset()
+            found = self._unseen = self._looked(self._unseen, stamp, head)
+        return (found.stamp, found.tasks) if found is not None else None
 
     def _looked(self, known: "_Unseen | None", stamp: str | None, head: str | None) -> "_Unseen | None":
         since = known.head if known and known.stamp == stamp else stamp
@@ -169,7 +180,7 @@ class Follower:
         if stamp is None or head is None or changed is None:
             return None
         older, ids = known.tasks if known and since != stamp else frozenset(), [task for task, _ in changed]
-        tasks = older.union(ids, self._dependents(self._ledger.snapshot(head), ids))
+        tasks = older.union(ids, dependents(self._index, self._ledger.snapshot(head), ids))
         return _Unseen(stamp, head, tasks) if len(tasks) <= _MOST_UNSEEN else None
 
     def _await(self, passed: int) -> bool:
@@ -190,6 +201,26 @@ class Follower:
         behind = next((count for count, oid in enumerate(ids) if oid == stamp), None)
         return Standing(stamp, head, behind, self._keeping, self._built, *self._fault)
 
+    def standing_head(self) -> str | None:
+        """The commit that `main` stands at."""
+        return self._ledger.store.head()
+
+    def lag(self, now: float) -> float | None:
+        """For how many seconds the ledger has had something that the index does not show; `None` if it is far behind.
+
+        `now` in Unix seconds.
+        """
+        store, stamp = self._ledger.store, self._index.stamp
+        head = store.head()
+        if stamp == head:
+            return 0.0
+        if head is None or stamp is None:
+            return None
+        newer = list(islice(store.history(head, stamp), _MOST_BEHIND + 1))
+        if len(newer) > _MOST_BEHIND:
+            return None
+        return max(0.0, now - history.read_commit(newer[-1][1]).committer.at) if newer else 0.0
+
     def renew(self, progress: Callable[[int, int], None]) -> int:
         """Have the next pass build the index anew, and return once it has; how many tasks the index has then.
 
@@ -198,7 +229,7 @@ class Follower:
         Raises `Refused("busy")` if another process keeps it, if it could not be built, or was not before the end.
         """
         self.start()
-        if not self._index.try_writer():
+        if not self._keeps():
             raise Refused("busy", "another process keeps the listing index; only that one can build it anew")
         total = sum(self._index.counts(EVERYTHING).values())
         with self._changed:
@@ -210,19 +241,6 @@ class Follower:
                 raise Refused("busy", f"the index was not built anew: {self._fault[0] or 'the exchange is closing'}")
         return sum(self._index.counts(EVERYTHING).values())
 
-    def rebuild(self, progress: Callable[[int, int], None]) -> tuple[int, str]:
-        """Build the index anew; returns how many tasks it has, and its commit. `progress` hears (done, of how many).
-
-        Raises `Refused("busy")` if another process keeps it.
-        """
-        if not self._index.try_writer():
-            raise Refused("busy", "a running server keeps the index; stop it first")
-        snapshot = self._ledger.snapshot()
-        tasks = _oldest_first(self._ledger, snapshot)
-        rows = self._rows(snapshot, tasks)
-        self._index.rebuild(rows, snapshot.commit, lambda done: progress(done, len(tasks)))
-        return len(tasks), snapshot.commit
-
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
@@ -230,6 +248,8 @@ class Follower:
             try:
                 shown = self._pass()
             except Exception as error:
+                if self._closing:
+                    return
                 log.exception("the listing index could not follow the ledger; trying again")
                 with self._changed:
                     self._fault = f"{type(error).__name__}: {error}"[:300], int(time.time())
@@ -273,67 +293,66 @@ class Follower:
 
     def _pass(self) -> str:
         """Bring the index up to `main`, and do what goes with it; returns the commit it shows at least."""
-        snapshot = self._ledger.snapshot()
-        self._keeping = self._index.try_writer()
+        snapshot, begun = self._ledger.snapshot(), time.thread_time()
+        self._keeping, before = self._keeps(), self._index.stamp
+        keeper: Keeping = self._indexer if self._indexer.keeps else self.keeper
         if not self._keeping:
             self._read_along(snapshot)
-        elif self._anew:
-            self._build_anew(snapshot)
-        elif self._index.stamp != snapshot.commit:
-            self._bring_up(snapshot)
+        elif self._anew or before != snapshot.commit:
+            self._bring_up(keeper, snapshot.commit)
+        if self._keeping and time.monotonic() > self._join_from:
+            keeper.join(at_rest=self._index.stamp == before)
+        if time.monotonic() > self._let_go_at:
+            self._let_go_at = time.monotonic() + _LET_GO
+            self._index.let_go()
+        self._settle_where(time.thread_time() - begun, quiet=self._index.stamp == before)
         if self._writes >= _PACK_EVERY:
-            # A part at a time; packs that earlier processes left are merged by the first passes.
-            self._writes = self._writes if self._ledger.store.consolidate() else 0
+            self._consolidate()
         return snapshot.commit
 
-    def _bring_up(self, snapshot: Snapshot) -> None:
-        stamp = self._index.stamp
-        changed = changed_tasks(self._ledger.store, stamp, snapshot.commit) if stamp else None
-        try:
-            if changed is None:
-                raise Refused("busy", "the index must be built anew")
-            if any(snapshot.task(task).erased_at for task, _ in changed):
-                # What a row said before it changed stays in the index's files until they are merged. Not after an
-                # update: once that has moved the stamp, nobody would build the index anew after a crash.
-                raise Refused("erased")
-            ids = [task for task, _ in changed]
-            rows = list(self._rows(snapshot, (*self._dependents(snapshot, ids), *ids), time.time_ns() // 1000))
-            self._index.update(rows, snapshot.commit)
-            if self._index.stamp != snapshot.commit:
-                raise Refused("busy", "the index was damaged under way")
-        except Refused:
-            self._build_anew(snapshot)
+    def _keeps(self) -> bool:
+        """Whether this exchange keeps the index, itself or by its own process."""
+        return self._indexer.keeps or self._index.try_writer()
 
-    def _build_anew(self, snapshot: Snapshot) -> None:
+    def _bring_up(self, keeper: Keeping, commit: str) -> None:
+        anew = self._anew
         try:
-            everything = self._rows(snapshot, _oldest_first(self._ledger, snapshot))
-            self._index.rebuild(everything, snapshot.commit, self._heard)
-            self._builds += 1
+            keeper.bring_up(commit, anew, self._heard, lambda: self._closing)
+            self._builds += anew
         finally:
-            self._built, self._anew = None, False  # one that failed is not tried for ever
+            self._built = None
+            self._anew = self._anew and not anew  # one that failed is not tried for ever
 
     def _heard(self, done: int) -> None:
         self._built = done
         if self.progress is not None:
             self.progress(done)
 
-    def _rows(self, snapshot: Snapshot, tasks: Iterable[str], base: int = 0) -> Iterator[Row]:
-        for position, task in enumerate(tasks):
-            yield row_of(*self._opened(snapshot, snapshot.task(task)), base + position, snapshot.get)
+    def _settle_where(self, spent: float, *, quiet: bool) -> None:
+        """Let a process keep the index if that took much of this one's time, and end it when there is little to do."""
+        now = time.monotonic()
+        if self._indexer.keeps:
+            if not quiet:
+                self._quiet_from = now
+            elif now - self._quiet_from > _QUIET:
+                self._indexer.close()
+            return
+        self._spent += spent
+        if now - self._watched > _WATCHED:
+            if self._keeping and self._spent > _MUCH * (now - self._watched):
+                self._indexer.begin()
+            self._watched, self._spent = now, 0.0
+        if self._keeping and self._indexer.keep():
+            self._quiet_from = now
 
-    def _dependents(self, snapshot: Snapshot, changed: list[str]) -> Iterator[str]:
-        """What waits for one of these tasks, which may have begun or ceased to hold it up."""
-        tasks = [task for task in changed if may_have_turned(snapshot.task(task))]
-        for some in (",".join(tasks[n : n + _ASKED_FOR]) for n in range(0, len(tasks), _ASKED_FOR)):
-            yield from self._found(Query(f"blocker:{some}", states=UNCLAIMED, reader=EVERYTHING))
-
-    def _found(self, query: Query) -> Iterator[str]:
-        cursor: str | None = None
-        while True:
-            page = self._index.search(query, MAX_LIMIT, cursor)
-            yield from page.ids
-            if (cursor := page.next) is None:
-                return
+    def _consolidate(self) -> None:
+        """Merge a part of the packs; those that earlier processes left are merged by the first passes."""
+        gone = 0
+        try:
+            gone = self._ledger.store.consolidate(_IN_PASSING)
+        except OSError:  # of a full disk, or no further process: the index must not wait for that
+            log.exception("small packs could not be merged; trying again after some writes")
+        self._writes = self._writes if gone else 0
 
     def _read_along(self, snapshot: Snapshot) -> None:
         """Wait for the process that keeps the index; it polls as often as this one."""
@@ -346,35 +365,3 @@ class Follower:
         stamp, store = self._index.stamp, self._ledger.store
         commits = (oid for oid, _ in store.history(self._ledger.snapshot().commit) if oid in (stamp, snapshot.commit))
         return next(commits, None) == stamp
-
-
-def row_of(task: Task, text: str, seq: int, lookup: Lookup) -> Row:
-    """What the listing knows of a task; `text` is what it is found by, `lookup` gives what it may wait for."""
-    manifest = task.manifest
-    return Row(
-        id=task.id,
-        title=manifest.title,
-        state=task.state,
-        publisher=task.publisher,
-        assignee=task.assignee,
-        reviewer=reviewer(task),
-        labels=manifest.labels,
-        priority=manifest.priority,
-        due_at=manifest.due_at,
-        created_at=task.created_at,
-        updated_at=task.updated.at,
-        waiting=task.waiting is not None,
-        seq=seq,
-        text=text,
-        readers=tuple(filter(None, sorted(people(task)))) if manifest.private else None,
-        needs=needs(manifest),
-        origin=manifest.origin,
-        source=manifest.source_name,
-        blocked=is_blocked(task, lookup),
-        blocked_by=manifest.blocked_by,
-    )
-
-
-def _oldest_first(ledger: Ledger, snapshot: Snapshot) -> list[str]:
-    """The ids of all tasks in the order of their latest events."""
-    return [task for task, _ in changed_tasks(ledger.store, None, snapshot.commit) or ()]

@@ -6,7 +6,9 @@
 '4f2c…'
 """
 
+from contextlib import suppress
 from importlib.resources import files as resources
+from pathlib import Path
 
 from filelock import FileLock
 
@@ -29,7 +31,7 @@ def found(config: Config, *, admin: str = "admin", admin_name: str = "Admin", po
 
     Raises `Refused("duplicate-id")` if there is one already.
     """
-    config.data.mkdir(parents=True, exist_ok=True)
+    _make(config.data)
     with FileLock(config.writer_lock, timeout=30):
         if config.exists:
             raise Refused("duplicate-id", f"{config.data} holds an exchange already")
@@ -59,6 +61,15 @@ def repair(config: Config) -> list[str]:
     if wrong:
         hooks.install(folder)
     return [f"the setting {name}" for name in Store(config.repository).repair_settings()] + wrong
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, and those it is in, durably; one that cannot be looked into was there, and is its owner's."""
+    fresh = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in {folder.parent, *(path.parent for path in fresh)}:
+        with suppress(PermissionError):
+            sync_folder(path)
 
 
 def _founding_key(config: Config) -> Signer:

@@ -13,7 +13,8 @@ taskrepo.errors.Invalid: bad-path: file: 'input/.GIT/config': '.GIT' is a name g
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 from unicodedata import category, normalize
@@ -90,8 +91,8 @@ def check_paths(paths: Iterable[str], where: str) -> tuple[str, ...]:
     taken: dict[str, _Entry] = {}
     checked = tuple(check_path(path, where) for path in paths)
     for path in checked:
-        for entry in _entries(path):
-            first = taken.setdefault(_key(entry.spelling), entry)
+        for entry, key in zip(_entries(path), _keys(path), strict=True):
+            first = taken.setdefault(key, entry)
             if first is not entry and (fault := _clash(first, entry)):
                 raise Invalid("bad-path", where, fault, paths=[_short(first.path), _short(path)])
     return checked
@@ -164,7 +165,7 @@ def _part_fault(part: str) -> str:
         return f"has the control or invisible character U+{ord(hidden):04X}"
     if bad := _UNSTORABLE.search(part):
         return f"has {bad[0]!r}, which not every system can store"
-    folded = _key(part)
+    folded = _fold(part)
     if folded in ("", ".", ".."):
         return "has an empty, '.' or '..' part"
     if part != part.strip() or part.endswith("."):
@@ -187,13 +188,14 @@ def _is_hidden(char: str) -> bool:
     return category(char) in _HIDDEN or char in _BLANK or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
-def _key(text: str) -> str:
-    """What names are compared by: NFKC and case-folded (UAX 31, identifier_nfkc_casefold), part by part."""
+def _keys(path: str) -> Iterator[str]:
+    """What the folders that the path implies, and then the file, are compared by: part by part."""
     # NFKC makes '/' of some characters, so parts are joined by what no checked path can hold.
-    return "\0".join(_fold(part) for part in text.split("/"))
+    return accumulate(map(_fold, path.split("/")), "{}\0{}".format)
 
 
 def _fold(part: str) -> str:
+    """What a name is compared by: NFKC and case-folded (UAX 31, identifier_nfkc_casefold)."""
     return normalize("NFKC", normalize("NFKC", _VARIATION.sub("", part)).casefold())
 
 

@@ -11,12 +11,16 @@
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from taskrepo.evolution import with_heartbeat
 from taskrepo.model import Task
+
+_NAME: Final = re.compile(r"([0-9a-z]{8})\.([0-9]{1,9})(?:\.end)?")
 
 
 class Heartbeats:
@@ -62,9 +66,15 @@ class Heartbeats:
         """Whether that look may have been before now. If not, it will see every beat that has been noted."""
         return self._path(task, execution, ".end").exists()
 
+    def noted(self) -> list[tuple[str, int]]:
+        """The executions there are files of: their tasks, and their numbers."""
+        names = [_NAME.fullmatch(path.name) for path in self._folder.iterdir()]
+        return sorted({(name[1], int(name[2])) for name in names if name})
+
     def forget(self, task: str, execution: int) -> None:
         """The execution is over."""
-        self._path(task, execution).unlink(missing_ok=True)
+        for what in ("", ".end"):
+            self._path(task, execution, what).unlink(missing_ok=True)
 
     def _path(self, task: str, execution: int, what: str = "") -> Path:
         return self._folder / f"{task}.{execution}{what}"

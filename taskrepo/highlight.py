@@ -28,8 +28,9 @@ MAX_SNIPPET: Final = 140
 """Characters of one window of a snippet, which has at most `_WINDOWS`."""
 _BEFORE: Final = 40
 _WINDOWS: Final = 2
-_LETTER: Final = f"[^\\W_{CJK}]"
-_BETWEEN: Final = r"[\W_]*+"
+# Compiled once: of each query anew, such large classes of characters would cost seconds.
+_LETTERS: Final = re.compile(f"[^\\W_{CJK}]*+")
+_BETWEEN: Final = re.compile(r"[\W_]*+")
 
 Span = tuple[int, int]
 
@@ -44,10 +45,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Needle:
-    """A phrase to find in a folded text: what it begins with, for a quick look, and the whole as a pattern."""
+    """A phrase to find in a folded text: its words, of which the last may be only a beginning."""
 
-    begin: str
-    pattern: re.Pattern[str]
+    tokens: tuple[str, ...]
+    prefix: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def marks(clauses: Iterable[Clause]) -> Marks:
     terms = [clause.term for clause in clauses if not clause.negated]
     phrases = [term for term in terms if isinstance(term, Phrase)]
     named = [term.prefix for term in terms if isinstance(term, IdPrefix)]
-    return Marks(tuple(map(_needle, dict.fromkeys(phrases))), (*named, *(p.or_id for p in phrases if p.or_id)))
+    needles = dict.fromkeys(_Needle(phrase.tokens, phrase.prefix) for phrase in phrases)
+    return Marks(tuple(needles), (*named, *(p.or_id for p in phrases if p.or_id)))
 
 
 def pieces(text: str, wanted: Marks) -> tuple[Piece, ...]:
@@ -92,24 +94,6 @@ def snippet(text: str, wanted: Marks) -> tuple[Piece, ...]:
     return tuple(piece for piece in told if piece.text)
 
 
-# From a phrase to a pattern
-
-
-@lru_cache(maxsize=256)
-def _needle(phrase: Phrase) -> _Needle:
-    last = len(phrase.tokens) - 1
-    words = (_word(token, phrase.prefix and n == last) for n, token in enumerate(phrase.tokens))
-    return _Needle(phrase.tokens[0], re.compile(_BETWEEN.join(words)))
-
-
-def _word(token: str, prefix: bool) -> str:
-    """A pattern of one token as it stands in a folded text. The index cuts long words, so their ends are free."""
-    if re.match(f"[{CJK}]", token):
-        return re.escape(token)
-    end = f"{_LETTER}*+" if prefix or len(token) >= MAX_TOKEN else f"(?!{_LETTER})"
-    return f"(?<!{_LETTER}){re.escape(token)}{end}"
-
-
 # From a text to spans
 
 
@@ -135,14 +119,41 @@ def _folded_character(character: str) -> str:
 
 
 def _spans(low: str, needle: _Needle) -> Iterator[Span]:
-    at = low.find(needle.begin)
+    begin = needle.tokens[0]
+    at = low.find(begin)
     for _ in range(MAX_TRIES):
         if at < 0:
             return
-        found = needle.pattern.match(low, at)
-        if found:
-            yield found.span()
-        at = low.find(needle.begin, found.end() if found else at + 1)
+        end = _end(low, at, needle)
+        if end:
+            yield at, end
+        at = low.find(begin, end or at + 1)
+
+
+def _end(low: str, at: int, needle: _Needle) -> int:
+    """Where the phrase ends that stands at `at`; 0 if it does not stand there."""
+    if at and _skip(_LETTERS, low, at - 1) > at:
+        return 0  # in the middle of a word
+    last = len(needle.tokens) - 1
+    for n, token in enumerate(needle.tokens):
+        at = _skip(_BETWEEN, low, at) if n else at
+        if not low.startswith(token, at):
+            return 0
+        at += len(token)
+        if _skip(_LETTERS, token, 0):  # a CJK character ends wherever it stands
+            end = _skip(_LETTERS, low, at)
+            # The index cuts long words, so their ends are free.
+            if end > at and len(token) < MAX_TOKEN and not (needle.prefix and n == last):
+                return 0
+            at = end
+    return at
+
+
+def _skip(kind: re.Pattern[str], text: str, at: int) -> int:
+    """Where what is of this kind ends that stands at `at`, which may be nothing."""
+    found = kind.match(text, at)
+    assert found  # nothing is found as well
+    return found.end()
 
 
 def _unfolded(span: Span, text: str, ends: Sequence[int] | None) -> Span:

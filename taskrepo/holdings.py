@@ -80,6 +80,12 @@ class Holdings:
             self._follow(self._ledger.store.head())
         return self._at is not None
 
+    @property
+    def count(self) -> int:
+        """How many tasks are held, as far as this process knows already."""
+        with self._lock:
+            return len(self._holds)
+
     def in_hand(self, actor: str) -> int:
         """How many tasks the actor holds without waiting for an answer."""
         self.catch_up()

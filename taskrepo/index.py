@@ -7,8 +7,8 @@
 * One process writes, whoever holds `writer.lock`; all others read and follow its commits. Threads share one `Index`;
   a search works on an unchanging snapshot, so it neither waits for a writer nor sees half of an update.
 * Text is written again only when it changed; segments are bounded (see `segments`).
-* A cursor is sealed with a key that lies beside the index: what is in it tells how much there is that its bearer may
-  not know of, such as a place in the ledger.
+* Cursors are sealed with a key that lies beside the index (see `cursors`).
+* Small segments are joined as they come, larger ones by a process of its own (see `joining`).
 
 Layout: `FOLDER/writer.lock`, `FOLDER/cursor.key`, `FOLDER/current` (the name of the live folder), `FOLDER/<name>/` with
 both Whoosh parts.
@@ -19,14 +19,12 @@ both Whoosh parts.
 ('4k7q2m9x',)
 """
 
-import os
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from threading import Lock, RLock
 from types import TracebackType
@@ -34,36 +32,32 @@ from typing import Any, Final, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
-from taskrepo import sealing
-from taskrepo.bitmasks import live_mask
+from taskrepo.bitmasks import docs_in, live_mask
+from taskrepo.cursors import Cursors
+from taskrepo.durable import remove
 from taskrepo.errors import Invalid, Refused
-from taskrepo.listing import Columns, Snapshot, Texts, state_row, text_digest
+from taskrepo.filling import VERSION, add_state, add_text, fill, prepare
+from taskrepo.joining import Joined, Joiner
+from taskrepo.leaves import Leaf, Numbering
+from taskrepo.listing import Columns, Snapshot, Texts, text_digest
+from taskrepo.merging import joinable
 from taskrepo.model import Row
-from taskrepo.query import MAX_LIMIT, Key, Page, Plan, Query, facts, plan, read_cursor, readable, tokens
-from taskrepo.relevance import Kept, Words, worths
+from taskrepo.query import MAX_LIMIT, Key, Page, Plan, Query, plan, read_cursor, readable
+from taskrepo.relevance import Kept, Words
 from taskrepo.segments import (
     STATE,
     TEXT,
     Batch,
     Damaged,
     Head,
-    Leaf,
-    Numbering,
     committing,
-    create,
     generation,
     read_head,
 )
 from taskrepo.suggesting import Speller, suggested
 
-VERSION: Final = 4
-CHUNK: Final = 10_000
-PROGRESS_EVERY: Final = 500
 _TRIES: Final = 5
-_CURSOR: Final = "c."
-_TOKEN: Final = "sealed:1:"
-_CURSOR_MOST: Final = 4000
-_CURSOR_STEP: Final = 128
+_MANY: Final = 24  # segments of a part
 _L = TypeVar("_L", bound=Leaf)
 
 
@@ -77,7 +71,8 @@ class Index:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)  # it holds words of private tasks
         self._folder = folder
-        self._cursor_key = _kept_key(folder)
+        self._cursors = Cursors(folder / "cursor.key")
+        self._joiner = Joiner()
         self._lock = FileLock(folder / "writer.lock", thread_local=False)
         self._writing = RLock()  # one write of this process at a time
         self._loading = Lock()  # one thread looks for a newer commit
@@ -85,7 +80,7 @@ class Index:
         self._snapshot = Snapshot(None, None)
         self._numbering, self._kept = Numbering(), Kept()
         self._seen: tuple[str, int, int] | None = None
-        self._closed = False
+        self._closed = self._shown = False
         self._speller = Speller()
         self._load()
 
@@ -108,9 +103,9 @@ class Index:
         Raises `Invalid` with `bad-query` or `bad-cursor`.
         """
         planned = plan(query)
-        after = None if cursor is None else read_cursor(planned, self._opened_cursor(cursor))
+        after = None if cursor is None else read_cursor(planned, self._cursors.open(cursor))
         page = self._page(planned, limit, after)
-        return page if page.next is None else replace(page, next=self._sealed_cursor(page.next))
+        return page if page.next is None else replace(page, next=self._cursors.seal(page.next))
 
     def first(self, query: Query, limit: int) -> Page:
         """The first page of `search` for whoever goes no further: without a cursor, whose sealing costs as much."""
@@ -132,10 +127,21 @@ class Index:
         with self._reading() as snapshot:
             return self._speller.learn(snapshot, most)
 
+    def let_go(self) -> None:
+        """Let the system have back the memory that files were read through; what is read again comes back quickly."""
+        with self._reading() as snapshot:
+            snapshot.let_go()
+
     def counts(self, reader: str | None = None) -> dict[str, int]:
         """How many tasks are in each state, zeros included, of those that a query's `reader` is shown."""
         with self._reading() as snapshot:
             return snapshot.counts(readable(reader))
+
+    def card(self, task: str) -> bytes:
+        """The card that the task's row was given; empty for a task that the index does not know."""
+        with self._reading() as snapshot:
+            found = snapshot.find(task)
+            return found[0].column("card", found[1]) if found else b""
 
     def tally(self, query: Query) -> dict[str, int]:
         """How many of the tasks that match are in each state, zeros included. Raises `Invalid("bad-query", …)`."""
@@ -156,6 +162,23 @@ class Index:
             self._take_over()
             return True
 
+    def hand_over(self) -> None:
+        """Let a process write that says when there is something to `look` at; until `take_back` nobody else looks."""
+        with self._writing:
+            self._joiner.close()
+            self._shown = True
+            self._lock.release()
+
+    def look(self) -> None:
+        """Show the latest commit of another process."""
+        with self._loading:
+            if self._latest() != self._seen:
+                self._adopt(self._opened())
+
+    def take_back(self) -> None:
+        """Look again for what other processes write, as before `hand_over`."""
+        self._shown = False
+
     def update(self, rows: Iterable[Row], stamp: str) -> None:
         """Insert or replace rows (the last of an id counts) and stand at `stamp`, both or neither.
 
@@ -173,41 +196,56 @@ class Index:
     def rebuild(self, rows: Iterable[Row], stamp: str, progress: Callable[[int], None] | None = None) -> None:
         """Build anew beside the present index, from the rows of every task, and take its place in one step.
 
-        Readers go on with the old one meanwhile; updates of this process wait. `progress` hears how many rows are done.
-        Raises `Invalid("duplicate-id")` if two rows share an id, and `Refused("busy")`; the old index then stays.
+        `progress` hears how many rows are done. Raises `Invalid("duplicate-id")` if two rows share an id, and as
+        `replace` does.
+        """
+        self.replace(lambda home: fill(home, rows, stamp, progress or (lambda done: None)))
+
+    def replace(self, fill: Callable[[Path], None]) -> None:
+        """Have a fresh folder filled beside the present index, and take its place in one step.
+
+        Readers go on with the old one meanwhile; updates of this process wait. Raises `Refused("busy")`, and what
+        `fill` raises; the old index then stays.
         """
         with self._as_writer():
             home = self._fresh_home()
             try:
-                _fill(home, rows, stamp, progress or (lambda done: None))
+                fill(home)
                 self._swap(home)
             except BaseException:
                 shutil.rmtree(home, ignore_errors=True)
                 raise
 
+    def join(self, at_rest: bool) -> None:
+        """Have segments joined beside, where there are several of a size, or take in what is joined; or do nothing.
+
+        It is begun `at_rest`, or where there are many, since it takes the machine's time. Raises `OSError` and
+        `Damaged`; then the segments stay as they are.
+        """
+        with self._writing:
+            if self._closed or not self._lock.is_locked or self._snapshot.key is None:
+                return
+            if (joined := self._joiner.ended()) is not None:
+                try:
+                    self._take_in(joined)
+                except BaseException:
+                    self._joiner.put_off()
+                    joined.discard()
+                    raise
+            for part, leaves in ((TEXT, self._snapshot.texts), (STATE, self._snapshot.columns)):
+                sizes = [(live.bit_count(), leaf.size - live.bit_count()) for leaf, live in leaves]
+                if at_rest or len(leaves) > _MANY:
+                    names = [leaves[n][0].name for n in sorted(joinable(sizes, part.small, part.most))]
+                    self._joiner.begin(self._home(), part, names)
+
     def close(self) -> None:
         """Close every file and let another process write. Searches under way end well; later ones are a mistake."""
         with self._writing, self._loading:
             if not self._closed:
+                self._joiner.close()
                 self._closed = True
                 self._adopt(Snapshot(None, None))
                 self._lock.release()
-
-    # Cursors
-
-    def _sealed_cursor(self, cursor: str) -> str:
-        # Of a length that tells little; it never begins with a hyphen, which a command line would take for an option.
-        padded = cursor.ljust(-(-len(cursor) // _CURSOR_STEP) * _CURSOR_STEP, ".")
-        return _CURSOR + sealing.seal_text(self._cursor_key, "cursor", padded).removeprefix(_TOKEN)
-
-    def _opened_cursor(self, cursor: str) -> str:
-        try:
-            if len(cursor) > _CURSOR_MOST or not cursor.startswith(_CURSOR):
-                raise Invalid("bad-seal", "cursor", "is not a sealed one")
-            token = _TOKEN + cursor.removeprefix(_CURSOR)
-            return sealing.open_text(self._cursor_key, "cursor", token).rstrip(".")
-        except (Invalid, ValueError):  # not ours, or no base64 at all
-            raise Invalid("bad-cursor", "cursor", "is not a cursor of this exchange") from None
 
     # Reading
 
@@ -235,7 +273,7 @@ class Index:
 
     def _follow(self) -> None:
         # The writer's own snapshot is always the latest. Whoever finds another thread looking uses what there is.
-        if self._lock.is_locked or not self._loading.acquire(blocking=False):
+        if self._shown or self._lock.is_locked or not self._loading.acquire(blocking=False):
             return
         try:
             if not self._closed and self._latest() != self._seen:
@@ -287,7 +325,7 @@ class Index:
             columns = self._leaves(opened, self._snapshot.columns, state, lambda s: Columns(home, STATE, s, named))
             texts = self._leaves(opened, self._snapshot.texts, text, lambda s: Texts(home, TEXT, s, named))
             opened.pop_all()
-        words = Words(f"{key[0]}/{text.generation}", texts, len(columns), named, self._kept)
+        words = Words(f"{key[0]}/{text.generation}", texts, named, self._kept)
         return Snapshot((key[0], state.generation, text.generation), state.note["stamp"], columns, texts, words)
 
     def _leaves(
@@ -327,23 +365,37 @@ class Index:
         changed = [(row, digest) for row in rows.values() if (digest := text_digest(row)) != snapshot.digest(row.id)]
         try:
             if changed:
-                with committing(home, TEXT, {"version": VERSION}) as batch:
+                with committing(home, TEXT, {"version": VERSION}, self._joiner.names) as batch:
                     for row, digest in changed:
                         _drop(batch, snapshot.find_text(row.id))
-                        _add_text(batch, row, digest)
+                        add_text(batch, row, digest)
             note = {"version": VERSION, "stamp": stamp, "text": generation(home, TEXT)}
-            with committing(home, STATE, note) as batch:
+            with committing(home, STATE, note, self._joiner.names) as batch:
                 for row in rows.values():
                     _drop(batch, snapshot.find(row.id))
-                    _add_state(batch, row)
+                    add_state(batch, row)
         finally:
             self._load()
+
+    def _take_in(self, joined: Joined) -> None:
+        """Put a joined segment in the place of those it was made of. What has changed since is not of it."""
+        leaves = self._snapshot.texts if joined.part is TEXT else self._snapshot.columns
+        parts = [(leaf, live) for leaf, live in leaves if leaf.name in joined.names]
+        alive = {leaf.ids[doc] for leaf, live in parts for doc in docs_in(live)}
+        if len(parts) < len(joined.names) or not alive <= set(joined.tasks):  # as after a rebuild
+            joined.discard()
+            return
+        dead = {doc for doc, task in enumerate(joined.tasks) if task not in alive}
+        with committing(joined.home, joined.part, read_head(joined.home, joined.part).note) as batch:
+            batch.replace(joined.names, joined.settled(dead))
+        self._load()
 
     def _home(self) -> Path:
         return self._folder / (self._snapshot.key[0] if self._snapshot.key else "")
 
     def _take_over(self) -> None:
         try:
+            self.take_back()
             self._load()
             if self._snapshot.key is None:
                 self._start_afresh()
@@ -359,9 +411,7 @@ class Index:
 
     def _fresh_home(self) -> Path:
         home = self._folder / secrets.token_hex(8)
-        home.mkdir(parents=True)
-        create(home, TEXT, {"version": VERSION})
-        create(home, STATE, {"version": VERSION, "stamp": None, "text": 0})
+        prepare(home)
         return home
 
     def _swap(self, home: Path) -> None:
@@ -379,67 +429,12 @@ class Index:
         kept = {"writer.lock", "cursor.key", "current", self._home().name}
         for path in self._folder.iterdir():
             if path.name not in kept:
-                _remove(path)
+                remove(path)
         for path in self._home().iterdir():
             if path.suffix in (".tmp", ".new"):
-                _remove(path)
-
-
-def _kept_key(folder: Path) -> bytes:
-    """The key of cursors, made by whoever opens the index first and kept; one that was damaged is made anew."""
-    path = folder / "cursor.key"
-    for _ in range(_TRIES):
-        with suppress(FileNotFoundError):
-            if len(key := path.read_bytes()) == sealing.KEY_BYTES:
-                return key
-            path.unlink()
-        fresh = folder / f"cursor.key.{secrets.token_hex(8)}"
-        fresh.touch(0o600)
-        try:
-            fresh.write_bytes(sealing.new_key())
-            with suppress(FileExistsError):
-                os.link(fresh, path)  # all of it at once, and of several processes' one
-        finally:
-            fresh.unlink()
-    return sealing.new_key()  # somebody keeps removing it: cursors are good for this process alone
-
-
-def _fill(home: Path, rows: Iterable[Row], stamp: str, progress: Callable[[int], None]) -> None:
-    """Write all rows to a fresh pair of parts; only the last commit carries the stamp."""
-    seen: set[str] = set()
-    remaining = iter(rows)
-    while chunk := list(islice(remaining, CHUNK)):
-        with committing(home, TEXT, {"version": VERSION}) as text:
-            for row in chunk:
-                if row.id in seen:
-                    raise Invalid("duplicate-id", "rows", f"two rows are about {row.id}")
-                seen.add(row.id)
-                _add_text(text, row, text_digest(row))
-                if len(seen) % PROGRESS_EVERY == 0:
-                    progress(len(seen))
-        with committing(home, STATE, {"version": VERSION, "stamp": None, "text": 0}) as state:
-            for row in chunk:
-                _add_state(state, row)
-    with committing(home, STATE, {"version": VERSION, "stamp": stamp, "text": generation(home, TEXT)}):
-        progress(len(seen))
+                remove(path)
 
 
 def _drop(batch: Batch, found: tuple[Leaf, int] | None) -> None:
     if found is not None:
         batch.drop(found[0].name, found[1])
-
-
-def _add_text(batch: Batch, row: Row, digest: bytes) -> None:
-    title, body = list(tokens(row.title)), list(tokens(row.text))
-    batch.add_document(title=title, body=body, worth=worths(title, body), row=(row.id, digest))
-
-
-def _add_state(batch: Batch, row: Row) -> None:
-    batch.add_document(facts=facts(row), row=state_row(row))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -148,6 +148,20 @@ class Judge:
         self, draft: Draft, asked: Sequence[tuple[Command, Sealing | None]], most: int, request: Request
     ) -> tuple[Outcome, ...]:
         """Carry out the first `most` of the commands that the rules take, passing over those whose task is taken."""
+        snapshot, now = draft.snapshot, draft.now()
+        author = snapshot.actor(request.actor)
+
+        def open_to(command: Command) -> bool:
+            held = snapshot.get(command.task)
+            return held is not None and lifecycle.may(held, type(command), author, now, snapshot.policy)
+
+        # Of many who want the same most are late: the rules tell that before anything is prepared; if all are, why.
+        hopeful = ((command, sealing) for command, sealing in asked if open_to(command))
+        return self._first(draft, hopeful, most, request) or self._first(draft, asked, most, request)
+
+    def _first(
+        self, draft: Draft, asked: Iterable[tuple[Command, Sealing | None]], most: int, request: Request
+    ) -> tuple[Outcome, ...]:
         won: list[Outcome] = []
         for command, sealing in asked:
             try:

@@ -20,6 +20,8 @@ EVERY: Final = 5.0
 RETRY: Final = 5.0
 PASSING: Final = frozenset({"unreachable", "busy", "too-many-requests", "internal"})
 """Codes of what may be otherwise in a while."""
+LONGEST: Final = 3600
+"""The most seconds that anybody is waited for who asks for that."""
 
 
 class Keepalive:
@@ -31,6 +33,7 @@ class Keepalive:
         self._thread = Thread(target=self._run, name="heartbeat", daemon=True)
         self._report: tuple[int, Json] | None = None
         self._reports, self._said_at = 0, -every
+        self._asked = 0.0
         self._sending = Lock()
         self.lost = ""
 
@@ -73,7 +76,7 @@ class Keepalive:
             self._wake.clear()
 
     def _soon(self) -> float:
-        return min(self._job.renew_after, RETRY)
+        return min(self._job.renew_after, max(RETRY, self._asked))
 
     def _renewed(self) -> bool:
         try:
@@ -81,6 +84,7 @@ class Keepalive:
         except TaskrepoError as error:
             if isinstance(error, Refused) and error.code not in PASSING:
                 self.lost = str(error)
+            self._asked = asked_to_wait(error)
             return False
         return True
 
@@ -98,3 +102,9 @@ class Keepalive:
             except TaskrepoError as error:
                 if error.code in PASSING and self._report is None:
                     self._report = report  # unless there is a later one
+
+
+def asked_to_wait(error: TaskrepoError) -> float:
+    """How many seconds the exchange asks to wait before the next try (Retry-After); 0 if it does not say."""
+    asked = error.details.get("retry_after")
+    return float(min(asked, LONGEST)) if isinstance(asked, int) else 0.0

@@ -13,12 +13,14 @@ Whoever calls `look` regularly says so by `pace`, else it cannot be told that th
 """
 
 import logging
+from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
 from taskrepo.clock import Clock
 from taskrepo.heartbeats import Heartbeats
 from taskrepo.holdings import Hold, Holdings
+from taskrepo.ledger import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ STEP: Final = 1.0
 LATE: Final = 2.0
 """How many seconds after its time a look must come for the program to have been stopped."""
 _RETRY: Final = 1
+_AT_WORK: Final = ("claimed", "running")
 
 
 class Leases:
@@ -59,6 +62,16 @@ class Leases:
                 if len(found) == most:
                     break
         return found
+
+    def sweep(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Remove what there still is of executions that are over: whoever was to forget them was killed before."""
+        noted = self._heartbeats.noted()
+        now = snapshot()  # after the list: nobody notes anything of an execution before its claim is durable
+        for name, execution in noted:
+            task = now.get(name)
+            last = task.execution if task is not None and task.state in _AT_WORK else None
+            if last is None or last.number != execution:
+                self._heartbeats.forget(name, execution)
 
     def _look(self) -> tuple[int, int, float]:
         """The floor, the time, and a count of the seconds in which executors could be heard."""

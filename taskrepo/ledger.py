@@ -1,7 +1,7 @@
 """Reading the ledger: the exchange as of any commit, and the chain of each task's events.
 
 * A `Snapshot` is the state at one commit and never changes; reading it waits for nobody.
-* Parsed records are cached by the ids of the blobs they came from, so nothing goes stale.
+* Parsed records are cached by the ids of the trees or blobs they came from, so nothing goes stale.
 
 >>> ledger = Ledger(Store(Path("exchange.git")))                                        # doctest: +SKIP
 >>> ledger.snapshot().task("4k7q2m9x").state                                            # doctest: +SKIP
@@ -9,7 +9,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -41,6 +41,18 @@ class Objects(Protocol):
     def tree(self, oid: str) -> Tree: ...
 
     def find(self, root: str, path: str) -> TreeEntry | None: ...
+
+
+class Recall(Protocol):
+    """What may know tasks that are in no cache; no command is to be decided by what it says."""
+
+    def known(self, task: str, folder: str) -> Task | None:
+        """The task as it stands in the folder with this tree id."""
+        ...
+
+    def present(self) -> Callable[[str], Task | None] | None:
+        """What knows tasks as they stand now, or a moment later, if anything does."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ class Ledger:
         self.attestations: Recent[Attestation] = Recent(5_000)
         self.public: Recent[bool] = Recent(100_000)  # by task: for ever, since a task's visibility never changes
 
-    def snapshot(self, commit: str | None = None) -> "Snapshot":
+    def snapshot(self, commit: str | None = None, recall: Recall | None = None) -> "Snapshot":
         """The exchange as of `commit`, or as of now. Raises `Refused("unknown-commit")`."""
         at = commit or self.store.head()
         if at is None:
@@ -100,7 +112,7 @@ class Ledger:
             raw = self.store.read(at, "commit")
         except Invalid:
             raise Refused("unknown-commit", f"the ledger has no commit {at}") from None
-        return Snapshot(self, self.store, at, raw[_TREE].decode())
+        return Snapshot(self, self.store, at, raw[_TREE].decode(), recall, present=commit is None)
 
     def happening(self, oid: str, objects: Objects | None = None) -> Happening:
         """The event of a commit."""
@@ -173,8 +185,12 @@ class Ledger:
 class Snapshot:
     """The exchange as of one commit. `root` is the commit's tree."""
 
-    def __init__(self, ledger: Ledger, objects: Objects, commit: str, root: str) -> None:
-        self._ledger, self._objects = ledger, objects
+    def __init__(
+        self, ledger: Ledger, objects: Objects, commit: str, root: str, recall: Recall | None = None, *,
+        present: bool = False,
+    ) -> None:  # fmt: skip
+        """`present` is of the commit that `main` stands at."""
+        self._ledger, self._objects, self._recall, self._present = ledger, objects, recall, present
         self.commit, self.root = commit, root
 
     # ── the directory ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,13 +246,21 @@ class Snapshot:
         folder = self.folder(task)
         if folder is None:
             return None
-        tree = self._objects.tree(folder)
-        key = task_key(tree)
-        known = self._ledger.tasks.get(key)
+        known = self._ledger.tasks.get(folder)
+        if known is None and self._recall is not None:
+            known = self._recall.known(task, folder)
         if known is None:
-            known = self._read_task(tree)
-            self._ledger.tasks.put(key, known, _weight(known))
+            known = self._read_task(self._objects.tree(folder))
+            self._ledger.tasks.put(folder, known, _weight(known))
         return known
+
+    def listed(self, tasks: Iterable[str]) -> Iterator[Task]:
+        """Those of these tasks that are there, for a list: of the present, some may be as they are a moment later."""
+        known = self._recall.present() if self._recall is not None and self._present else None
+        for task in tasks:
+            found = (known(task) if known is not None else None) or self.get(task)
+            if found is not None:
+                yield found
 
     def is_public(self, task: str) -> bool:
         """Whether the task is there and public. Costs a fraction of reading it, which lists of events are made of."""
@@ -256,7 +280,7 @@ class Snapshot:
         """Spare the next reader of `task`, which this snapshot holds, from parsing it."""
         folder = self.folder(task.id)
         assert folder is not None
-        self._ledger.tasks.put(task_key(self._objects.tree(folder)), task, _weight(task))
+        self._ledger.tasks.put(folder, task, _weight(task))
 
     def folder(self, task: str) -> str | None:
         """The id of the task's tree, which is the same exactly as long as nothing in it changes."""
@@ -370,12 +394,6 @@ class Snapshot:
             if entry and entry[1] == folder:
                 return happening.id
         raise Refused("unknown-task", f"no task has the id {task}")
-
-
-def task_key(tree: Tree) -> str:
-    """What a parsed task is cached by: the blobs it is read from."""
-    names = (package.RECORD, package.MANIFEST, package.FILES)
-    return "".join(tree[name][1] for name in names if name in tree)
 
 
 def _weight(task: Task) -> int:

@@ -25,8 +25,11 @@ from itertools import chain, islice
 from operator import or_
 from typing import Any, Final, TypeVar
 
+import numpy as np
+
 from taskrepo.bitmasks import docs_in, flags_of, is_few, mask_of
 from taskrepo.errors import Invalid
+from taskrepo.leaves import Leaf, Numbering
 from taskrepo.model import STATES, Row
 from taskrepo.query import (
     NEVER,
@@ -43,8 +46,7 @@ from taskrepo.query import (
     write_cursor,
 )
 from taskrepo.recent import Recent
-from taskrepo.relevance import Kept, Points, Words, added, best, present
-from taskrepo.segments import Leaf, Numbering
+from taskrepo.relevance import Kept, Numbers, Points, Words, added, best, present
 
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
 WORDS: Final = "worth"  # the field that has every word of title and body
@@ -77,6 +79,7 @@ class Columns(Leaf):
         self._numbers = {name: array("q", (row[n] for row in rows)) for n, name in enumerate(_NUMBERS, 1)}
         self._orders: dict[str, Sequence[int]] = {}
         self._ordered: Recent[Sequence[int]] = Recent(_KEPT_ORDERS * (_RARE + self.size))
+        self._newest: tuple[Numbers, Numbers] | None = None
         self._titles: list[str] | None = None
 
     def holds(self, term: Fact | Within | IdPrefix) -> int:
@@ -127,6 +130,15 @@ class Columns(Leaf):
         """The documents in the order of a sort."""
         return self._order(sort, self._key(sort))
 
+    def newest(self) -> tuple[Numbers, Numbers]:
+        """The documents in the order of what changed last, and the place of each in it."""
+        if self._newest is None:
+            order = np.asarray(self.order("-updated"), np.uint32)
+            places = np.empty(self.size, np.uint32)
+            places[order] = np.arange(self.size, dtype=np.uint32)
+            self._newest = order, places
+        return self._newest
+
     def latest(self, doc: int) -> tuple[int, int, str]:
         """The key of a document in the order of what changed last."""
         return -self._numbers["updated"][doc], -self._numbers["seq"][doc], self.ids[doc]
@@ -169,7 +181,7 @@ class Columns(Leaf):
 
     def _title_keys(self) -> list[str]:
         if self._titles is None:
-            self._titles = [row[-1] for row in self.rows()]
+            self._titles = [row[-1] for row in self.each_row()]
         return self._titles
 
 
@@ -196,7 +208,7 @@ class Texts(Leaf):
     def holders(self, prefix: str) -> Iterator[tuple[str, Sequence[int]]]:
         """The words that begin so, in title or body, each with its documents there, deleted ones included."""
         for word, first, last in self.beginning(WORDS, prefix):
-            yield word, (first,) if first == last else self.holding(WORDS, word)
+            yield word, (first,) if first == last else self.holding(WORDS, word).tolist()
 
     def points(self, word: str) -> Points:
         """What a word adds to the relevance of each document that has it."""
@@ -248,7 +260,7 @@ class Snapshot:
     ) -> None:
         self.key, self.stamp = key, stamp
         self.columns, self.texts = columns, texts
-        self._words = words or Words("", (), 0, Numbering(), Kept())
+        self._words = words or Words("", (), Numbering(), Kept())
         self.users = 1
         self._endings: dict[tuple[str, tuple[Clause, ...]], tuple[str, ...] | None] = {}
 
@@ -256,6 +268,11 @@ class Snapshot:
         """Let go of the leaves."""
         for leaf, _ in chain[tuple[Leaf, int]](self.columns, self.texts):
             leaf.close()
+
+    def let_go(self) -> None:
+        """Let the system have back the memory that the leaves' files were read through."""
+        for leaf, _ in chain[tuple[Leaf, int]](self.columns, self.texts):
+            leaf.let_go()
 
     def page(self, plan: Plan, limit: int, after: Key | None) -> Page:
         """The first `limit` tasks of the plan after the key. Raises `Invalid` for too wide a prefix."""
@@ -369,11 +386,7 @@ class Snapshot:
     def _joined(self, leaf: Columns, phrase: Phrase) -> int:
         if len(phrase.tokens) == 1 and not phrase.prefix:
             return present(self._words.worth(leaf, phrase.tokens[0]))
-        return self._words.saying(
-            leaf,
-            f"{phrase.tokens} {phrase.prefix} {phrase.endings}",
-            lambda: [(text, text.saying(phrase) & live) for text, live in self.texts],
-        )
+        return self._words.saying(leaf, [(text, text.saying(phrase) & live) for text, live in self.texts])
 
 
 def _walk(plan: Plan, leaf: Columns, mask: int, after: Key | None) -> Iterator[Key]:

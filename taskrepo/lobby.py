@@ -103,6 +103,12 @@ class Lobby:
         """How many requests of an actor are known to wait, and have not been called."""
         return sum(waiter.actor.id == actor for waiter in self._present())
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        with self._changed:
+            return len(self._waiting) + len(self._arrived)
+
     def _enter(self, waiter: _Waiter) -> Callable[[], None]:
         with self._changed:
             if self._closed:

@@ -379,7 +379,7 @@ class Row:
     `seq` is the ledger position of its last event (a count of commits), which breaks ties between equal times.
     `readers` are those who may know of a private task beside admins; `None` means everybody. `needs` are the words of
     `matching.needs`; `origin` and `source` say what the work came from. `blocked` says whether it cannot be claimed
-    because of one of the tasks `blocked_by`.
+    because of one of the tasks `blocked_by`. `card` is the task itself (see `cards`).
     """
 
     id: str
@@ -402,3 +402,4 @@ class Row:
     source: str = ""
     blocked: bool = False
     blocked_by: tuple[str, ...] = ()
+    card: bytes = b""

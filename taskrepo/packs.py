@@ -2,31 +2,41 @@
 
 * Every entry is a whole, zlib-compressed object: no deltas. So packs merge by copying entries as they are.
 * The bytes depend on the objects and their order alone.
-* Only this format is merged; a pack that holds deltas, from `git repack`, or damage is left alone.
+* Only this format is merged; a pack that holds deltas, from `rollup` or `git repack`, or damage is left alone.
 * A pack that fails to be written leaves no file; what a killed writer left is removed an hour later, and what a
   killed push left a day later. A clock that leaps makes nothing old that is being written at that moment.
-* Merging never takes away an object: the merged pack is durable before the first of its parts goes.
+* Merging never takes away an object: the merged pack is durable before the first of its parts goes. Many objects are
+  rolled up by a process of its own, so that whoever writes or reads does not wait for the interpreter.
 
 >>> Pack.of([("blob", b"hello")]).count
 1
 """
 
+import logging
+import mmap
+import os
 import shutil
 import struct
+import subprocess
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha1
 from itertools import accumulate
+from math import inf
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
 
-from taskrepo.durable import put, sync_folder
-from taskrepo.errors import Invalid
+from taskrepo import beside
+from taskrepo.durable import mark, put, sync_folder
+from taskrepo.errors import Invalid, Refused
+
+log = logging.getLogger(__name__)
 
 KINDS: Final = {"commit": 1, "tree": 2, "blob": 3}
 _HEADER: Final = struct.Struct(">4sII")
@@ -37,11 +47,15 @@ _TRAILER: Final = 20
 _LEVEL: Final = 1
 _MERGE_AT: Final = 32
 _MERGE_LIMIT: Final = 64 << 20
+_AGAIN: Final = 60.0
 _LEFT_FOR: Final = 3600.0
 _PUSHED_FOR: Final = 86400.0
 _WATCHED_FOR: Final = 60.0
 """Seconds, by a clock that nobody sets, between the first look at what was left and its end: no write takes so long."""
-_MARK: Final = b"taskrepo\n"
+MARK: Final = b"taskrepo\n"
+_SAMPLE: Final = 1000
+_DELTAS: Final = (6, 7)
+_FAR: Final = 1 << 31  # whoever lies further has a place in another table
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +78,18 @@ class Pack:
 
         Raises `Invalid("bad-pack")` for a pair that this module did not write.
         """
-        entries = {entry[0]: entry for data, index in pairs for entry in _split(data, index)}
-        return _assemble(list(entries.values()))
+        return _joined(_split(data, index) for data, index in pairs)
 
 
 class PackFolder:
     """`objects/pack` of a repository. Safe to use from many threads and processes."""
 
-    def __init__(self, folder: Path, lock: Path) -> None:
-        """`lock` is the file that keeps two merges apart."""
-        self._folder, self._lock = folder, lock
+    def __init__(self, folder: Path, lock: Path, kept: Path) -> None:
+        """`lock` is the file that keeps two merges apart, `kept` the one that marks of packs are names of."""
+        self._folder, self._lock, self._kept = folder, lock, kept
+        self._process: subprocess.Popen[bytes] | None = None
+        self._not_before = 0.0
+        self.crowded = False
         self._left: dict[Path, float] = {}  # what seems to be left over, and since when that has been so
 
     def add(self, pack: Pack, *, keep: bool = False) -> bool:
@@ -88,7 +104,8 @@ class PackFolder:
             return False
         try:
             if keep:
-                path.with_suffix(".keep").write_bytes(_MARK)
+                with suppress(FileExistsError):  # of a writer that was killed
+                    mark(path.with_suffix(".keep"), MARK, self._kept)
             # The index last: git sees the pack when its index appears.
             put(path, pack.data)
             put(path.with_suffix(".idx"), pack.index)
@@ -107,41 +124,77 @@ class PackFolder:
         for suffix in (".idx", ".pack", ".keep"):
             self._path(name).with_suffix(suffix).unlink(missing_ok=True)
 
-    def merge_small(self) -> int:
-        """Merge small packs where there are many of a size. Returns how many are gone."""
+    def merge_small(self, most: float = inf) -> int:
+        """Merge small packs where there are many of a size, at most so many objects at once; returns how many are gone.
+
+        `crowded` tells then whether there are more than that.
+        """
         try:
             with FileLock(self._lock, timeout=0):
                 self._sweep()
-                return sum(self._merge(group) for group in self._groups())
+                groups = list(self._groups())
+                self.crowded = any(count > most for count, _ in groups)
+                return sum(self._merge(group) for count, group in groups if count <= most)
         except Timeout:
             return 0
+
+    @contextmanager
+    def still(self, patience: float) -> Iterator[None]:
+        """While the block runs no pack is merged away. Raises `Refused("busy")` after so many seconds of waiting."""
+        try:
+            with FileLock(self._lock, timeout=patience):
+                yield
+        except Timeout:
+            raise Refused("busy", "packs are being merged, and have been for long; try again") from None
+
+    def whole(self) -> list[Path]:
+        """The packs and their indexes that are here now."""
+        names = set(os.listdir(self._folder))  # noqa: PTH208 - somebody waits for it: one look at the folder, and no more
+        indexes = sorted(n for n in names if n.startswith("pack-") and n.endswith(".idx") and f"{n[:-4]}.pack" in names)
+        return [self._folder / name for index in indexes for name in (index, f"{index[:-4]}.pack")]
+
+    def merge_beside(self) -> None:
+        """Roll up what is there in a process of its own, unless one is at it, or failed lately. Raises `OSError`."""
+        code = self._process.poll() if self._process is not None else 0
+        if code:
+            log.warning("packs could not be merged (exit code %s)", code)
+            self._process, self._not_before = None, time.monotonic() + _AGAIN
+        elif code == 0 and time.monotonic() >= self._not_before:
+            self._process = beside.begin("rollup", map(str, (self._folder, self._lock, self._kept)))
+
+    def close(self) -> None:
+        """End what goes on beside; nothing is lost by that."""
+        if self._process is not None:
+            beside.end(self._process)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"pack-{name}.pack"
 
-    def _groups(self) -> list[list[Path]]:
-        """Groups of packs of about the same number of objects, each large enough to be worth merging."""
-        tiers: dict[int, list[tuple[int, Path]]] = {}
+    def _groups(self) -> Iterator[tuple[int, list[Path]]]:
+        """Groups of packs of about the same number of objects, each worth merging: how many objects, and the packs."""
+        tiers: dict[int, list[tuple[int, int, Path]]] = {}
         for index in self._folder.glob("pack-*.idx"):
             pack = index.with_suffix(".pack")
             with suppress(FileNotFoundError):
                 size, count = pack.stat().st_size, (index.stat().st_size - 1072) // 28
                 if size <= _MERGE_LIMIT // _MERGE_AT and not pack.with_suffix(".keep").exists():
-                    tiers.setdefault(count.bit_length() // 5, []).append((size, pack))
-        return [_smallest(tier, _MERGE_LIMIT) for tier in tiers.values() if len(tier) >= _MERGE_AT]
+                    tiers.setdefault(count.bit_length() // 5, []).append((size, count, pack))
+        for tier in tiers.values():
+            if len(tier) >= _MERGE_AT:
+                small = _smallest(tier, _MERGE_LIMIT)
+                yield sum(count for _, count, _ in small), [pack for _, _, pack in small]
 
     def _merge(self, group: list[Path]) -> int:
-        pairs = []
+        parts: dict[str, list[_Entry]] = {}
         for path in group:
             with suppress(Invalid, FileNotFoundError):
-                pair = path.read_bytes(), path.with_suffix(".idx").read_bytes()
-                Pack.merged([pair])
-                pairs.append((path.stem.removeprefix("pack-"), pair))
-        if len(pairs) < 2:
+                entries = list(_split(path.read_bytes(), path.with_suffix(".idx").read_bytes()))
+                parts[path.stem.removeprefix("pack-")] = entries
+        if len(parts) < 2:
             return 0
-        merged = Pack.merged(pair for _, pair in pairs)
+        merged = _joined(parts.values())
         self.add(merged)
-        gone = [name for name, _ in pairs if name != merged.name]
+        gone = [name for name in parts if name != merged.name]
         for name in gone:
             self.remove(name)
         return len(gone)
@@ -157,30 +210,67 @@ class PackFolder:
 
     def _old(self, now: float) -> Iterator[Path]:
         """What was left over long ago, if the time `now` (Unix seconds) can be trusted."""
-        for path in self._folder.iterdir():
+        marks = self._kept.parent.glob(f"tmp_{self._kept.name}.*")  # of whoever was killed while making it
+        for path in (*self._folder.iterdir(), *marks):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < now - _LEFT_FOR and _is_left(path):
                     yield path
-        for folder in self._folder.parent.glob("tmp_objdir-*"):
-            # What a push brought whose `git receive-pack` was killed; one that goes on may well take an hour.
+        objects = self._folder.parent
+        for folder in (*objects.glob("tmp_objdir-*"), *objects.glob("tmp_rollup-*")):
+            # Of a push whose `git receive-pack` was killed, or of a rollup; one that goes on may well take an hour.
             with suppress(FileNotFoundError):
                 if folder.stat().st_mtime < now - _PUSHED_FOR:
                     yield folder
 
 
+def count_of(index: Path) -> int:
+    """How many objects a pack has, by its index. Raises `OSError`."""
+    with index.open("rb") as file:
+        file.seek(_FANOUT_END - 4)
+        return int.from_bytes(file.read(4), "big")
+
+
+@contextmanager
+def ids_of(index: Path) -> Iterator[Callable[[bytes], bool]]:
+    """Within the block, whether a pack has the object of an id, by its index. Raises `OSError`."""
+    with index.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        fanout = (0, *struct.unpack_from(">256I", data, 8))
+
+        def has(oid: bytes) -> bool:
+            start, end = fanout[oid[0]], fanout[oid[0] + 1]
+            place = start + bisect_left(range(start, end), oid, key=lambda n: _id_at(data, n))
+            return place < end and _id_at(data, place) == oid
+
+        yield has
+
+
+def _id_at(data: mmap.mmap, place: int) -> bytes:
+    return data[_FANOUT_END + 20 * place : _FANOUT_END + 20 * place + 20]
+
+
+def has_deltas(pack: Path) -> bool:
+    """Whether some of the pack's objects are kept as differences from others. Raises `OSError`."""
+    count = count_of(pack.with_suffix(".idx"))
+    with pack.with_suffix(".idx").open("rb") as index, pack.open("rb") as file:
+        index.seek(_FANOUT_END + 24 * count)
+        # Those of the first ids, which are as good as drawn by lot.
+        offsets = struct.iter_unpack(">I", index.read(4 * min(count, _SAMPLE)))
+        return any(os.pread(file.fileno(), 1, offset)[0] >> 4 & 7 in _DELTAS for (offset,) in offsets if offset < _FAR)
+
+
 def _is_left(path: Path) -> bool:
     """Whether it is an unfinished file of ours, a pack that never got its index, or our mark on one that did."""
     if path.suffix == ".keep":
-        return path.read_bytes() == _MARK
+        return path.read_bytes() == MARK
     unfinished = path.suffix == ".pack" and not path.with_suffix(".idx").exists()
-    return unfinished or path.name.startswith("tmp_pack-")
+    return unfinished or path.name.startswith(("tmp_pack-", "tmp_taskrepo-"))
 
 
-def _smallest(sized: Iterable[tuple[int, Path]], limit: int) -> list[Path]:
+def _smallest(sized: Iterable[tuple[int, int, Path]], limit: int) -> list[tuple[int, int, Path]]:
     """The smallest of them, to `limit` bytes together."""
     ordered = sorted(sized)
-    totals = accumulate(size for size, _ in ordered)
-    return [path for total, (_, path) in zip(totals, ordered, strict=True) if total <= limit]
+    totals = accumulate(size for size, _, _ in ordered)
+    return [pack for total, pack in zip(totals, ordered, strict=True) if total <= limit]
 
 
 _Entry = tuple[bytes, bytes]
@@ -202,6 +292,10 @@ def _size(kind: int, size: int) -> bytes:
         first, size = size & 0x7F, size >> 7
     out.append(first)
     return bytes(out)
+
+
+def _joined(parts: Iterable[Iterable[_Entry]]) -> Pack:
+    return _assemble(list({entry[0]: entry for entries in parts for entry in entries}.values()))
 
 
 def _assemble(entries: Sequence[_Entry]) -> Pack:

@@ -175,5 +175,12 @@ def _plain_newlines(data: object) -> Any:
     if isinstance(data, str):
         return data.replace("\r\n", "\n")
     if isinstance(data, dict):
-        return {key: _plain_newlines(value) for key, value in data.items()}
-    return [_plain_newlines(item) for item in data] if isinstance(data, list) else data
+        return {
+            key: _plain_newlines(value) if value and type(value) in _MAY_HAVE else value for key, value in data.items()
+        }
+    if isinstance(data, list):
+        return [_plain_newlines(item) if item and type(item) in _MAY_HAVE else item for item in data]
+    return data
+
+
+_MAY_HAVE: Final = frozenset({str, dict, list})  # asked before each call: a body may hold half a million numbers

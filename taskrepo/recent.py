@@ -36,3 +36,9 @@ class Recent(Generic[V]):
             self._old, self._new, self._weight = self._new, {}, 0
         self._new[key] = value, weight
         self._weight += weight
+
+    def drop(self, key: str) -> None:
+        """Forget it, if it is there."""
+        if (held := self._new.pop(key, None)) is not None:
+            self._weight -= held[1]
+        self._old.pop(key, None)

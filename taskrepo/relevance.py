@@ -1,10 +1,9 @@
-"""What texts say, as bytes: one for each document of a segment, with how much a word is worth there, from 1 to 99.
+"""What texts say: how much each word is worth in each document of a segment, from 1 to 99, and who says it best.
 
 * A task's relevance to a query's words is a number from 1 to 255. It comes from the task's own text alone: each word up
   to 9 times, ten times as much in the title; of several words none counts for more than its share of a byte. So a
   cursor in this order stays good while other tasks change.
-* Bytes of many documents are added as one large number, and the best are found by looking for one value after another,
-  from the highest: what is done for every document is done by the C library.
+* What is done for every document is done by numpy, for all of a segment at once.
 * Which documents of text segments are which of a state segment is told by the number that a task has in both, and that
   never changes. What was read of a word is kept, for all segments together up to `KEPT_BYTES`.
 
@@ -12,39 +11,38 @@
 [(-21, -1763690000, -12, '4k7q2m9x')]
 """
 
-from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
-from itertools import compress, islice
 from typing import Final, Protocol
 
-from taskrepo.bitmasks import docs_in, flags_of, is_few
+import numpy as np
+import numpy.typing as npt
+
+from taskrepo.bitmasks import bits_of, mask_of_bits
+from taskrepo.leaves import Numbering
 from taskrepo.query import Key
 from taskrepo.recent import Recent
-from taskrepo.segments import Numbering
 
 MOST: Final = 254
 KEPT_BYTES: Final = 6 << 20
 """How much is kept of the postings of words, and as much of what they are worth: each twice over."""
-_LOOKUP: Final = 3  # looking a task up in one segment takes as long as passing over so many of all
-_OVERHEAD: Final = 200  # bytes that anything kept takes beside its content
-_FEW: Final = 4096
-_DIGITS: Final = b"0" + b"1" * 255
+_OVERHEAD: Final = 300  # bytes that anything kept takes beside its content
+_FEW: Final = 64  # of one document in so many, their places in an order are sorted; of more, the order is gone through
+_SOME: Final = 256
 
-Points = tuple["array[int]", bytes]
+Numbers = npt.NDArray[np.uint32]
+Values = npt.NDArray[np.uint8]
+Points = tuple[Numbers, Values]
 """Documents, ascending, or tasks by their numbers; and what a word is worth in each, from 1 to 99."""
 
 
 class Segment(Protocol):
-    """One segment: its documents' tasks, and the numbers of those."""
+    """One segment: its documents' tasks by their numbers."""
 
     name: str
     size: int
-    ids: list[str]
-    docs: dict[str, int]
-    numbers: "array[int]"
+    numbers: Numbers
 
 
 class Texts(Segment, Protocol):
@@ -58,12 +56,12 @@ class Texts(Segment, Protocol):
 class Columns(Segment, Protocol):
     """A state segment."""
 
-    def order(self, sort: str) -> Sequence[int]:
-        """The documents in an order."""
+    def newest(self) -> tuple[Numbers, Numbers]:
+        """The documents in the order of what changed last, and the place of each in it."""
         ...
 
     def latest(self, doc: int) -> tuple[int, int, str]:
-        """The key of a document in the order of what changed last."""
+        """The key of a document in that order."""
         ...
 
 
@@ -71,84 +69,59 @@ class Kept:
     """What was read of the words of an index, whichever segments it is about."""
 
     def __init__(self) -> None:
-        self.points, self.bytes = Recent[Points](KEPT_BYTES), Recent[bytes](KEPT_BYTES)
+        self.points, self.values = Recent[Points](KEPT_BYTES), Recent[Values](KEPT_BYTES)
 
 
 class Words:
-    """What the texts say, segments with their live documents, as of the commit named `key`.
+    """What the texts say, segments with their live documents, as of the commit named `key`."""
 
-    It is asked of as many state segments as `leaves`.
-    """
+    def __init__(self, key: str, texts: Sequence[tuple[Texts, int]], numbering: Numbering, kept: Kept) -> None:
+        self._key, self._texts, self._numbering, self._kept = key, texts, numbering, kept
 
-    def __init__(
-        self, key: str, texts: Sequence[tuple[Texts, int]], leaves: int, numbering: Numbering, kept: Kept
-    ) -> None:
-        self._key, self._texts, self._leaves, self._numbering, self._kept = key, texts, leaves, numbering, kept
+    def worth(self, columns: Columns, word: str) -> Values:
+        """What the word is worth in the text of each of the segment's documents: 0 where it is not."""
+        return self._kept_values(
+            f"{columns.name} {self._key} {word}",
+            lambda: self._spread(columns, self._kept_values(f"{self._key} {word}", lambda: self._marks(word))),
+        )
 
-    def worth(self, columns: Columns, word: str) -> bytes:
-        """What the word is worth in the text of each of the segment's documents: a byte, 0 where it is not."""
-        key = f"{columns.name} {self._key} {word}"
-        found = self._kept.bytes.get(key)
-        if found is None:
-            found = self._spread(columns, word, self._found(word, lambda: self._having(word)))
-            self._kept.bytes.put(key, found, _OVERHEAD + len(found))
-        return found
+    def saying(self, columns: Columns, hits: Iterable[tuple[Texts, int]]) -> int:
+        """The mask of the segment's documents whose text is among the `hits`: live ones of each text segment."""
+        marks = np.zeros(len(self._numbering), np.uint8)
+        for text, mask in hits:
+            marks[text.numbers[bits_of(mask, text.size)]] = 1
+        return present(self._spread(columns, marks))
 
-    def saying(self, columns: Columns, what: str, hits: Callable[[], Iterable[tuple[Texts, int]]]) -> int:
-        """The mask of the segment's documents whose text is among the `hits`: live ones of each text segment.
-
-        `what` names them: no word, and the same only for the same hits.
-        """
-
-        def marked() -> Iterator[tuple[Texts, Points]]:
-            for text, mask in hits():
-                docs = array("I", docs_in(mask))
-                yield text, (docs, b"\1" * len(docs))
-
-        return present(self._spread(columns, what, self._found(what, marked)))
-
-    def _having(self, word: str) -> Iterator[tuple[Texts, Points]]:
-        return ((text, _living(text, live, self._points(text, word))) for text, live in self._texts)
+    def _marks(self, word: str) -> Values:
+        """What the word is worth for each task, by its number."""
+        marks = np.zeros(len(self._numbering), np.uint8)
+        for text, live in self._texts:
+            docs, values = self._points(text, word)
+            if live.bit_count() < text.size:
+                alive = bits_of(live, text.size)[docs]
+                docs, values = docs[alive], values[alive]
+            marks[text.numbers[docs]] = values
+        return marks
 
     def _points(self, text: Texts, word: str) -> Points:
-        return _kept(self._kept.points, f"{text.name} {word}", lambda: text.points(word))
+        key = f"{text.name} {word}"
+        points = self._kept.points.get(key)
+        if points is None:
+            points = text.points(word)
+            self._kept.points.put(key, points, _OVERHEAD + 5 * len(points[0]))
+        return points
 
-    def _found(self, what: str, read: Callable[[], Iterable[tuple[Texts, Points]]]) -> Points:
-        """The same of all segments together: instead of documents, the numbers of tasks."""
+    def _kept_values(self, key: str, make: Callable[[], Values]) -> Values:
+        values = self._kept.values.get(key)
+        if values is None:
+            values = make()
+            self._kept.values.put(key, values, _OVERHEAD + len(values))
+        return values
 
-        def joined() -> Points:
-            numbers, values = array("I"), bytearray()
-            for text, (docs, told) in read():
-                numbers.extend(map(text.numbers.__getitem__, docs))
-                values += told
-            return numbers, bytes(values)
-
-        return _kept(self._kept.points, f"{self._key} {what}", joined)
-
-    def _spread(self, columns: Columns, what: str, found: Points) -> bytes:
-        """A byte for each of the segment's documents."""
-        numbers, values = found
-        if len(numbers) * self._leaves * _LOOKUP > len(self._numbering):
-            marks = self._marks(what, found)
-            return bytes(map(marks.__getitem__, columns.numbers))
-        spread, tasks, docs = bytearray(columns.size), self._numbering.tasks, columns.docs
-        for number, value in zip(numbers, values, strict=True):
-            doc = docs.get(tasks[number])
-            if doc is not None:
-                spread[doc] = value
-        return bytes(spread)
-
-    def _marks(self, what: str, found: Points) -> bytes:
-        """A byte for each task by its number. What was numbered since it was kept is in none of these texts."""
-        key, many = f"{self._key} {what}", len(self._numbering)
-        kept = self._kept.bytes.get(key)
-        if kept is None or len(kept) < many:
-            marks = bytearray(many)
-            for number, value in zip(*found, strict=True):
-                marks[number] = value
-            kept = bytes(marks)
-            self._kept.bytes.put(key, kept, _OVERHEAD + many)
-        return kept
+    def _spread(self, columns: Columns, marks: Values) -> Values:
+        """The marks of the segment's documents. What was numbered since they were made is in none of these texts."""
+        missing = len(self._numbering) - len(marks)
+        return (np.pad(marks, (0, missing)) if missing > 0 else marks)[columns.numbers]
 
 
 def worths(title: Sequence[str], body: Sequence[str]) -> list[tuple[str, int]]:
@@ -157,71 +130,49 @@ def worths(title: Sequence[str], body: Sequence[str]) -> list[tuple[str, int]]:
     return [(word, min(said[word], 9) + 10 * min(named[word], 9)) for word in said | named]
 
 
-def present(values: bytes) -> int:
-    """The mask of the documents that have another byte than 0."""
-    return int(values.translate(_DIGITS)[::-1] or b"0", 2)
+def present(values: Values) -> int:
+    """The mask of the documents that have another value than 0."""
+    return mask_of_bits(values != 0)
 
 
-def added(worths: Sequence[bytes], size: int) -> bytes:
+def added(worths: Sequence[Values], size: int) -> Values:
     """What several words are worth together in each of `size` documents, at most `MOST`."""
     if len(worths) == 1:
         return worths[0]
-    capped = _capped(MOST // max(1, len(worths)))
-    return sum(int.from_bytes(worth.translate(capped), "little") for worth in worths).to_bytes(size, "little")
+    share, together = np.uint8(MOST // max(1, len(worths))), np.zeros(size, np.uint8)
+    for worth in worths:
+        together += np.minimum(worth, share)
+    return together
 
 
-def best(columns: Columns, worth: bytes, mask: int, after: Key | None) -> Iterator[Key]:
+def best(columns: Columns, worth: Values, mask: int, after: Key | None) -> Iterator[Key]:
     """The sort keys of the documents of `mask` that come after `after`: the most relevant first, then changed last.
 
     A document that has none of the words is of the least relevance, 1.
     """
-    for relevance in range(1 + MOST if after is None else -int(after[0]), 0, -1):
-        if relevance - 1 not in worth:  # which is told ten times as fast as how often
+    docs = np.flatnonzero(bits_of(mask, columns.size))
+    values = worth[docs]
+    for value in np.flatnonzero(np.bincount(values))[::-1].tolist():
+        relevance = value + 1
+        if after is None or relevance < -int(after[0]):
+            start = None
+        elif relevance == -int(after[0]):
+            start = after[1:]
+        else:
             continue
-        start = after[1:] if after is not None and relevance == -int(after[0]) else None
-        for key in _alike(columns, worth, relevance - 1, mask, start):
+        for key in _in_order(columns, docs[values == value], start):
             yield (-relevance, *key)
 
 
-def _alike(columns: Columns, worth: bytes, value: int, mask: int, after: Key | None) -> Iterator[Key]:
-    """The keys of the documents of `mask` where all words are worth the same."""
-    flags, few = flags_of(mask, columns.size), is_few(mask, columns.size)
-    if few or worth.count(value) <= _FEW:
-        docs = (doc for doc in docs_in(mask) if worth[doc] == value) if few else _found(worth, value)
-        keys = sorted(columns.latest(doc) for doc in docs if flags[doc >> 3] >> (doc & 7) & 1)
-        yield from keys if after is None else keys[bisect_right(keys, after) :]
-        return
-    order = columns.order("-updated")
-    start = bisect_right(order, after, key=columns.latest) if after is not None else 0
-    alike = (doc for doc in islice(order, start, None) if worth[doc] == value and flags[doc >> 3] >> (doc & 7) & 1)
-    yield from map(columns.latest, alike)
-
-
-def _found(worth: bytes, value: int) -> Iterator[int]:
-    doc = worth.find(value)
-    while doc >= 0:
-        yield doc
-        doc = worth.find(value, doc + 1)
-
-
-@cache
-def _capped(share: int) -> bytes:
-    return bytes(min(value, share) for value in range(256))
-
-
-def _living(text: Texts, live: int, points: Points) -> Points:
-    """Those of the documents that are live."""
-    docs, values = points
-    if live.bit_count() == text.size or not docs:
-        return points
-    flags = flags_of(live, text.size)
-    alive = [flags[doc >> 3] >> (doc & 7) & 1 for doc in docs]
-    return array("I", compress(docs, alive)), bytes(compress(values, alive))
-
-
-def _kept(memory: Recent[Points], key: str, read: Callable[[], Points]) -> Points:
-    points = memory.get(key)
-    if points is None:
-        points = read()
-        memory.put(key, points, _OVERHEAD + 5 * len(points[1]))
-    return points
+def _in_order(columns: Columns, docs: npt.NDArray[np.intp], after: Key | None) -> Iterator[Key]:
+    """The keys of some documents, of what changed last first, that come after `after`."""
+    order, places = columns.newest()
+    if len(docs) * _FEW < columns.size:
+        ordered = order[np.sort(places[docs])]
+    else:
+        wanted = np.zeros(columns.size, np.bool_)
+        wanted[docs] = True
+        ordered = order[wanted[order]]
+    start = 0 if after is None else bisect_right(ordered, after, key=lambda doc: columns.latest(int(doc)))
+    for first in range(start, len(ordered), _SOME):
+        yield from map(columns.latest, ordered[first : first + _SOME].tolist())

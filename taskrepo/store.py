@@ -14,13 +14,11 @@
 True
 """
 
-import fcntl
-import os
 import re
 import shutil
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
+from math import inf
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -28,7 +26,8 @@ from typing import Any, Final
 import pygit2
 
 from taskrepo import settings, trees
-from taskrepo.durable import sync_file, sync_folder
+from taskrepo.branchlock import BranchLock
+from taskrepo.durable import glance, sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.history import object_id
 from taskrepo.packs import Pack, PackFolder
@@ -36,13 +35,12 @@ from taskrepo.recent import Recent
 from taskrepo.trees import FILE_MODE, TREE_MODE, Entry, Tree, first_parent, format_tree, parse_tree
 
 __all__ = [
-    "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Incoming", "Store", "Tree", "first_parent",
+    "BRANCH", "FILE_MODE", "TREE_MODE", "Batch", "Entry", "Incoming", "Store", "Tree", "Unsettled", "first_parent",
     "format_tree", "open_objects",
 ]  # fmt: skip
 
 BRANCH: Final = "refs/heads/main"
-LIBGIT2: Final = pygit2.LIBGIT2_VERSION
-"""The version of libgit2 that reads and writes here."""
+LIBGIT2: Final = pygit2.LIBGIT2_VERSION  # which reads and writes here
 _CACHED_BYTES: Final = 12 << 20
 _CACHED_SIZE: Final = 16 << 10
 _CACHED_ENTRIES: Final = 100_000
@@ -53,14 +51,15 @@ pygit2.settings.mwindow_mapped_limit = 32 << 20
 _MOVES: Final = 500
 """How often `main` may move before the repository is opened anew: libgit2 keeps packs mapped that were merged away."""
 _OVERHEAD: Final = 400  # bytes an object takes in memory beside its content
-_LOCK_PATIENCE: Final = 5.0
-_STALE_AFTER: Final = 10.0
-_MARK: Final = b"taskrepo\n"
 _OID: Final = re.compile("[0-9a-f]{40}")
 _REF: Final = re.compile(rb"([0-9a-f]{40})\n")
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob"}
 _INCOMING: Final = {"commit": 64 << 10, "tree": 4 << 20, "blob": 128 << 20}  # bytes of an object that somebody pushed
 _MOST_INCOMING: Final = 50_000
+
+
+class Unsettled(OSError):
+    """`main` has moved, but the disk failed to say that it will keep that."""
 
 
 class Store:
@@ -71,19 +70,24 @@ class Store:
         self._lock = Lock()
         self._root = path
         self._stood_at: str | None = None
+        self._settled: str | None = None
         self._moves = 0
         self._repository = self._open()
         self.path = Path(self._repository.path)
-        self._packs = PackFolder(self.path / "objects" / "pack", self.path / "taskrepo-packs.lock")
+        self._branch = str(self.path / BRANCH)
+        mark = self.path / "taskrepo-mark"
+        self._packs = PackFolder(self.path / "objects" / "pack", self.path / "taskrepo-packs.lock", mark)
+        self.lock = BranchLock(self.path / f"{BRANCH}.lock", mark)
         self._objects: Recent[tuple[str, bytes]] = Recent(_CACHED_BYTES)
         self._trees: Recent[Tree] = Recent(_CACHED_ENTRIES)
 
     @classmethod
     def create(cls, path: Path) -> "Store":
         """A new, empty repository, durable with whatever its folder held before."""
-        # What libgit2 leaves when it is killed at this: locks, and a link it tries the file system with.
-        for left in (*path.glob("*.lock"), *path.glob("_git2_*")):
-            left.unlink()
+        # What libgit2 leaves when it is killed at this: locks, and a link it tries the file system with; and files that
+        # it makes anew, but only where there are none, which a power cut may have left without their content.
+        for left in (*path.glob("*.lock"), *path.glob("_git2_*"), path / "config", path / "HEAD"):
+            left.unlink(missing_ok=True)
         pygit2.init_repository(str(path), bare=True, initial_head="main")
         settings.put(pygit2.Config(str(path / "config")))
         for found in (*path.rglob("*"), path, path.parent):
@@ -97,7 +101,7 @@ class Store:
     def head(self) -> str | None:
         """The commit `main` stands at, or `None` before the first. Raises `Invalid("bad-ref")`."""
         with suppress(FileNotFoundError):
-            loose = _REF.fullmatch((self.path / BRANCH).read_bytes())
+            loose = _REF.fullmatch(glance(self._branch))
             if loose:
                 head = loose[1].decode()
                 if head != self._stood_at:
@@ -172,7 +176,7 @@ class Store:
         """Make the batch durable and move `main` from `expected` to `new`. The caller holds the writer's lock.
 
         Raises `Refused("busy")`, with nothing changed, if `main` has moved or another program keeps it locked, and
-        `OSError` if the disk fails.
+        `OSError` if the disk fails: `Unsettled` if it did so when `main` had moved already.
         """
         pack = Pack.of(batch.objects.values())
         fresh = self._packs.add(pack, keep=True)
@@ -191,25 +195,39 @@ class Store:
         for oid, held in batch.objects.items():
             self._remember(oid, held)
 
-    def clear_stale_lock(self) -> bool:
-        """Remove a lock file on `main` that a killed process left. The caller holds the writer's lock.
+    def settle(self, head: str) -> None:
+        """Return once `main` is sure to stand at `head`, where it is now, after a power cut too. Raises `OSError`."""
+        # Whoever has moved it there may have been killed before that was so.
+        if self._settled != head:
+            sync_folder((self.path / BRANCH).parent)
+            self._settled = head
 
-        One of ours is stale when its maker's operating-system lock on it is gone; one of another program when it is
-        older than any move can take, or dated in a future that a clock set back has yet to reach.
+    def consolidate(self, most: float = inf) -> int:
+        """Merge small packs where there are many of a size; returns how many are gone. Never blocks a writer.
+
+        At most so many objects are merged at once; where there are more, that is begun beside. Raises `OSError`.
         """
-        lock = self._ref_lock()
-        with suppress(FileNotFoundError, BlockingIOError), lock.open("rb") as file:
-            if file.read(len(_MARK) + 1) == _MARK:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            elif abs(time.time() - os.fstat(file.fileno()).st_mtime) <= _STALE_AFTER:
-                return False
-            lock.unlink()
-            return True
-        return False
+        gone = self._packs.merge_small(most)
+        if self._packs.crowded:
+            self._packs.merge_beside()
+        return gone
 
-    def consolidate(self) -> int:
-        """Merge small packs where there are many of a size. Returns how many are gone. Never blocks a writer."""
-        return self._packs.merge_small()
+    def still(self, patience: float) -> AbstractContextManager[None]:
+        """While the block runs no pack is merged away; writers go on. Raises `Refused("busy")`."""
+        return self._packs.still(patience)
+
+    def files(self) -> list[Path]:
+        """The files that hold the objects which are here now: packs with their indexes, and loose objects."""
+        return self._packs.whole() + sorted((self.path / "objects").glob("[0-9a-f][0-9a-f]/" + "[0-9a-f]" * 38))
+
+    def begin_at(self, commit: str) -> None:
+        """Set `main` of a repository that has none yet to a commit that is here. Raises `Refused("busy")`."""
+        self.read(commit, "commit")
+        self._move(None, commit)
+
+    def close(self) -> None:
+        """End what goes on beside."""
+        self._packs.close()
 
     def sweep_incoming(self, older_than: float) -> int:
         """Remove what killed pushes left that were begun before `older_than` (Unix time); how many."""
@@ -238,6 +256,11 @@ class Store:
         except pygit2.GitError:
             raise Invalid("no-repository", str(self._root), "is not a git repository") from None
 
+    def _reopen(self) -> None:
+        """Open the repository anew. What the old one has mapped must not wait for Python's collector of circles."""
+        old, self._repository, self._moves = self._repository, self._open(), 0
+        old.free()
+
     def _remember(self, oid: str, found: tuple[str, bytes]) -> None:
         if len(found[1]) <= _CACHED_SIZE:
             self._objects.put(oid, found, len(found[1]) + _OVERHEAD)
@@ -248,11 +271,11 @@ class Store:
             raise Invalid("missing-object", oid[:40], "is not the id of an object")
         with self._lock:
             if self._moves > _MOVES:
-                self._repository, self._moves = self._open(), 0
+                self._reopen()
             try:
                 kind, data = self._repository.odb.read(oid)
             except (KeyError, ValueError, OSError, pygit2.GitError):
-                self._repository = self._open()
+                self._reopen()
                 try:
                     kind, data = self._repository.odb.read(oid)
                 except (KeyError, ValueError, OSError, pygit2.GitError):
@@ -261,12 +284,9 @@ class Store:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _ref_lock(self) -> Path:
-        return self.path / f"{BRANCH}.lock"
-
     def _move(self, expected: str | None, new: str) -> None:
         branch, fresh = self.path / BRANCH, self.path / "taskrepo-main.new"
-        with self._locked_branch():
+        with self.lock.held():
             if self.head() != expected:
                 raise Refused("busy", "main has moved since the request was judged; try again")
             try:
@@ -278,29 +298,10 @@ class Store:
             except BaseException:
                 fresh.unlink(missing_ok=True)
                 raise
-        sync_folder(branch.parent)
-
-    @contextmanager
-    def _locked_branch(self) -> Iterator[None]:
-        """Keep git's own lock on `main`, recognisable as ours and alive."""
-        lock = self._ref_lock()
-        with os.fdopen(self._acquire(lock), "wb", buffering=0) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                file.write(_MARK)
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-
-    def _acquire(self, lock: Path) -> int:
-        deadline = time.monotonic() + _LOCK_PATIENCE
-        while True:
-            try:
-                return os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-            except FileExistsError:
-                if not self.clear_stale_lock() and time.monotonic() > deadline:
-                    raise Refused("busy", f"another program keeps {lock.name}; if none runs, delete it") from None
-                time.sleep(0.02)
+        try:
+            self.settle(new)
+        except OSError as error:
+            raise Unsettled(error.errno, error.strerror) from error
 
 
 class Incoming:

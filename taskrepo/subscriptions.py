@@ -226,6 +226,11 @@ class Subscriptions(Tables):
         with self.lock:
             return self._found("(active AND disabled_at IS NULL) OR id IN (SELECT hook FROM asked)")
 
+    def everybodys(self) -> tuple[Subscription, ...]:
+        """All there are."""
+        with self.lock:
+            return self._found("1")
+
     def asking(self) -> frozenset[str]:
         """Those for which something was asked."""
         with self.lock:

@@ -116,7 +116,7 @@ class Speller:
             is_public = knows(public, text.ids[first]) or knows(public, text.ids[last])
             if not is_public and last - first > 1:
                 cost += _DEAR
-                is_public = any(knows(public, text.ids[doc]) for doc in text.holding(WORDS, word))
+                is_public = any(knows(public, text.ids[doc]) for doc in text.holding(WORDS, word).tolist())
             found.append((word, is_public))
         with self._lock:
             # Else another thread has just read the same, or the index was built anew meanwhile.
@@ -216,7 +216,7 @@ class _Counting:
         said: set[str] = set()
         for name in holders:
             text, alive = self._texts.get(name, (None, b""))  # a segment may be one of another snapshot
-            docs = text.holding(WORDS, word, COMMON + 1) if text else []
+            docs = text.holding(WORDS, word)[: COMMON + 1].tolist() if text else []
             if text and len(docs) <= COMMON:
                 said.update(text.ids[doc] for doc in docs if alive[doc >> 3] >> (doc & 7) & 1)
             if max(len(docs), len(said)) > COMMON:

@@ -13,6 +13,8 @@
 """
 
 import sqlite3
+from contextlib import closing
+from errno import ENOSPC
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -80,3 +82,38 @@ def _prepare(db: sqlite3.Connection, path: Path, schema: str, marks: tuple[int, 
         db.executescript(f"BEGIN IMMEDIATE; {schema} {pragmas} COMMIT;")
     elif found != marks:
         raise Invalid(f"bad-{path.stem}", path.name, f"it is of version {found[1]}; this program reads {version}")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file of tables as of one moment to a new file, by SQLite itself; nobody who writes to it waits.
+
+    The copy needs no other file beside it. Raises `Invalid("bad-tables")` if either is damaged, and `OSError`.
+    """
+    target.touch(0o600, exist_ok=False)
+    try:
+        with closing(sqlite3.connect(source, timeout=BUSY_SECONDS)) as db, closing(sqlite3.connect(target)) as kept:
+            db.backup(kept)
+            kept.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            raise OSError(ENOSPC, "the disk is full", str(target)) from None
+        raise Invalid("bad-tables", str(source), f"cannot be copied: {error}") from None
+    except sqlite3.DatabaseError as error:
+        raise Invalid("bad-tables", str(source), f"is damaged: {error}") from None
+    check(target, source)
+
+
+def check(path: Path, named: Path | None = None, *, live: bool = False) -> None:
+    """Have SQLite look through a file. Raises `Invalid("bad-tables")` if it is damaged, of the file `named`.
+
+    One that is not `live` has nobody who writes to it, and nothing is left beside it, not even for a moment.
+    """
+    try:
+        how = "mode=rw" if live else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", BUSY_SECONDS, uri=True)) as db:
+            said = [str(row[0]) for row in db.execute("PRAGMA integrity_check(3)")]
+    except sqlite3.DatabaseError as error:
+        said = [str(error)]
+    if said != ["ok"]:
+        told = " ".join("; ".join(said).split())[:200]
+        raise Invalid("bad-tables", str(named or path), f"is damaged: {told}")

@@ -215,6 +215,9 @@ class Uploads:
                 left = None if left is None else left - len(data)
         finally:
             os.fsync(part.descriptor)
+            # Its name and its folder's too, whoever made them: another may have been killed before it came to that.
+            for folder in (part.path.parent, self.folder):
+                sync_folder(folder)
         if left:
             raise Invalid("truncated-body", "body", f"ends {left} bytes before the piece does; the rest may follow")
         if left == 0 and body.read1(1):

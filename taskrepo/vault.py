@@ -88,6 +88,19 @@ class Vault:
                 each.unlink()
             sync_folder(path.parent)
 
+    def sweep(self) -> int:
+        """Remove what killed processes left half written, which may hold a key; how many files it was."""
+        with _held(self._lock):  # whoever writes here holds it
+            left = [
+                *self.folder.glob("tmp_*"),
+                *(self.folder / "masters").glob("tmp_*"),
+                *(self.folder / "keys").glob("?/?/tmp_*"),
+            ]
+            for path in left:
+                _overwrite(path)
+                path.unlink()
+        return len(left)
+
     def tasks(self) -> list[str]:
         """The tasks there are keys of."""
         return sorted(path.name for path in (self.folder / "keys").glob("?/?/????????"))
@@ -99,6 +112,23 @@ class Vault:
     def key(self, use: str) -> bytes:
         """A key that seals what the exchange keeps beside the vault: the same for ever, and a different one per use."""
         return hmac.new(self._blinding, f"key\x00{use}".encode(), hashlib.sha256).digest()
+
+    def copies(self) -> Iterator[tuple[str, bytes, bool]]:
+        """What opens the vault elsewhere: each file's path in here, its content, and whether a task's key opens.
+
+        No rotation begins meanwhile, and a key that is being destroyed is whole or not told of at all. Raises
+        `Refused("busy")` while a rotation goes on.
+        """
+        with _held(self._rotation):
+            masters = sorted((self.folder / "masters").glob("[0-9a-f]" * _NAME))
+            for path in (*masters, self.folder / "blinding", self.folder / "current"):
+                yield path.relative_to(self.folder).as_posix(), path.read_bytes(), True
+            for task in self.tasks():
+                path, data = self._path(task), b""
+                with _held(self._lock), suppress(FileNotFoundError):  # destroyed in between
+                    data = path.read_bytes()
+                if data:
+                    yield path.relative_to(self.folder).as_posix(), data, self._opens(task, data)
 
     # ── the exchange's own key ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,6 +174,13 @@ class Vault:
         sync_folder(self.folder)
         self._masters[name] = master
         return name
+
+    def _opens(self, task: str, wrapped: bytes) -> bool:
+        master = self._master(wrapped[:_NAME].decode("ascii", "replace"))
+        try:
+            return master is not None and bool(sealing.unwrap(master, task, wrapped[_NAME:]))
+        except Invalid:
+            return False
 
     def _rewrap(self, task: str, name: str) -> None:
         path = self._path(task)

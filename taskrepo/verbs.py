@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from taskrepo.hookverbs import WEBHOOK_VERBS
+from taskrepo.operatorverbs import OPERATOR_VERBS
 from taskrepo.verb import Argument, Verb
 from taskrepo.verb import arg as _arg
 
@@ -53,7 +54,6 @@ _JUDGE: Final = "Judge and close"
 _SIGN: Final = "Sign with your own key"
 _GIT: Final = "Work in a clone, with git"
 _AUDIT: Final = "Audit (in any clone)"
-_RUN: Final = "Run an exchange (on its own machine)"
 
 _TASK_VERBS: Final = (
     Verb("list", _READ, "list and search tasks", "taskrepo list --state published -q gold", "remote:listing", (
@@ -294,16 +294,6 @@ stock git says so too by the ledger's allowed_signers. It cannot be taken back; 
 moved to an earlier one. A retired key can be revoked as well."""),
 )  # fmt: skip
 
-_ACTOR: Final = _arg("actor", metavar="ACTOR", help="the actor's id")
-_PROFILE: Final = (
-    _arg("--reasoning-tier", choices=("low", "medium", "high")),
-    _arg("--browser", choices=("none", "read_only", "interactive")),
-    _arg("--compute", choices=("tiny", "small", "medium")),
-    _arg("--skill", action="append", metavar="SKILL", help="may be repeated"),
-    _arg("--max-claims", type=int, metavar="COUNT", help="hold at most so many tasks at once; 0: as the policy says"),
-)
-_NAME: Final = _arg("--name", metavar="TEXT", help="the name people see")
-
 _REPOSITORY: Final = _arg(
     "repository", nargs="?", metavar="REPOSITORY", help="a clone, bare or not (default: the one you are in)"
 )
@@ -335,72 +325,8 @@ exchange's data folder (--data, TASKREPO_DATA) it is the exchange's own."""),
 A record has what the commit says and what its signatures are worth: good, or why they do not count.
 It is the same in every clone, so whoever has the file and a clone can --check it. In CSV a ' stands
 before what a spreadsheet would take for a formula."""),
-    Verb("init", _RUN, "make a new exchange", "taskrepo init --data /srv/exchange", "administration:init", (
-        _arg("--admin", default="admin", metavar="ID", help="the first admin's id (default: admin)"),
-        _arg("--admin-name", default="Admin", metavar="TEXT", help="and name (default: Admin)"),
-    )),
-    Verb("serve", _RUN, "serve the exchange over HTTP", "taskrepo serve --port 8753", "administration:serve", (
-        _arg("--host", metavar="HOST", help="the address to listen at (default: 127.0.0.1)"),
-        _arg("--port", type=int, metavar="PORT", help="(default: 8753; 0 takes any free one)"),
-        _arg("--server", default="paste", metavar="NAME", help="the WSGI server (default: paste)"),
-        _arg("--workers", type=int, default=64, metavar="N", help="threads that answer (default: 64)"),
-        _arg("--base-url", metavar="URL", help="where clients reach it, if through a proxy: https://tasks.example.org"),
-        _arg("--webhooks-allow", action="append", metavar="NETWORK",
-             help="let webhooks go there too, like 10.1.0.0/16; may be repeated (default: TASKREPO_WEBHOOKS_ALLOW, "
-                  "separated by commas; else the public internet alone)"),
-    )),
-    Verb("actor add", _RUN, "add an actor", "taskrepo actor add bob --type agent", "administration:add_actor", (
-        _ACTOR,
-        _arg("--type", required=True, choices=("human", "agent", "service")),
-        _NAME, *_PROFILE,
-        _arg("--admin", action="store_true", help="may change actors and the policy"),
-        _arg("--no-key", action="store_true", help="make no API key"),
-    )),
-    Verb("actor list", _RUN, "list all actors", "taskrepo actor list", "administration:list_actors"),
-    Verb("actor show", _RUN, "show an actor", "taskrepo actor show bob", "administration:show_actor", (_ACTOR,)),
-    Verb("actor change", _RUN, "change an actor's name, profile or grants",
-         "taskrepo actor change bob --compute medium",
-         "administration:change_actor", (
-        _ACTOR, _NAME, *_PROFILE,
-        _arg("--no-skills", action="store_true", help="remove all skills"),
-        _arg("--admin", action="store_true", default=None, help="grant admin"),
-        _arg("--no-admin", action="store_false", dest="admin", default=None, help="take admin away"),
-    )),
-    Verb("actor suspend", _RUN, "suspend an actor: keys, sessions and password end", "taskrepo actor suspend bob",
-         "administration:suspend_actor", (_ACTOR,)),
-    Verb("actor restore", _RUN, "end a suspension", "taskrepo actor restore bob", "administration:restore_actor",
-         (_ACTOR,)),
-    Verb("actor link", _RUN, "make a sign-in link that works once, for 15 minutes", "taskrepo actor link alice",
-         "administration:link_actor", (_ACTOR,)),
-    Verb("actor password", _RUN, "set an actor's password", "taskrepo actor password alice",
-         "administration:set_password",
-         (_ACTOR, _arg("--stdin", action="store_true", help="read it from standard input"))),
-    Verb("key add", _RUN, "make an API key; it is shown once", "taskrepo key add bob --name laptop",
-         "administration:add_key", (_ACTOR, _arg("--name", default="key", metavar="TEXT", help="what it is for"))),
-    Verb("key list", _RUN, "list everybody's API keys and SSH keys", "taskrepo key list bob",
-         "administration:list_keys", (_arg("actor", nargs="?", metavar="ACTOR", help="only this actor's"),)),
-    Verb("key revoke", _RUN, "end an API key", "taskrepo key revoke 4k7q2m9x", "administration:revoke_key",
-         (_arg("key_id", metavar="KEY", help="the key's id, the part after tr_"),)),
-    Verb("policy show", _RUN, "show the policy", "taskrepo policy show", "administration:show_policy"),
-    Verb("policy set", _RUN, "change the policy", "taskrepo policy set lease_seconds=3600", "administration:set_policy",
-         (_arg("settings", nargs="+", metavar="FIELD=VALUE", help="lists are separated by commas"),)),
-    Verb("vault status", _RUN, "show how many keys of private tasks there are, and what they are wrapped by",
-         "taskrepo vault status", "administration:vault_status"),
-    Verb("vault rotate", _RUN, "wrap the keys of private tasks by a new master key",
-         "taskrepo vault rotate", "administration:rotate_vault", notes="""\
-The tasks' own keys stay, and nothing in the ledger changes: a new master key takes the place of the
-one that wraps them, which is removed. It may be done while the exchange is being served; a rotation
-that was cut short is finished by the next. A backup made before it opens with its own master only."""),
-    Verb("doctor", _RUN, "check an exchange's folder", "taskrepo doctor", "doctor:doctor",
-         (_arg("--repair", action="store_true", help="first give the repository the settings and hooks it needs"),),
-         notes="""\
-It looks at keys, modes, locks, git's settings and hooks, the latest commits, large files, uploads and
-the vault of private tasks, and names what is wrong with what mends it. Without --repair it changes
-nothing. It may be run while the exchange is being served; what it reads of every task takes time with
-their number."""),
-    Verb("reindex", _RUN, "build the listing index again", "taskrepo reindex", "administration:reindex"),
 )  # fmt: skip
 
-_SERVERS_VERBS: Final = tuple(replace(each, kind="exchange") for each in _EXCHANGE_VERBS)
+_SERVERS_VERBS: Final = tuple(replace(each, kind="exchange") for each in (*_EXCHANGE_VERBS, *OPERATOR_VERBS))
 VERBS: Final = {verb.name: verb for verb in (*_TASK_VERBS, *WEBHOOK_VERBS, *_KEY_VERBS, *_SERVERS_VERBS)}
 """All commands by name, in the order of the help."""

@@ -91,8 +91,7 @@ class View:
 
     def tasks(self, ids: Iterable[str]) -> Iterator[Task]:
         """Those of these tasks that are there, for a list: the files of private ones are as the ledger holds them."""
-        found = filter(None, map(self._snapshot.get, ids))
-        return (self._privacy.listed(task) for task in found if self._may_read(task))
+        return (self._privacy.listed(task) for task in self._snapshot.listed(ids) if self._may_read(task))
 
     def sees(self, task: str) -> bool:
         """Whether the reader may know of the task."""

@@ -1,8 +1,9 @@
 """The one writer: requests wait in a queue, and each batch of them becomes one durable write.
 
 * Requests are judged one after another against the evolving head, and each gets its own signed commit.
-* Callers hear the outcome only after the whole batch is on disk: an answer means durable, and a refusal was judged
-  against a state that is durable too.
+* Callers hear the outcome only after the whole batch is on disk: an answer means durable, and a refusal or a repeated
+  answer was judged against a state that is durable too, whoever wrote it. Where the disk fails to say so, nobody is
+  told that nothing was changed.
 * A request that fails leaves the draft as it found it. A batch ends early when its content grows large.
 * Across processes one writer works at a time, under an operating-system lock that dies with its process. If `main`
   moved all the same, the whole batch is judged again.
@@ -14,25 +15,25 @@
 import errno
 import logging
 import queue
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Final, Generic, TypeVar, cast
 
 from filelock import FileLock, Timeout
 
-from taskrepo import history
+from taskrepo import history, interpreter
 from taskrepo.clock import Clock
 from taskrepo.directory import EXCHANGE_ACTOR
 from taskrepo.errors import Refused
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import Actor
 from taskrepo.signing import Signer
-from taskrepo.store import Batch
+from taskrepo.store import Batch, Unsettled
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -42,10 +43,24 @@ MAX_BATCH: Final = 128
 MAX_WAITING: Final = 4096
 MAX_BATCH_BYTES: Final = 64 << 20
 _LOCK_PATIENCE: Final = 30.0
+_LONG_WAIT: Final = 1.0
 _ATTEMPTS: Final = 5
 _GATHERING: Final = 0.003
-_SWITCH_EVERY: Final = 0.001  # seconds; the interpreter's own are five times as many
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A batch: how many requests, the events that came of them with their doors, and the seconds that it took.
+
+    Those are for the lock, for judging and rendering, and for making it durable.
+    """
+
+    requests: int
+    events: tuple[tuple[str, str], ...]
+    lock_seconds: float
+    judge_seconds: float
+    publish_seconds: float
 
 
 class Draft:
@@ -58,7 +73,10 @@ class Draft:
         self.head = head
         self._root: str | None = None
         self._clock = 0
+        self._now: int | None = None
         self._last: dict[str, str | None] = {}
+        self.events: list[tuple[str, str]] = []
+        """Each event of the batch, and through which door it came."""
         if head is not None:
             commit = history.read_commit(ledger.store.read(head, "commit"))
             self._root, self._clock = commit.tree, commit.committer.at
@@ -71,22 +89,26 @@ class Draft:
         return Snapshot(self._ledger, self.batch, self.head, self._root)
 
     def now(self) -> int:
-        """The time in Unix seconds; never earlier than the last commit's, whatever the clock says."""
-        return self._time.now(self._clock)
+        """The time of the draft in Unix seconds; never earlier than the last commit's, whatever the clock says."""
+        if self._now is None:  # once: between system calls others compute, and each is waited for
+            self._now = self._time.now(self._clock)
+        return self._now
 
     def savepoint(self) -> Callable[[], None]:
         """What brings the draft back to how it is now."""
         head, root, clock, last, batch = self.head, self._root, self._clock, dict(self._last), self.batch.savepoint()
+        events = len(self.events)
 
         def roll_back() -> None:
             self.head, self._root, self._clock, self._last = head, root, clock, last
             self.batch.roll_back(batch)
+            del self.events[events:]
 
         return roll_back
 
     def last(self, task: str) -> str | None:
         """The latest commit about the task."""
-        return self._last[task] if task in self._last else self._ledger.trail.last(task)
+        return self._last[task] if task in self._last else self._ledger.trail.last(task, self.base)
 
     def append(self, entry: history.Entry, author: Actor, at: int, writes: Mapping[str, Blob]) -> str:
         """Add a commit that puts `writes` (path → content, a blob's id, or `None` to remove); returns its id.
@@ -104,6 +126,7 @@ class Draft:
         )
         oid = self.batch.add("commit", history.add_signature(payload, self._signer.sign(payload)))
         self.head, self._root, self._clock = oid, root, at
+        self.events.append((entry.event, entry.via))
         if entry.task:
             self._last[entry.task] = oid
         return oid
@@ -129,6 +152,8 @@ class Writer:
         self.crowd = 1  # how many were answered together the last time
         self._closed = False
         self.published: list[Callable[[str], None]] = []
+        self.watched: list[Callable[[Written], None]] = []
+        """Told of each batch that became durable, by the writer's thread, which must not be held up."""
 
     def __enter__(self) -> "Writer":
         return self
@@ -136,11 +161,20 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their batch."""
+        return self._queue.qsize()
+
     def submit(self, judge: Callable[[Draft], T]) -> T:
         """Run `judge` on the draft in turn; return what it returned once that is durable, or raise what it raised.
 
         Raises `Refused("busy")` if the queue is full or the writer has closed.
         """
+        return self.begin(judge).result()
+
+    def begin(self, judge: Callable[[Draft], T]) -> "Future[T]":
+        """The same without waiting for it. Raises `Refused("busy")` if the queue is full or the writer has closed."""
         request = _Request(judge)
         with self._starting:
             if self._closed:
@@ -152,7 +186,7 @@ class Writer:
                 self._queue.put_nowait(request)
             except queue.Full:
                 raise Refused("busy", f"{MAX_WAITING} requests are waiting; try again soon") from None
-        return request.future.result()
+        return request.future
 
     def close(self) -> None:
         """Answer everything accepted so far, then stop."""
@@ -164,8 +198,7 @@ class Writer:
             self._thread.join()
 
     def _run(self) -> None:
-        # A write waits for the disk several times, and each time until whoever computes gives the interpreter back.
-        sys.setswitchinterval(min(_SWITCH_EVERY, sys.getswitchinterval()))
+        interpreter.share()
         while (first := self._queue.get()) is not None:
             requests, more = self._drain(first)
             self.crowd = len(requests)
@@ -209,6 +242,10 @@ class Writer:
             refused = Refused("busy", "another process holds the writer's lock; try again")
         except Refused as error:
             refused = error
+        except Unsettled:
+            log.exception("a batch of %d requests was written, but may not be durable", len(requests))
+            refused = Refused("internal", "the disk failed when it was written; look whether it was, or ask again with "
+                                          "the same idempotency key")  # fmt: skip
         except Exception as error:
             log.exception("a batch of %d requests could not be written", len(requests))
             full = isinstance(error, OSError) and error.errno in _FULL
@@ -223,15 +260,31 @@ class Writer:
         return self._attempt(requests)
 
     def _attempt(self, requests: list[_Request[Any]]) -> list[Any]:
+        unsettled: Unsettled | None = None
+        asked = time.perf_counter()
         with self._process_lock:
+            begun = time.perf_counter()
+            if begun - asked > _LONG_WAIT:
+                log.warning("waited %.1f seconds for the writer's lock, which another process held", begun - asked)
             head = self._ledger.store.head()
             draft = Draft(self._ledger, self._signer, head, self._clock)
             outcomes = self._judged(requests, draft)
             if draft.head == head:
+                if head is not None:
+                    self._ledger.store.settle(head)
                 return outcomes
-            self._ledger.store.publish(draft.batch, head, cast(str, draft.head))
+            judged = time.perf_counter()
+            try:
+                self._ledger.store.publish(draft.batch, head, cast(str, draft.head))
+            except Unsettled as error:
+                unsettled = error
+        took = begun - asked, judged - begun, time.perf_counter() - judged
         for follower in self.published:
             follower(cast(str, draft.head))
+        if unsettled is not None:
+            raise unsettled
+        for watcher in self.watched:
+            watcher(Written(len(outcomes), tuple(draft.events), *took))
         return outcomes
 
     def _judged(self, requests: list[_Request[Any]], draft: Draft) -> list[Any]:

@@ -19,10 +19,14 @@ from hypothesis import settings
 from tests.support.waiting import PATIENCE
 
 PROGRAMS: Final = {
+    "caddy": "caddy",
     "chromium": "chromium",
     "git": "git",
     "git-lfs": "git-lfs",
+    "nginx": "nginx-light",
     "ssh-keygen": "openssh-client",
+    "strace": "strace",
+    "systemd-analyze": "systemd",
 }
 """Program → the Debian package it comes in; `tools/test` installs them where it may."""
 
@@ -45,7 +49,7 @@ _PATIENT: Final = {
     "taskrepo.credentials_db": "BUSY_SECONDS",
     "taskrepo.accounts": "BUSY_SECONDS",
     "taskrepo.follower": "_PATIENCE",
-    "taskrepo.store": "_LOCK_PATIENCE",
+    "taskrepo.branchlock": "_PATIENCE",
     "taskrepo.tables": "BUSY_SECONDS",
     "taskrepo.trends": "PATIENCE",
     "taskrepo.upkeep": "_GIT_SECONDS",

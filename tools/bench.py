@@ -4,6 +4,7 @@
 * A transition is one command through to its fsynced, signed commit: claim, progress, submit and approve in turn, each
   client on tasks of its own.
 * Clients over HTTP live in a process of their own and keep their connections.
+* `all backup beside files find git store web` are others, named by the first word; each has its `--help`.
 """
 
 import argparse
@@ -20,11 +21,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+import bench_all
+import bench_backup
 import bench_beside
 import bench_files
 import bench_find
 import bench_git
+import bench_store
 import bench_web
 from bench_rig import machine, note, parallel, server
 
@@ -59,19 +64,16 @@ class Figures:
         return Figures(len(ranked) / span, at(0.5), at(0.95), at(0.99))
 
 
+OTHERS: Final[dict[str, Callable[[list[str]], int | None]]] = {
+    "all": bench_all.main, "backup": bench_backup.main, "beside": bench_beside.main, "files": bench_files.main,
+    "find": bench_find.main, "git": bench_git.main, "store": bench_store.main, "web": bench_web.main,
+}  # fmt: skip
+
+
 def main() -> None:
-    """Run the benchmark and print its table; `files`, `find`, `beside`, `web` and `git` are others, of their own."""
-    if sys.argv[1:2] == ["files"]:
-        bench_files.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["web"]:
-        sys.exit(bench_web.main(sys.argv[2:]))
-    if sys.argv[1:2] == ["find"]:
-        sys.exit(bench_find.main(sys.argv[2:]))
-    if sys.argv[1:2] == ["beside"]:
-        sys.exit(bench_beside.main(sys.argv[2:]))
-    if sys.argv[1:2] == ["git"]:
-        sys.exit(bench_git.main(sys.argv[2:]))
+    """Run the benchmark and print its table; those of `OTHERS` are named by the first word."""
+    if (other := OTHERS.get("".join(sys.argv[1:2]))) is not None:
+        sys.exit(other(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default="1000,10000", help="sizes of the exchange, comma separated")
     parser.add_argument("--clients", default="1,8,32", help="numbers of clients, comma separated")

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench_rig import UNHINDERED
+
 BLOCK: Final = 1 << 20
 CUTS: Final = 5
 COUNTS: Final = (250, 500, 1000, 2000)
@@ -262,8 +264,9 @@ def _exchange(data: Path) -> Iterator[Site]:
          f"max_actor_bytes={1 << 41}", "--data", data)  # fmt: skip
     port = _free_port()
     process = subprocess.Popen(
-        [*map(str, command), "serve", "--data", str(data), "--port", str(port)], stdout=subprocess.DEVNULL, text=True
-    )
+        [*map(str, command), "serve", "--data", str(data), "--port", str(port), *UNHINDERED],
+        stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
     try:
         _await(port)
         yield Site(process, port, made["key"], data / "exchange.git")

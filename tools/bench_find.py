@@ -4,32 +4,34 @@
   others are over. The words of titles and texts are drawn as people use words, a few very often and most hardly ever.
 * Everything runs in the process of the exchange. One client asks without a pause; sixteen threads share one
   interpreter, so their answers are timed twice: each asking five times a second, and all of them without a pause.
-* A claim is durable when it returns. What was claimed is given back when nothing is left, and in the end: untimed.
+* A claim is durable when it returns. So that none ever finds nothing, as many tasks as can be claimed are published
+  before, more urgent than what is there, untimed and in a copy of the exchange.
 """
 
 import argparse
 import contextlib
 import itertools
 import json
-import queue
+import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from bench_rig import machine, note, parallel
 
+from taskrepo import interpreter
 from taskrepo.claiming import Wish, claim
-from taskrepo.commands import AddActor, Ask, Cancel, Claim, Command, Progress, Release, Submit
+from taskrepo.commands import AddActor, Ask, Cancel, Claim, Command, Progress, Submit
 from taskrepo.config import Config
-from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.founding import found
 from taskrepo.model import Actor, Capabilities, Manifest, Policy
@@ -39,6 +41,8 @@ from taskrepo.worklist import worklist
 AGENTS: Final = 16
 PACE: Final = 0.2
 """Seconds from one question of a paced client to its next."""
+_CLAIMS: Final = 300
+"""More than can be claimed a second."""
 _RESTLESS: Final = 60.0
 _LEARNED: Final = random.Random(6)
 _SYLLABLES: Final = ("ba", "de", "gi", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "ze")
@@ -167,6 +171,7 @@ def _apart(config: Config, options: argparse.Namespace) -> dict[str, Any]:
 def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[str, Any]:
     """Every figure of one exchange."""
     told: dict[str, Any] = {}
+    interpreter.collect_rarely()  # as in an exchange that is served
     with Exchange(config) as exchange:
         before = time.perf_counter()
         exchange.follower.catch_up()
@@ -175,28 +180,49 @@ def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[st
         told["index within, ms"] = round(_lag(exchange), 1)
         with _writers(exchange):
             told["index within under load, ms"] = round(_lag(exchange), 1)
-        figures = []
-        for name, ask in _questions(exchange):
-            if only not in name:
-                continue
+        told["figures"] = _figures(_questions(exchange), seconds, only)
+        used = time.process_time()
+        time.sleep(5)
+        told["idle CPU, %"] = round((time.process_time() - used) / 0.05, 1)
+        told["memory, MiB"] = _most(resource.RUSAGE_SELF)
+    told["memory of the largest process beside it, MiB"] = _most(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory(dir=config.data.parent) as folder:
+        copy = Config(Path(shutil.copytree(config.data, Path(folder) / "copy")))
+        with Exchange(copy) as exchange:
+            _caught_up(exchange)
+            told["figures"] += _figures(_claims(exchange), seconds, only)
+    if rebuild:
+        with Exchange(config) as exchange:
+            before = time.perf_counter()
+            count, _ = exchange.follower.keeper.rebuild(lambda done, total: None)
+            told["rebuild, s"] = round(time.perf_counter() - before, 1)
+            told["tasks"] = count
+            told["memory, with a rebuild, MiB"] = _most(resource.RUSAGE_SELF)
+    return told
+
+
+def _most(whose: int) -> int:
+    """The most memory that this process, or one that it began and that has ended, had at a time, in MiB."""
+    return resource.getrusage(whose).ru_maxrss >> 10
+
+
+def _figures(
+    questions: Iterator[tuple[str, Callable[[int], object]]], seconds: float, only: str
+) -> list[dict[str, Any]]:
+    figures = []
+    for name, ask in questions:
+        if only in name:
             _timed(ask, 1, seconds / 4, paced=False)  # what is made once is made
             _timed(ask, AGENTS, seconds / 4, paced=True)  # and once for each actor
             for clients, paced in ((1, False), (AGENTS, True), (AGENTS, False)):
                 figures.append(vars(_figure(name, ask, clients, seconds, paced)))
             note(f"{name}: {figures[-3]['p95']:.1f} ms")
-        told["figures"] = figures
-        used = time.process_time()
-        time.sleep(5)
-        told["idle CPU, %"] = round((time.process_time() - used) / 0.05, 1)
-        told["memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    if rebuild:
-        with Exchange(config) as exchange:
-            before = time.perf_counter()
-            count, _ = exchange.follower.rebuild(lambda done, total: None)
-            told["rebuild, s"] = round(time.perf_counter() - before, 1)
-            told["tasks"] = count
-            told["memory, with a rebuild, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    return told
+    return figures
+
+
+def _claims(exchange: Exchange) -> Iterator[tuple[str, Callable[[int], object]]]:
+    actors = exchange.directory.actors
+    yield "claim the best", Claiming(exchange, lambda client: actors[f"agent-{client % AGENTS}"])
 
 
 def _questions(exchange: Exchange) -> Iterator[tuple[str, Callable[[int], object]]]:
@@ -228,7 +254,6 @@ def _questions(exchange: Exchange) -> Iterator[tuple[str, Callable[[int], object
     )
     yield "queue of an agent", lambda client: worklist(exchange, one(client), int(time.time()), 20)
     yield "queue of a publisher", lambda client: worklist(exchange, actors["alice"], int(time.time()), 20)
-    yield "claim the best", Claiming(exchange, one)
 
 
 def _read(exchange: Exchange, reader: Actor, query: Query, cursor: str | None = None) -> str | None:
@@ -239,27 +264,26 @@ def _read(exchange: Exchange, reader: Actor, query: Query, cursor: str | None = 
 
 
 class Claiming:
-    """Claiming the best task, as often as it is called. Raises `Refused` when nothing is left, until it is given back.
-
-    Had each been given back at once, all would have had the same few tasks, whose records grow with every claim.
-    """
+    """Claiming the best task, as often as it is called, out of what was published for that."""
 
     def __init__(self, exchange: Exchange, one: Callable[[int], Actor]) -> None:
         self._exchange, self._one = exchange, one
-        self._held = queue.SimpleQueue[tuple[str, Release]]()
 
     def __call__(self, client: int) -> None:
-        actor = self._one(client)
-        task = claim(self._exchange, actor, Wish(), via="api")[0].task
-        assert task.execution is not None
-        self._held.put((actor.id, Release(task.id, task.execution.number, "measured")))
+        claim(self._exchange, self._one(client), Wish(), via="api")
 
-    def give_back(self) -> None:
-        """Release all that is held."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                actor, release = self._held.get_nowait()
-                self._exchange.execute(release, actor, via="api")
+    def publish(self, count: int) -> None:
+        """Publish so many tasks that every agent can claim, more urgent than what is there."""
+
+        def make(client: int) -> None:
+            for number in range(client, count, 32):
+                wanted = manifest(number * 40)
+                wanted = replace(wanted, executor_constraints="agent_only", reasoning_tier="low", priority=1,
+                                 browser_requirement="none", due_at=None)  # fmt: skip
+                self._exchange.create(wanted, (), "alice", via="api")
+
+        parallel(32, make)
+        _caught_up(self._exchange)
 
 
 def _deep(exchange: Exchange, one: Callable[[int], Actor]) -> Callable[[int], object]:
@@ -270,14 +294,23 @@ def _deep(exchange: Exchange, one: Callable[[int], Actor]) -> Callable[[int], ob
 
 
 def _rest() -> float:
-    """Seconds until what a start does beside its answers is done: packs are joined, old commits and words read."""
+    """Seconds until what a start does beside its answers is done: packs are joined, old commits and words read.
+
+    Other processes do some of it, and so it is done when the machine is idle.
+    """
     begun = time.perf_counter()
     while time.perf_counter() - begun < _RESTLESS:
-        used = time.process_time()
+        used, busy = time.process_time(), _busy()
         time.sleep(1)
-        if time.process_time() - used < 0.05:
+        if time.process_time() - used < 0.05 and _busy() - busy < 0.3:
             break
     return time.perf_counter() - begun
+
+
+def _busy() -> float:
+    """Seconds that the machine's processors have been at work, whoever for; niced work counts."""
+    user, nice, system = Path("/proc/stat").read_text("ascii").split()[1:4]
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -323,27 +356,26 @@ def _figure(name: str, ask: Callable[[int], object], clients: int, seconds: floa
 
 def _timed(ask: Callable[[int], object], clients: int, seconds: float, paced: bool) -> list[float]:
     times: list[float] = []
-    back = ask.give_back if isinstance(ask, Claiming) else None
+    if isinstance(ask, Claiming):
+        ask.publish(int(seconds * (clients / PACE if paced else _CLAIMS)) + clients)
     end = time.perf_counter() + seconds
 
     def client(number: int) -> None:
         time.sleep(PACE * number / clients if paced else 0)
         while (begun := time.perf_counter()) < end:
-            try:
-                ask(number)
-            except Refused:
-                if back is None:
-                    raise
-                back()
-                continue
+            ask(number)
             times.append(time.perf_counter() - begun)
             if paced:
                 time.sleep(max(0.0, begun + PACE - time.perf_counter()))
 
     parallel(clients, client)
-    if back is not None:
-        back()
     return times
+
+
+def _caught_up(exchange: Exchange) -> None:
+    """Return when the index stands at the ledger's head, and what goes with that is done."""
+    exchange.follower.catch_up()
+    _rest()
 
 
 def _print(told: dict[int, dict[str, Any]]) -> None:

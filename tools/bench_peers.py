@@ -24,7 +24,7 @@ from urllib.parse import quote, urlencode
 
 import bench_find
 from bench_doors import AGENTS, PAGE, Door, Given, Line, Peer, succeeds
-from bench_rig import SCRIPT, Failed, note, run
+from bench_rig import SCRIPT, UNHINDERED, Failed, note, run
 
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange
@@ -53,7 +53,7 @@ class Taskrepo(Peer):
 
     def server(self, port: int) -> list[str]:
         """`taskrepo serve`."""
-        return [SCRIPT, "serve", "--data", str(self.config.data), "--port", str(port)]
+        return [SCRIPT, "serve", "--data", str(self.config.data), "--port", str(port), *UNHINDERED]
 
     def http(self, port: int) -> Door:
         """The API, with a key for each actor."""

@@ -16,7 +16,10 @@ from typing import Final
 FLOOR: Final = 90.0
 PURE: Final = (
     "taskrepo/attestation.py",
+    "taskrepo/addresses.py",
     "taskrepo/alignment.py",
+    "taskrepo/canonical.py",
+    "taskrepo/cards.py",
     "taskrepo/charsets.py",
     "taskrepo/commands.py",
     "taskrepo/credentials.py",
@@ -38,6 +41,7 @@ PURE: Final = (
     "taskrepo/lifecycle.py",
     "taskrepo/roles.py",
     "taskrepo/matching.py",
+    "taskrepo/merging.py",
     "taskrepo/model.py",
     "taskrepo/package.py",
     "taskrepo/packs.py",
@@ -49,6 +53,7 @@ PURE: Final = (
     "taskrepo/policy.py",
     "taskrepo/premises.py",
     "taskrepo/query.py",
+    "taskrepo/rates.py",
     "taskrepo/results.py",
     "taskrepo/rewording.py",
     "taskrepo/roster.py",

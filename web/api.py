@@ -7,6 +7,8 @@
 True
 """
 
+import json
+from functools import lru_cache
 from typing import Any, Final
 
 import bottle
@@ -24,12 +26,18 @@ from taskrepo.web import (
     openapi,
     present,
 )
-from taskrepo.web.api_request import respond
 
 
 def describe(exchange: Exchange, request: Any) -> bottle.HTTPResponse:
     """`GET /openapi.json`: what the API is, for programs."""
-    return respond(openapi.document(request.environ.get("taskrepo.base_url")))
+    body = _described(request.environ.get("taskrepo.base_url"))
+    return bottle.HTTPResponse(body, 200, {"Content-Type": openapi.JSON})
+
+
+@lru_cache(4)
+def _described(base_url: str | None) -> bytes:
+    """The document, written once: anybody may ask for it, and it is long."""
+    return json.dumps(openapi.document(base_url), ensure_ascii=False).encode() + b"\n"
 
 
 ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (

@@ -28,9 +28,12 @@ from taskrepo.model import Actor
 from taskrepo.roles import check_active
 from taskrepo.view import View
 from taskrepo.web import intake, present
+from taskrepo.web.limiting import ACTOR
 
 MAX_JSON: Final = 1 << 20
 _MAX_PARAMETERS: Final = 64
+_MAY_HAVE: Final = frozenset({float, dict, list})
+_EXACT: Final = 2**53  # beyond it not every whole number has a floating-point one
 _STRONG_TAGS: Final = re.compile(r'[ \t]*"[!#-~]*"(?:[ \t]*,[ \t]*"[!#-~]*")*[ \t]*')
 _TAG: Final = re.compile(r'"([!#-~]*)"')
 _SF_STRING: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # RFC 9651, section 3.3.3
@@ -63,6 +66,7 @@ def enter(exchange: Exchange, request: Any, *parameters: str) -> Caller:
     Raises `Refused("unauthenticated" | "actor-suspended")`, and `Invalid("bad-query")` for any other parameter.
     """
     key, actor = key_owner(exchange, secret_of(request))
+    request.environ[ACTOR] = actor.id
     return Caller(actor, key.id, key.name, exchange.view(actor), _query(request, parameters))
 
 
@@ -168,7 +172,19 @@ def json_body(request: Any, limit: int = MAX_JSON, *, others: str = "") -> Any:
         return {}
     if not kind:
         raise Refused("unsupported-media-type", "a body needs its Content-Type: application/json")
-    return load_json(data, "body", limit=limit)
+    return _as_integers(load_json(data, "body", limit=limit))
+
+
+def _as_integers(body: Any) -> Any:
+    """The body with 7.0 as 7, which is the same to JSON Schema; a result stays as its executor wrote it."""
+    if isinstance(body, float):
+        return int(body) if body.is_integer() and abs(body) <= _EXACT else body
+    if isinstance(body, dict):
+        meant = ((name, value, name != "result" and value and type(value) in _MAY_HAVE) for name, value in body.items())
+        return {name: _as_integers(value) if may else value for name, value, may in meant}
+    if isinstance(body, list):
+        return [_as_integers(item) if item and type(item) in _MAY_HAVE else item for item in body]
+    return body
 
 
 def respond(data: Any, status: int = 200, **headers: str) -> bottle.HTTPResponse:

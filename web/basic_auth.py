@@ -15,6 +15,7 @@ from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
 from taskrepo.model import Actor
 from taskrepo.web.api_request import key_owner
+from taskrepo.web.limiting import ACTOR
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
@@ -29,7 +30,9 @@ def basic_caller(exchange: Exchange, environ: "WSGIEnvironment") -> Actor:
     secret = rest.strip() if scheme.lower() == "bearer" else basic_password(field)
     if not secret:
         raise Refused("unauthenticated", "give an API key as the password; the user name may be anything")
-    return key_owner(exchange, secret)[1]
+    actor = key_owner(exchange, secret)[1]
+    environ[ACTOR] = actor.id
+    return actor
 
 
 def basic_password(field: str) -> str:

@@ -11,19 +11,24 @@ import contextlib
 import ipaddress
 import re
 import resource
+import select
 import socket
 import struct
 import sys
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from taskrepo.errors import Invalid
 from taskrepo.web.framing import Limits
 
 State = Literal["head", "ready", "busy", "parked", "recalled", "closing"]
+STATES: Final[tuple[State, ...]] = get_args(State)
 
 BLOCK: Final = 64 * 1024
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
+_LENGTH: Final = re.compile(rb"(?i)\nContent-Length:[ \t]*([0-9]{1,18})[ \t]*\r?(?=\n)")
+_AT_ONCE: Final = re.compile(rb"(?i)\n(?:Transfer-Encoding|Expect):")
+_FORWARDED: Final = re.compile(rb"(?i)\nX-Forwarded-For:([^\r\n]*)")
 
 
 class Gone(BaseException):
@@ -47,6 +52,12 @@ class Connection:
         self.abort = False
         self.handler: Any = None
         self.recalled = False
+        self.network = self.source = ""
+        """By what its address is counted, empty for a proxy's; and by what that of its last request's client."""
+        self.wanted = self.length = 0
+        """How many bytes make its request whole, and its body, if they are few enough to wait for without a worker."""
+        self.incoming = False
+        """Whether more of its request's body is on the way than is waited for."""
         self.outgoing = bytearray()
         """Of a stream, what the client has not taken yet."""
 
@@ -60,6 +71,7 @@ class Connection:
         handler, self.handler = self.handler, None
         if handler is not None:
             handler.parking.vacate()
+            handler.abandon()
 
     @property
     def is_spare(self) -> bool:
@@ -83,6 +95,31 @@ class Connection:
         del self.buffer[:end]
         return head
 
+    def measure(self) -> None:
+        """The head is complete: note what of the body is still to come."""
+        found = _HEAD_END.search(self.buffer)
+        end = found.end() if found else len(self.buffer)
+        lengths = _LENGTH.findall(self.buffer, 0, end)
+        short = len(lengths) == 1 and int(lengths[0]) <= self.limits.gathered_bytes
+        # Whoever expects a word before the body gets it from the worker; what is in doubt is the parser's to refuse;
+        # and of an upload every byte that came is kept, also of one that is cut.
+        odd = bool(_AT_ONCE.search(self.buffer, 0, end)) or self.buffer.startswith(b"PUT ")
+        there = len(lengths) == 1 and len(self.buffer) >= end + int(lengths[0])
+        self.incoming = (odd or (bool(lengths) and not short)) and not there
+        self.length = int(lengths[0]) if short and not odd else 0
+        self.wanted = end + self.length if self.length else 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether what is waited for without a worker is there."""
+        return len(self.buffer) >= self.wanted
+
+    def forwarded(self) -> str:
+        """What the head that is there says in `X-Forwarded-For`, in the last of such fields."""
+        end = _HEAD_END.search(self.buffer)
+        found = _FORWARDED.findall(self.buffer, 0, end.start() if end else len(self.buffer))
+        return bytes(found[-1]).decode("latin-1") if found else ""
+
     def read1(self, size: int) -> bytes:
         """At most `size` body bytes, b"" at the end. Sends a due 100 Continue first. Raises OSError."""
         if not self.buffer:
@@ -104,12 +141,12 @@ class Connection:
         return line
 
     def _receive(self) -> None:
-        if self.continue_due:
-            self.continue_due = False
-            self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self.patience <= 0:
             raise TimeoutError
         self.sock.settimeout(self.patience)
+        if self.continue_due:
+            self.continue_due = False
+            self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         began = monotonic()
         data = self.sock.recv(BLOCK)
         earned = len(data) / self.limits.slowest_rate - (monotonic() - began)
@@ -117,14 +154,15 @@ class Connection:
         self.buffer += data
 
     def write(self, data: bytes) -> None:
-        """Send all of `data`. Raises `Gone`."""
-        try:
-            self.sock.settimeout(self.limits.write_seconds)
-            # The time-out is for a whole sendall, so a slow but living client gets it anew for each block.
-            for start in range(0, len(data), BLOCK):
-                self.sock.sendall(memoryview(data)[start : start + BLOCK])
-        except OSError as error:
-            raise Gone from error
+        """Send `data`, but for what a slow client does not take in a moment: that is `outgoing`. Raises `Gone`."""
+        self.outgoing += data
+        self.flush()
+        end = monotonic() + self.limits.write_moment
+        while self.outgoing and (left := end - monotonic()) > 0:
+            poll = select.poll()  # which knows descriptors of any number
+            poll.register(self.sock, select.POLLOUT)
+            poll.poll(left * 1000)
+            self.flush()
 
     def check_present(self) -> None:
         """Raise `Gone` if the client is known to have hung up; what it sent meanwhile stays unread."""

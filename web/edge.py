@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 Answer = tuple[str, Headers, bytes]
 
+CODE: Final = "taskrepo.code"
+"""Where in the environment stands why a request was refused."""
+REQUEST_ID: Final = "taskrepo.request_id"
+"""And by which name the log knows it."""
+
 _log: Final = logging.getLogger("taskrepo.edge")
 
 STATUS: Final[Mapping[str, int]] = MappingProxyType({
@@ -131,18 +136,24 @@ def status_of(error: TaskrepoError) -> int:
     return MALFORMED.get(error.code, HTTPStatus.BAD_REQUEST)
 
 
-def answer_to(error: BaseException, request: str = "a request") -> Answer:
+def answer_to(error: BaseException, request: str = "a request", request_id: str = "") -> Answer:
     """The problem that answers `error`. Anything but `Refused` and `Invalid` is logged with its traceback, and hidden.
 
-    `request` says in the log what was asked.
+    `request` says in the log what was asked, `request_id` is its name there; without one it gets one.
     """
     if isinstance(error, TaskrepoError):
         where = {"where": error.where} if isinstance(error, Invalid) else {}
         return problem(status_of(error), error.code, error.message, **{**error.details, **where})
-    request_id = secrets.token_hex(8)
+    request_id = request_id or secrets.token_hex(8)
     _log.error("request %s: %r failed", request_id, request, exc_info=error)
     detail = f"the exchange failed; an operator finds request {request_id} in the log"
     return problem(500, "internal", detail, request_id=request_id)
+
+
+def asked(environ: "WSGIEnvironment") -> str:
+    """What a request asks, for the log: never with what its path holds, which may be a token or a private name."""
+    route = environ.get("bottle.route")
+    return f"{environ.get('REQUEST_METHOD')} {route.rule if route else 'an unknown address'}"
 
 
 def hardened(headers: Iterable[tuple[str, str]], scheme: str) -> Headers:
@@ -228,8 +239,8 @@ def last_resort(app: "WSGIApplication") -> "WSGIApplication":
         try:
             yield from held.answer(app(environ, held))
         except Exception as error:
-            request = f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"
-            status, headers, body = answer_to(error, request)
+            environ[CODE] = error.code if isinstance(error, TaskrepoError) else "internal"
+            status, headers, body = answer_to(error, asked(environ), environ.get(REQUEST_ID, ""))
             if held.sent:
                 raise BrokenAnswer from error
             start_response(status, headers, (type(error), error, error.__traceback__))  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from taskrepo.addresses import Network
 from taskrepo.errors import Invalid, Refused
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -43,14 +44,22 @@ class Limits:
     body_seconds: float = 30.0
     """Time a client may keep a worker waiting for its body; every `slowest_rate` bytes received earn another second."""
     slowest_rate: int = 1024
+    gathered_bytes: int = 64 * 1024
+    """A body of so many bytes is waited for without a worker."""
     write_seconds: float = 30.0
+    write_moment: float = 0.25
+    """What a client does not take of an answer in this time is kept for it without a worker."""
     drain_bytes: int = 64 * 1024
     drain_seconds: float = 2.0
     queue_seconds: float = 1.0
     connections: int = 2048
+    connections_each: int = 1536
+    """Of one address; those of `proxies` are not counted."""
+    proxies: tuple[Network, ...] = ()
     parked: int = 1536
-    """Requests that wait without a worker, in all and for one actor."""
+    """Requests that wait without a worker, in all, for one actor, and for one address."""
     parked_each: int = 128
+    parked_address: int = 1024
     stop_seconds: float = 10.0
 
 

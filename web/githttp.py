@@ -32,7 +32,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.judge import MAX_IN_GIT
 from taskrepo.web.api_request import content_type
 from taskrepo.web.basic_auth import basic_caller
-from taskrepo.web.edge import status_of
+from taskrepo.web.edge import CODE, status_of
 from taskrepo.web.gitprocess import BLOCK, PLACES, RETRY_AFTER, Bounds, Child, Failed, environment
 
 ROOT: Final = "/git/exchange.git"
@@ -106,12 +106,14 @@ def _spoken(handler: Handler) -> Handler:
                 raise Refused("forged-request", "this address is for git, not for a browser: git clone URL")
             return handler(exchange, request, **parameters)
         except TaskrepoError as error:
-            return _refusal(error)
+            request.environ[CODE] = error.code
+            return refusal(error)
 
     return guarded
 
 
-def _refusal(error: TaskrepoError) -> HTTPResponse:
+def refusal(error: TaskrepoError) -> HTTPResponse:
+    """What went wrong, in plain text."""
     status = status_of(error)
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:

@@ -5,6 +5,7 @@
 * A request whose framing is in doubt is refused with a problem that names the offending part, and closes.
 * An answer that breaks off is reset, so that it cannot look complete.
 * A request that waits is carried out in several turns, each as if it were the first; a stream only goes on.
+* No worker waits for a client that is slow to take its answer: the rest of that is asked for when there is room.
 
 >>> serialized("204 No Content", [("Server", "taskrepo")])
 b'HTTP/1.1 204 No Content\\r\\nServer: taskrepo\\r\\n\\r\\n'
@@ -13,7 +14,8 @@ b'HTTP/1.1 204 No Content\\r\\nServer: taskrepo\\r\\n\\r\\n'
 import contextlib
 import io
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPMessage
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote_to_bytes
@@ -39,6 +41,9 @@ class Serving(Holding, Protocol):
     wsgi_application: "WSGIApplication"
     workers: int
 
+    def figures(self) -> Mapping[str, int]:
+        """How many there are of what the server has."""
+
 
 class Handler(WSGIHandler):  # type: ignore[misc]
     """Paste's handler for one request of a `Connection`. Framing, paths and failures are decided here, not by Paste."""
@@ -62,6 +67,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         self.total: int | None = None
         self.wsgi_environ: dict[str, Any] = {}
         self.parking = Parking(self.link, self.server)
+        self._result: Any = None
+        self._chunks: Iterator[bytes] | None = None
         self.link.handler = self
 
     def handle(self) -> None:
@@ -79,7 +86,10 @@ class Handler(WSGIHandler):  # type: ignore[misc]
     def resume(self) -> None:
         """Go on with a request that has waited, or with a stream."""
         more = self.parking.recall()
-        self._turn(lambda: self._go_on(more) if more else self._again())
+        if self._chunks is not None:
+            self._turn(self._send_more)
+        else:
+            self._turn(lambda: self._go_on(more) if more else self._again())
 
     def _turn(self, work: Callable[[], None]) -> None:
         try:
@@ -145,6 +155,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             "taskrepo.stopping": lambda: self.server.stopping,
             "taskrepo.workers": self.server.workers,
             "taskrepo.park": self.parking,
+            "taskrepo.figures": self.server.figures,
+            "taskrepo.incoming": self.link.incoming,
         }
         self.wsgi_environ.update(new)
         if cookies := self.head.values("cookie"):
@@ -157,17 +169,31 @@ class Handler(WSGIHandler):  # type: ignore[misc]
 
     def wsgi_execute(self, environ: Any = None) -> None:
         """Run the application and frame its answer; its failure is a problem, or a reset once the answer has begun."""
-        result: Any = None
         self.wsgi_curr_headers, self.total = None, None
         try:
             if not self.wsgi_environ:
                 self.wsgi_setup(environ)
             # A copy, since the application writes into it, and may be asked again.
-            result = self.server.wsgi_application(dict(self.wsgi_environ), self.wsgi_start_response)
-            if isinstance(result, (list, tuple)):
-                self.total = sum(map(len, result))
-            for chunk in filter(None, result):
+            self._result = self.server.wsgi_application(dict(self.wsgi_environ), self.wsgi_start_response)
+            if isinstance(self._result, (list, tuple)):
+                self.total = sum(map(len, self._result))
+            self._chunks = filter(None, self._result)
+        except Exception as error:
+            self.parking.recall()
+            self._fail(error)
+        if self._chunks is not None:
+            self._send_more()
+
+    def _send_more(self) -> None:
+        """Send what the application gives, until its end or until the client is slow to take it."""
+        held = False
+        try:
+            for chunk in self._chunks or ():
                 self.wsgi_write_chunk(chunk)
+                if self.link.outgoing and self.parking.ticket is None:
+                    self.parking.hold()
+                    held = True
+                    return
             if self.parking.ticket is None:
                 self._end()
                 self.link.keep = not self.close_connection and self._drained()
@@ -177,8 +203,18 @@ class Handler(WSGIHandler):  # type: ignore[misc]
             self.parking.recall()
             self._fail(error)
         finally:
-            if close := getattr(result, "close", None):
-                close()
+            if not held:
+                self._release()
+
+    def _release(self) -> None:
+        result, self._result, self._chunks = self._result, None, None
+        if close := getattr(result, "close", None):
+            close()
+
+    def abandon(self) -> None:
+        """The client of an answer that is not at its end has gone. What gave it may take its time to end."""
+        if self._result is not None:
+            threading.Thread(target=self._release, name="abandoned-answer", daemon=True).start()
 
     def wsgi_start_response(self, status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], None]:
         """PEP 3333's `start_response`. Raises ValueError if the head could not be sent as one."""
@@ -267,7 +303,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]
         self.wsgi_write_chunk(body)
 
     def _fail(self, error: Exception) -> None:
-        answer = None if isinstance(error, BrokenAnswer) else answer_to(error, f"{self.command} {self.path}")
+        answer = None if isinstance(error, BrokenAnswer) else answer_to(error, self.command)
         self.close_connection = True
         if self.wsgi_headers_sent:
             self.link.abort = True

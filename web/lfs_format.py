@@ -27,7 +27,7 @@ from taskrepo.documents import load_json
 from taskrepo.errors import REFUSALS, Invalid, Refused
 from taskrepo.web import intake
 from taskrepo.web.api_request import content_type
-from taskrepo.web.edge import Headers, address
+from taskrepo.web.edge import REQUEST_ID, Headers, address, asked
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -156,13 +156,14 @@ class _Answer:
         line = self._status
         if body:  # there is none for HEAD
             problem = json.loads(body)
+            if known := self._environ.get(REQUEST_ID):
+                problem.setdefault("request_id", known)
             told = refusal(problem, self._base)
             code = http_status(told["code"], problem["status"])
             if code == HTTPStatus.UNAUTHORIZED and self._environ.get("HTTP_AUTHORIZATION"):
                 code = HTTPStatus.FORBIDDEN
             line = f"{int(code)} {HTTPStatus(code).phrase}"
-            asked = f"{self._environ.get('REQUEST_METHOD')} {self._environ.get('PATH_INFO')}"
-            _log.info("request %s: %r: %s %s", told["request_id"], asked, code, told["code"])
+            _log.info("request %s: %r: %s %s", told["request_id"], asked(self._environ), code, told["code"])
             body = json.dumps(told, ensure_ascii=False).encode() + b"\n"
         if not line.startswith("401"):
             kept = [pair for pair in kept if pair[0] != "WWW-Authenticate"]

@@ -24,6 +24,8 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 MAX_TEXT: Final = 30_000  # hostile nesting costs the square of it
+MAX_BRACKETS: Final = 1000
+"""Opening brackets of a text whose links and images are looked for: each is looked from to the end of the text."""
 _TAGS: Final = frozenset([
     "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
     "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -34,7 +36,7 @@ _SCHEMES: Final = frozenset({"http", "https", "mailto"})
 
 def rendered(text: str) -> str:
     """HTML of CommonMark with tables and strikethrough; a text over `MAX_TEXT` characters is cut there."""
-    return _blocks(text[:MAX_TEXT])
+    return _blocks(_bounded(text))
 
 
 def document(text: str, resolve: Callable[[str], str]) -> str:
@@ -43,7 +45,7 @@ def document(text: str, resolve: Callable[[str], str]) -> str:
     >>> document("[a](a.md) [b](b.md)", {"a.md": "/view/a.md", "b.md": ""}.__getitem__)
     '<p><a href="/view/a.md" rel="nofollow noopener noreferrer ugc">a</a> b</p>\\n'
     """
-    return _cleaned(_MARKDOWN.render(text[:MAX_TEXT], {"resolve": resolve}))
+    return _cleaned(_MARKDOWN.render(_bounded(text), {"resolve": resolve}))
 
 
 def inline(text: str) -> str:
@@ -52,7 +54,12 @@ def inline(text: str) -> str:
     >>> inline("the `sum` of <b>")
     'the <code>sum</code> of &lt;b&gt;'
     """
-    return _line(text[:MAX_TEXT])
+    return _line(_bounded(text))
+
+
+def _bounded(text: str) -> str:
+    cut = text[:MAX_TEXT]
+    return cut if cut.count("[") <= MAX_BRACKETS else cut.replace("[", "&#91;")
 
 
 # Only what is rendered is remembered: of a long text, such as a preview's, the rest would stay in memory for nothing.

@@ -19,6 +19,9 @@ from taskrepo.commands import TASK_COMMANDS
 from taskrepo.errors import Refused
 from taskrepo.schema import load
 from taskrepo.web.edge import status_of
+from taskrepo.web.openapi_forms import form
+from taskrepo.web.openapi_links import links
+from taskrepo.web.openapi_parameters import in_header, in_path, in_query
 from taskrepo.web.openapi_webhooks import WEBHOOK_BODIES, WEBHOOK_CALLS
 from taskrepo.web.present import API
 
@@ -28,7 +31,8 @@ JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 _FORM: Final = "multipart/form-data"
 _ARCHIVES: Final = ("application/zip", "application/gzip", "application/x-tar+gzip")
-_READ: Final = (400, 401, 403, 404, 500, 503)
+_REFUSED: Final = "Refused; `code` says why. With 429 and 503, `Retry-After` says in how many seconds to come back."
+_READ: Final = (400, 401, 403, 404, 429, 500, 503)
 _GONE: Final = tuple({status_of(Refused(code)) for code in ("erased", "sealed-away")})
 _WRITE: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503)
 _TEXT: Final[Json] = {"type": "string"}
@@ -238,7 +242,7 @@ def document(base_url: str | None = None) -> Json:
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
-            "responses": {"Problem": _content("Refused; `code` says why.", "Problem", PROBLEM)},
+            "responses": {"Problem": _content(_REFUSED, "Problem", PROBLEM)},
         },
     }
 
@@ -255,7 +259,9 @@ def _operation(method: str, path: str, call: Call) -> Json:
     operation: Json = {
         "operationId": _operation_id(method, path),
         "summary": call.summary,
-        "parameters": [*_in_path(path), *_in_query(call), *_in_header(call)],
+        "parameters": [
+            *in_path(path), *in_query(path, call.query, new=call.body == "NewTask"), *in_header(call.headers),
+        ],
         "responses": _responses(method, path, call),
     }
     if call.told:
@@ -271,92 +277,17 @@ def _operation_id(method: str, path: str) -> str:
     return "-".join([method, *re.findall(r"[a-z]+", path)])
 
 
-def _in_path(path: str) -> list[Json]:
-    return [
-        {"name": name, "in": "path", "required": True, "schema": _PATH.get(name, _TEXT)}
-        for name in re.findall(r"\{([a-z0-9]+)\}", path)
-    ]
-
-
-_PATH: Final[Mapping[str, Json]] = {
-    "fingerprint": {"type": "string", "description": "As `ssh-keygen -l` prints it: SHA256:…"},
-    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The SHA-256 of the whole content."},
-    "task": {"type": "string", "description": "A task's id, or a beginning of it that fits no other task."},
-    **{name: {"type": "string", "pattern": "^[0-9]{1,6}$"} for name in ("number", "old", "new")},
-}
-_QUERY: Final[Mapping[str, Json]] = {
-    "q": {"type": "string", "maxLength": 500, "description": (
-        'Words, "exact phrases", begin*, and fields: id: state: publisher: assignee: reviewer: label: priority: due: '
-        "created: updated: is:waiting is:blocked blocker:ID. All must match; `-` before one negates it; commas mean "
-        "or; numbers and dates take < <= > >=, as in `gold -label:old due:<2026-12-01`.")},
-    "state": {"type": "string", "description": (
-        "One or more states, separated by commas. Without it tasks of every state are listed, archived ones too.")},
-    "now": {"type": "string", "format": "date-time", "description": "As of when, instead of now."},
-    "publisher": {"type": "string", "description": "An actor's id."},
-    "assignee": {"type": "string", "description": "An actor's id."},
-    "reviewer": {"type": "string", "description": "An actor's id."},
-    "limit": {"type": "integer", "minimum": 1, "description": "How many at most."},
-    "cursor": {"type": "string", "description": "The `next` of the page before, with the same filters."},
-    "wait": {"type": "integer", "minimum": 0, "maximum": 60, "description": "Seconds to wait for an event."},
-    "filter": {"type": "string", "maxLength": 500, "description": (
-        "Which events: fields event: command: task: actor: via: from: to: state: publisher: assignee: reviewer: label: "
-        "visibility:. All must hold; `-` before one negates it; commas mean or; a person may be `me` or `none`, as in "
-        "`event:submitted,approved reviewer:me -via:git`. Of a task, it is as it was after the event.")},
-    "before": {"type": "string", "description": "The `earlier` of the answer before: a commit."},
-    "after": {"type": "string", "description": "The last commit already seen."},
-    "priority": {"type": "integer", "minimum": 1, "maximum": 5},
-    "sort": {
-        "type": "string",
-        "enum": ["-updated", "updated", "-created", "created", "priority", "due", "title", "relevance"],
-    },
-}
-
-
-_NEW_STATE: Final[Json] = {
-    "type": "string", "enum": ["draft", "published"], "description": "For an archive; JSON and forms have a field.",
-}  # fmt: skip
-_HEADER: Final[Mapping[str, str]] = {
-    "Idempotency-Key": "Makes the request repeatable: sent again with the same key, it is carried out only once.",
-    "Content-Range": "Which bytes the body is, as in `bytes 1048576-2097151/2097152`; they start at the offset.",
-    "If-Match": "The `ETag` of the version this is meant for; the request is refused with 412 if there is a newer one.",
-    "Last-Event-ID": "The last event a stream's client has had: a commit. It counts instead of `after`.",
-    "If-None-Match": "The `ETag` of the version already known; it is answered with 304 if there is no newer one.",
-}
-
-
-def _in_query(call: Call) -> list[Json]:
-    known = {**_QUERY, "state": _NEW_STATE} if call.body == "NewTask" else _QUERY
-    return [{"name": name, "in": "query", "schema": known.get(name, _TEXT)} for name in call.query]
-
-
-def _in_header(call: Call) -> list[Json]:
-    return [{"name": name, "in": "header", "schema": {**_TEXT, "description": _HEADER[name]}} for name in call.headers]
-
-
-_ATTACHED: Final = "The same fields as text; every other part is a file, and the part's name is the path it is kept at."
-_FORMS: Final[Mapping[str, str]] = {
-    "NewTask": (
-        "`manifest` (YAML or JSON) and perhaps `state` as text; every other part is a file of the package, and the "
-        "part's name its path: `README.md`, `input/…`, `context/…`, `acceptance/…`."),
-    "ReviseBody": (
-        "`manifest` (YAML or JSON) and `drop` (JSON) as text; every other part is a file of the package, and the "
-        "part's name its path: `README.md`, `input/…`, `context/…`, `acceptance/…`."),
-    "SubmitBody": (
-        "`execution` and `summary` as text; every other part is a file, and the part's name its path: `result.json`, "
-        "`artifacts/…` (also the place of a path that names none of these folders), `logs/…`."),
-}  # fmt: skip
-
-
 def _request_body(call: Call) -> Json:
     if call.body == "*":
         return {"required": True, "content": {"*/*": {"schema": {}}}}
     content: Json = {JSON: {"schema": component(call.body)}}
     if call.form:
-        content[_FORM] = {"schema": {"type": "object", "description": _FORMS.get(call.body, _ATTACHED)}}
+        content[_FORM] = {"schema": _adapted(form(call.body, _takes()[call.body]))}
     if call.body == "NewTask":
         content |= {kind: {"schema": {}} for kind in _ARCHIVES}
     schema = _takes()[call.body]
-    return {"required": bool(schema.get("required") or schema.get("anyOf")), "content": content}
+    needed = any(schema.get(word) for word in ("required", "anyOf", "minProperties"))
+    return {"required": needed, "content": content}
 
 
 def _responses(method: str, path: str, call: Call) -> Json:
@@ -377,6 +308,8 @@ def _responses(method: str, path: str, call: Call) -> Json:
     answers = {str(status): _content(_MEANINGS[status], call.answers, JSON) for status in (call.status, *call.also)}
     if call.stream:
         answers["200"]["content"]["text/event-stream"] = {"schema": _TEXT}
+    if method == "post" and (following := links(path, CALLS, lambda call: _operation_id(*call))):
+        answers[str(call.status)]["links"] = following
     if "If-None-Match" in call.headers:
         answers["304"] = {"description": _MEANINGS[304]}
     return {**answers, **found}

@@ -48,10 +48,11 @@ WEBHOOK_CALLS: Final[Mapping[tuple[str, str], Json]] = {
     },
 }  # fmt: skip
 _WEBHOOK: Final[Json] = {
-    "url": {"type": "string", "maxLength": 2000, "description": "An http or https address of the public internet."},
+    "url": {"type": "string", "maxLength": 2000, "pattern": "^https?://[!-~]+$", "description": (
+        "An http or https address of the public internet.")},
     "filter": {"type": "string", "maxLength": 500, "description": (
         "Which events, as in `event:submitted,approved reviewer:me`; every one if it is empty.")},
-    "description": {"type": "string", "maxLength": 200},
+    "description": {"type": "string", "maxLength": 200, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"},
     "active": {"type": "boolean"},
 }  # fmt: skip
 WEBHOOK_BODIES: Final[Mapping[str, Json]] = {

@@ -38,6 +38,7 @@ from taskrepo.personal import (
 from taskrepo.web import intake
 from taskrepo.web import personal_body as body
 from taskrepo.web.api_request import MAX_JSON, content_type, key_owner, respond
+from taskrepo.web.limiting import ACTOR
 
 _LISTED: Final = 500
 _QUEUED: Final = 250
@@ -115,6 +116,7 @@ def _caller(exchange: Exchange, request: Any) -> Caller:
     if not secret.strip():
         raise Refused("unauthenticated", "send your key as `Authorization: Bearer <key>` or as `x-api-key: <key>`")
     actor = key_owner(exchange, secret.strip())[1]
+    environ[ACTOR] = actor.id
     pairs = parse_qsl(environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=None)
     return Caller(exchange, request, actor, reader_of(actor), dict(pairs))
 

@@ -20,15 +20,16 @@ import selectors
 import signal
 import socket
 import threading
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from taskrepo.errors import Invalid
-from taskrepo.web.connection import BLOCK, Connection, Gone, base_url, descriptors, listen
-from taskrepo.web.edge import Answer, answer_to, hardened, problem
+from taskrepo.web.admission import Admission, busy
+from taskrepo.web.connection import BLOCK, STATES, Connection, Gone, base_url, descriptors, listen
+from taskrepo.web.edge import Answer, answer_to, hardened
 from taskrepo.web.framing import Limits
 from taskrepo.web.handler import Handler, serialized
 from taskrepo.web.parking import Places, Ticket, Turns
@@ -49,8 +50,13 @@ class Server:
     Only the thread in `run` touches connections, save the one worker that holds a `busy` connection.
     """
 
-    def __init__(self, app: "WSGIApplication", host: str, port: int, workers: int, limits: Limits) -> None:
+    def __init__(
+        self, app: "WSGIApplication", host: str, port: int, workers: int, limits: Limits,
+        on_turn: Callable[[bool], None] = lambda stopping: None,
+    ) -> None:  # fmt: skip
+        """`on_turn` is called several times a second, whatever goes on, and told whether the server stops."""
         self.wsgi_application = app
+        self._on_turn = on_turn
         self.workers = workers
         self.limits = limits
         self.stopping = False
@@ -66,8 +72,9 @@ class Server:
         self._threads: list[threading.Thread] = []
         self._busy = 0
         self._next_check = 0.0
-        self._most = min(limits.connections, descriptors(limits.connections) // 2)
-        self.places = Places(min(limits.parked, self._most * 3 // 4), limits.parked_each)
+        most = min(limits.connections, descriptors(limits.connections) // 2)
+        self._admission = Admission(limits, most)
+        self.places = Places(min(limits.parked, most * 3 // 4), limits.parked_each, limits.parked_address)
         for sock, act in ((self._listener, self._accept), (self._bell, self._silence)):
             sock.setblocking(False)
             self._selector.register(sock, selectors.EVENT_READ, act)
@@ -84,15 +91,24 @@ class Server:
         self._woken.append(connection)
         self.ring()
 
+    def figures(self) -> dict[str, int]:
+        """Connections by state, workers that are at work and that there are, and requests that wait. In any thread."""
+        states = Counter(each.state for each in list(self._connections))
+        told = {f"connections_{state}": states[state] for state in STATES}
+        return {**told, "workers_busy": self._busy, "workers": self.workers, "parked": self.places.taken.total()}
+
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set, then answer what was accepted, in at most `Limits.stop_seconds`; then close."""
         try:
             while not stop.is_set():
                 self._turn()
+            _log.info("stopping: %d connections are open", len(self._connections))
             self._stop_accepting()
             end = monotonic() + self.limits.stop_seconds
             while self._connections and monotonic() < end:
                 self._turn()
+            if left := sum(each.state in ("ready", "busy", "recalled") for each in self._connections):
+                _log.warning("%d requests were cut off, which were not done in time", left)
         finally:
             self.close()
 
@@ -127,12 +143,14 @@ class Server:
             self._dispatch(connection)
         if (now := monotonic()) >= self._next_check:
             self._next_check = now + TICK / 2
+            self._on_turn(self.stopping)
             for connection in [each for each in self._connections if each.deadline < now]:
                 self._overdue(connection)
 
     def _stop_accepting(self) -> None:
         self._accept()
         self.stopping = True
+        self._on_turn(True)
         self._selector.unregister(self._listener)
         self._listener.close()
         soon = monotonic() + 1
@@ -141,7 +159,7 @@ class Server:
                 self._recall(connection)
             elif connection.state == "head" and connection.keep and not connection.buffer:
                 self._close(connection)
-            elif connection.state == "head":
+            elif connection.state == "head" and not connection.wanted:
                 connection.deadline = min(connection.deadline, soon)
 
     def _accept(self) -> None:
@@ -150,10 +168,14 @@ class Server:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._connections[connection] = None
-            if len(self._connections) > self._most:
-                self._make_room(connection)
-            else:
-                self._await_head(connection)
+            self._admission.add(connection)
+            refusal, idle = self._admission.in_the_way(connection, self._connections)
+            if refusal[0] and idle is None:
+                self._refuse(connection, refusal)
+                continue
+            if idle is not None:
+                self._close(idle)
+            self._await_head(connection)
 
     def _arrivals(self) -> Iterator[tuple[socket.socket, Any]]:
         try:
@@ -166,15 +188,6 @@ class Server:
             _log.warning("cannot accept connections just now: %s", error)
             sleep(TICK / 4)
 
-    def _make_room(self, newest: Connection) -> None:
-        spare = (each for each in self._connections if each is not newest and each.is_spare)
-        idle = next(spare, None)
-        if idle is None:
-            self._refuse(newest, _busy_answer(self._most, "connections"))
-        else:
-            self._close(idle)
-            self._await_head(newest)
-
     def _silence(self) -> None:
         with contextlib.suppress(OSError):
             self._bell.recv(BLOCK)
@@ -186,8 +199,9 @@ class Server:
         connection.deadline = monotonic() + waiting
         connection.sock.setblocking(False)
         self._selector.register(connection.sock, selectors.EVENT_READ, partial(self._readable, connection))
+        connection.wanted = 0
         if connection.received(b""):
-            self._queue(connection)
+            self._gather(connection)
 
     def _readable(self, connection: Connection) -> None:
         try:
@@ -196,7 +210,10 @@ class Server:
             return
         except OSError:
             data = b""
-        if not data:
+        if not data and connection.state == "head" and connection.wanted:
+            self._selector.unregister(connection.sock)
+            self._refuse(connection, answer_to(_cut(connection, "stopped sending")))
+        elif not data:
             self._close(connection)
         elif connection.state == "closing":
             self._discard(connection, len(data))
@@ -204,22 +221,36 @@ class Server:
             self._collect(connection, data)
 
     def _collect(self, connection: Connection, data: bytes) -> None:
-        fresh = not connection.buffer
-        if connection.received(data):
-            self._queue(connection)
+        fresh, now = not connection.buffer, monotonic()
+        if connection.wanted:
+            connection.buffer += data
+            earned = connection.deadline + len(data) / self.limits.slowest_rate
+            connection.deadline = min(earned, now + self.limits.body_seconds)
+            self._gather(connection)
+        elif connection.received(data):
+            connection.deadline = now + self.limits.body_seconds
+            self._gather(connection)
         elif fresh and connection.buffer:
-            connection.deadline = monotonic() + self.limits.head_seconds
+            connection.deadline = now + self.limits.head_seconds
 
     def _discard(self, connection: Connection, size: int) -> None:
         connection.discarded += size
         if connection.discarded > 64 * self.limits.drain_bytes:
             self._close(connection)
 
+    def _gather(self, connection: Connection) -> None:
+        """Queue a request whose head is there, once its body is, if that is short."""
+        if not connection.wanted:
+            connection.measure()
+        if connection.whole:
+            self._queue(connection)
+
     def _queue(self, connection: Connection) -> None:
         self._selector.unregister(connection.sock)
         connection.state = "ready"
         connection.deadline = monotonic() + self.limits.queue_seconds
-        self._turns.fresh.append(connection)
+        self._admission.ask(connection)
+        self._turns.add(connection)
 
     def _dispatch(self, connection: Connection) -> None:
         connection.state = "busy"
@@ -275,7 +306,7 @@ class Server:
             events |= selectors.EVENT_WRITE
             connection.deadline = monotonic() + self.limits.write_seconds
         elif ticket is None:
-            self._linger(connection)
+            (self._await_head if connection.keep and not self.stopping else self._linger)(connection)
             return
         elif ticket.woken or self.stopping:
             self._recall(connection)
@@ -312,13 +343,14 @@ class Server:
 
     def _overdue(self, connection: Connection) -> None:
         if connection.state == "ready":
-            self._turns.fresh.remove(connection)
-            self._refuse(connection, _busy_answer(self.workers, "requests"))
+            self._turns.remove(connection)
+            self._refuse(connection, busy(self.workers, "requests"))
         elif connection.state == "parked" and not connection.outgoing:
             self._recall(connection)
         elif connection.state == "head" and connection.buffer:
             self._selector.unregister(connection.sock)
-            error = Invalid("request-timeout", "header", f"it took more than {self.limits.head_seconds:g} seconds")
+            late = Invalid("request-timeout", "header", f"it took more than {self.limits.head_seconds:g} seconds")
+            error = _cut(connection, "sent nothing for too long") if connection.wanted else late
             self._refuse(connection, answer_to(error))
         else:
             self._close(connection)
@@ -344,15 +376,18 @@ class Server:
             self._selector.register(connection.sock, selectors.EVENT_READ, partial(self._readable, connection))
 
     def _close(self, connection: Connection) -> None:
-        self._connections.pop(connection, None)
+        if connection in self._connections:
+            del self._connections[connection]
+            self._admission.remove(connection)
         connection.vacate()
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(connection.sock)
         connection.close()
 
 
-def _busy_answer(most: int, what: str) -> Answer:
-    return problem(503, "busy", f"all {most} {what} this exchange takes at a time are taken; retry soon", retry_after=1)
+def _cut(connection: Connection, what: str) -> Invalid:
+    came = connection.length - (connection.wanted - len(connection.buffer))
+    return Invalid("truncated-body", "body", f"the client {what} after {came} of {connection.length} bytes")
 
 
 # serving
@@ -361,13 +396,16 @@ def _busy_answer(most: int, what: str) -> Answer:
 def serve(
     app: "WSGIApplication", host: str, port: int, *, server: str = "paste", workers: int = 64,
     on_ready: Start | None = None, stop: threading.Event | None = None, limits: Limits = _DEFAULT_LIMITS,
+    on_turn: Callable[[bool], None] = lambda stopping: None,
 ) -> None:
     """Serve `app` until `stop` is set or, on the main thread, SIGTERM or SIGINT comes. Blocks.
 
+    The first signal lets what was accepted be answered; the second ends the process, as it does by default.
+
     `on_ready` gets the base URL, once clients can connect; answers may begin only after it returns. Port 0 takes any
-    free port. `server` may be any name of `SERVERS`: those bring their own framing and limits, and `limits` is for
-    "paste" alone. Raises `Invalid` if the server is unknown, not installed, cannot listen there, or cannot be stopped
-    by `stop`, and if there is no worker.
+    free port. `server` may be any name of `SERVERS`: those bring their own framing and limits, so that `limits` and
+    `on_turn` (see `Server`) are for "paste" alone. Raises `Invalid` if the server is unknown, not installed, cannot
+    listen there, or cannot be stopped by `stop`, and if there is no worker.
     """
     if workers < 1:
         raise Invalid("too-few-workers", "workers", f"{workers} workers cannot answer; give at least 1")
@@ -375,7 +413,7 @@ def serve(
         serve_other(app, host, port, server, workers, on_ready, stop)
         return
     stop = stop or threading.Event()
-    own = Server(app, host, port, workers, limits)
+    own = Server(app, host, port, workers, limits, on_turn)
     with _signals(stop, own):
         try:
             if on_ready:
@@ -391,6 +429,8 @@ def _signals(stop: threading.Event, own: Server) -> Iterator[None]:
     def asked(_number: int, _frame: Any) -> None:
         stop.set()
         own.ring()
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)  # whoever asks again does not want to wait
 
     if threading.current_thread() is not threading.main_thread():
         yield

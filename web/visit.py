@@ -36,8 +36,9 @@ from taskrepo.exchange import Exchange
 from taskrepo.model import Actor, Policy
 from taskrepo.view import View
 from taskrepo.web import assets, markdown
-from taskrepo.web.edge import address, status_of
+from taskrepo.web.edge import CODE, address, status_of
 from taskrepo.web.glimpses import glimpses
+from taskrepo.web.limiting import ACTOR
 from taskrepo.worklist import waiting_for
 
 Handler = Callable[..., HTTPResponse]
@@ -176,6 +177,7 @@ def arrive(exchange: Exchange, request: LocalRequest) -> Visit:
     session = exchange.accounts.session(token, now) if token else None
     actor = directory.actors.get(session.actor) if session else None
     if session and actor and actor.active:
+        request.environ[ACTOR] = actor.id
         return Visit(exchange, request, directory, now, session.csrf, exchange.view(actor))
     seed = cookie(request, cookie_name(request, "visit"))
     seed = seed if _SEED.fullmatch(seed) else secrets.token_urlsafe(32)
@@ -320,6 +322,8 @@ def page(
 
     `scripts` are assets of this page beside `page.js`; `live_task` is the one task that the page is about.
     """
+    if isinstance(shown := data.get("error"), TaskrepoError):
+        visit.request.environ[CODE] = shown.code
     # A script that looks for what is new must not use up the message for the page that is on its way.
     live = "HTTP_X_LIVE" in visit.request.environ
     code = "" if live else cookie(visit.request, cookie_name(visit.request, "flash"))
@@ -342,6 +346,15 @@ def error_page(exchange: Exchange, request: LocalRequest, status: int, code: str
             visit = arrive(exchange, request)
     body = rendered(
         "error", visit=visit, flash="", now=int(time.time()), theme=chosen, scripts=(), live_task="",
+        status=status, code=code, detail=detail,
+    )  # fmt: skip
+    return _html(body, status)
+
+
+def plain_page(status: int, code: str, detail: str) -> HTTPResponse:
+    """The page for an error that is told before anybody is asked who they are."""
+    body = rendered(
+        "error", visit=None, flash="", now=0, theme="", scripts=(), live_task="",
         status=status, code=code, detail=detail,
     )  # fmt: skip
     return _html(body, status)

@@ -153,7 +153,7 @@ def test_endings_kept_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_many_words_are_read_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A vocabulary of several pages is counted whole: the last of its words, and no word after them."""
-    monkeypatch.setattr("taskrepo.segments.TERMS_AT_ONCE", 4)
+    monkeypatch.setattr("taskrepo.leaves.TERMS_AT_ONCE", 4)
     with Index(tmp_path) as index:
         index.update([make_row(0, title="x", text=" ".join(f"aa{n:02}" for n in range(12)) + " ab", readers=None)], "c")
         monkeypatch.setattr(listing, "MAX_EXPANSION", 12)

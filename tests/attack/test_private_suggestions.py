@@ -104,7 +104,7 @@ def test_a_text_whose_task_is_not_known_yet_is_not_told(tmp_path: Path, monkeypa
     with Index(tmp_path) as index:
         index.update([make_row(0, title="x", text="public", readers=None)], "c1")
         with monkeypatch.context() as patched:
-            patched.setattr("taskrepo.index._add_state", lambda batch, row: batch.cut_off())
+            patched.setattr("taskrepo.index.add_state", lambda batch, row: batch.cut_off())
             with pytest.raises(AttributeError):
                 index.update([make_row(1, title="x", text="merger", readers=("alice",))], "c2")
         for reader in (None, "bob", "alice", EVERYTHING):

@@ -228,7 +228,7 @@ def look_at_the_files(alice: Window) -> None:
         expect(page.get_by_role("heading", level=1)).to_have_text(path)
         expect(page.locator("main section").filter(has_text="Preview").locator(shown).first).to_be_visible()
         if shown == "img":
-            assert page.locator("main img").first.evaluate("each => each.complete && each.naturalWidth") == 60
+            expect(page.locator("main img").first).to_have_js_property("naturalWidth", 60)
         alice.sound()
         alice.link(re.compile("Weigh the planets"), "main nav")
         expect(page).to_have_url(task)

@@ -428,6 +428,20 @@ def test_a_result_may_be_large(site: Site) -> None:
     assert json.loads(got.body) == "x" * 900_000
 
 
+def test_a_whole_number_may_be_written_with_a_point(site: Site) -> None:
+    """In a body 7.0 is the integer 7, as in JSON Schema; what has a fraction is none, and a result stays as it is."""
+    task = site.task(priority=2.0, lease_seconds=3600.0)
+    assert b'"priority": 2,' in site.get("bob", f"/tasks/{task}").body
+    assert site.post("bob", "/queue/claim", {"count": 1.5}).status == 400
+    assert site.post("bob", "/queue/claim", {"count": 1e300}).status == 400
+    assert site.post("bob", f"/tasks/{task}/claim", {}).status == 200
+    assert site.post("bob", f"/tasks/{task}/progress", {"execution": 1.0, "percent": 50.0}).status == 200
+    body = {"execution": 1.0, "summary": "s", "result": {"rows": [7.0]}}
+    assert site.post("bob", f"/tasks/{task}/submit", body).status == 200
+    assert json.loads(site.get("alice", f"/tasks/{task}/submissions/1/files/result.json").body) == {"rows": [7.0]}
+    assert b"7.0" in site.get("alice", f"/tasks/{task}/submissions/1/files/result.json").body
+
+
 @pytest.mark.usefixtures("unmoved")
 def test_query_parameters_of_commands_are_refused(site: Site) -> None:
     """No call ignores a parameter it does not know."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from taskrepo import checkup, history
+from taskrepo import diagnosis, history
 from taskrepo.cli import parse
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange
@@ -245,7 +245,7 @@ def test_the_doctor_reads_large_files_up_to_a_limit(
         (source / "input" / name).write_bytes(name.encode() * (2 << 20))
     shell.json("new", str(source), "--as", "admin")
     assert found(shell, "large files") == "2 kept, all intact"
-    monkeypatch.setattr(checkup, "_READ_BYTES", 1)
+    monkeypatch.setattr(diagnosis, "_READ_BYTES", 1)
     assert found(shell, "large files") == "2 kept; the newest gigabyte is intact"
 
 
@@ -296,6 +296,9 @@ def test_serve_refuses_what_it_cannot_do(shell: Shell) -> None:
     assert shell.problem("serve", "--server", "apache") == (2, "unknown-server")
     assert shell.problem("serve", "--port", "0", "--workers", "0") == (2, "too-few-workers")
     assert shell.problem("serve", "--port", "0", "--webhooks-allow", "here") == (2, "bad-network")
+    assert shell.problem("serve", "--port", "0", "--trusted-proxy", "nginx") == (2, "bad-network")
+    assert shell.problem("serve", "--port", "0", "--rate", "writes=lots") == (2, "bad-rate")
+    assert shell.problem("serve", "--port", "0", "--grace", "nan") == (2, "usage")
     for base in ("tasks.example.org", "ftp://x", "https://", "https://me:secret@x", "https://x?y"):
         assert shell.problem("serve", "--port", "0", "--base-url", base) == (2, "usage")
 

@@ -331,7 +331,7 @@ def test_a_task_erased_meanwhile_lacks_nothing(site: Site, monkeypatch: pytest.M
     exchange.execute(Erase(kept, "x"), "alice", via="api")
     survey = Survey(exchange.config, lambda done, total: None)
     survey._look_at(before, before.task(kept))
-    assert (survey._missing, survey._keyless) == ([], [])
+    assert (survey.missing, survey.keyless) == ([], [])
 
 
 def test_a_survey_reads_the_tasks_once(site: Site) -> None:

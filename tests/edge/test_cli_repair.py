@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from taskrepo import administration, hooks, packs
+from taskrepo import hooks, packs, serving
 from taskrepo.config import Config
 from taskrepo.errors import Invalid
 from taskrepo.exchange import Exchange
@@ -230,7 +230,7 @@ def test_serving_goes_on_with_what_it_cannot_mend(shell: Shell) -> None:
     config.write_text(before + "[uploadpack]\n\tallowFilter\n")
     told = Terminal(err=io.StringIO())
     with Exchange(Config(_repository(shell).parent)) as exchange:
-        administration._put_right(exchange, told)
+        serving.put_right(exchange, told)
     config.write_text(before)
     assert "cannot be put right (bad-config: " in told.err.getvalue()  # type: ignore[attr-defined]
 

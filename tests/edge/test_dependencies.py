@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from taskrepo import follower
+from taskrepo import keeping
 from taskrepo.attention import survey
 from taskrepo.commands import Approve, Claim, Reopen, Submit
 from taskrepo.verify import verify
@@ -63,7 +63,7 @@ def test_a_task_is_blocked_until_what_it_waits_for_is_approved(site: Site) -> No
 
 def test_all_that_waits_is_freed_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many pages of the list they are."""
-    monkeypatch.setattr(follower, "MAX_LIMIT", 1)
+    monkeypatch.setattr(keeping, "MAX_LIMIT", 1)
     first = site.task()
     waiting = {site.task(blocked_by=[first]) for _ in range(3)}
     assert waiting <= set(blocked(site))

@@ -134,10 +134,11 @@ def test_over_the_cap_comes_a_quick_503(serving):
 
 
 def test_sixty_four_requests_run_at_once(serving):
-    """The default is 64 workers, each with a request of its own."""
+    """The default is 64 workers, each with a request of its own; of two addresses, for one has 48 at most."""
     gate = Gate()
-    running = serving(gate)
-    clients = [running.connect() for _ in range(64)]
+    port = serving(gate).port
+    sources = ["127.0.0.1"] * 48 + ["127.0.0.2"] * 16
+    clients = [socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0)) for source in sources]
     for each in clients:
         each.sendall(CLOSE)
     for _ in clients:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ import pytest
 
 from taskrepo.commands import ChangeActor
 from taskrepo.web.connection import Connection
-from tests.support.http import Site, running
+from tests.support.http import LIMITS, Site, running
 from tests.support.person import Person
 from tests.support.waiting import PATIENCE, asleep, until
 
@@ -23,7 +24,7 @@ FORM = "application/x-www-form-urlencoded"
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """An exchange where carol is an admin too."""
-    with running(tmp_path) as site:
+    with running(tmp_path, limits=replace(LIMITS, gathered_bytes=0)) as site:
         site.exchange.govern(ChangeActor("carol", grants=("admin",)), "admin", via="cli")
         yield site
 

@@ -99,6 +99,12 @@ def test_a_branch_that_names_no_commit_is_refused(work: Path, content: bytes) ->
         Clone(place(work)).head()
 
 
+def test_what_is_not_there_is_said_to_be_missing(work: Path) -> None:
+    """After a second look, because a pack may have been merged away since the first."""
+    with pytest.raises(Invalid, match="missing-object"):
+        Clone(place(work)).read("f" * 40, "commit")
+
+
 def test_what_is_no_file_is_not_waited_for(work: Path) -> None:
     """A pipe in the place of a branch or of the list of them reads as nothing."""
     for path in (work / ".git" / BRANCH, work / ".git" / UPSTREAM, work / ".git" / "packed-refs"):

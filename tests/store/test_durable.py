@@ -1,5 +1,6 @@
 """Durable files: whole or not at all, and nothing left behind."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -49,3 +50,31 @@ def test_only_a_folder_is_synced_as_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError):
         durable.sync_folder(tmp_path / "file")
+
+
+def test_a_mark_is_a_name_and_only_one_can_make_it(tmp_path: Path) -> None:
+    """Whoever comes second is told; the content is whole from the first moment, and the name goes as it came."""
+    path, kept = tmp_path / "lock", tmp_path / "kept"
+    for _ in range(3):
+        durable.mark(path, b"mine\n", kept)
+        assert (path.read_bytes(), path.stat().st_ino) == (b"mine\n", kept.stat().st_ino)
+        with pytest.raises(FileExistsError):
+            durable.mark(path, b"mine\n", kept)
+        path.unlink()
+    assert kept.read_bytes() == b"mine\n"
+
+
+def test_a_mark_needs_no_second_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system has none, it is a file, and one alone can make it as well."""
+
+    def none(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", none)
+    path = tmp_path / "lock"
+    durable.mark(path, b"mine\n", tmp_path / "kept")
+    assert path.read_bytes() == b"mine\n"
+    with pytest.raises(FileExistsError):
+        durable.mark(path, b"mine\n", tmp_path / "kept")
+    with pytest.raises(FileNotFoundError):
+        durable.mark(tmp_path / "nowhere" / "lock", b"mine\n", tmp_path / "kept")

@@ -826,12 +826,16 @@ def test_everything_is_on_disk_before_the_answer(config: Config, tmp_path: Path)
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 def test_a_new_exchange_is_on_disk_before_the_answer(tmp_path: Path) -> None:
-    """Every file and folder of a new repository, and the key, is synced when the founding answers."""
-    data = tmp_path.resolve() / "data"
+    """Every file and folder of a new repository, the key, and the way to them is synced when the founding answers."""
+    top = tmp_path.resolve()
+    data = top / "new" / "data"
     calls = traced(tmp_path / "trace", FOUNDING, data)
+    for folder in (top, data.parent, data):
+        assert any(call.startswith("fsync(") and f"<{folder}>" in call for call in calls), folder
     synced = {path for call in calls if call.startswith("fsync(") for path in below(str(data), call)}
     whole = {data / "exchange.git", *(data / "exchange.git").rglob("*"), data / "private"}
-    kept = {path for path in whole if path.parent.name != "pack" and path.name != "main"}
+    # What is renamed into place is synced before; the mark need not survive.
+    kept = {path for path in whole if path.parent.name != "pack" and path.name not in ("main", "taskrepo-mark")}
     assert {str(path) for path in kept} <= synced
     renamed = [call for call in calls if call.startswith("rename")]
     for path in (data / "exchange.git/refs/heads/main", data / "private/signing_key"):

@@ -318,13 +318,13 @@ def test_an_index_is_built_anew_when_asked(config: Config) -> None:
         tasks = {task_of(exchange) for _ in range(3)}
         head = exchange.snapshot().commit
         heard: list[tuple[int, int]] = []
-        assert exchange.follower.rebuild(lambda done, of: heard.append((done, of))) == (3, head)
+        assert exchange.follower.keeper.rebuild(lambda done, of: heard.append((done, of))) == (3, head)
         assert heard[-1] == (3, 3)
         assert set(searched(exchange, Query(), 10).ids) == tasks
     with Index(config.index) as keeper, opened(config) as exchange:
         assert keeper.try_writer()
         with pytest.raises(Refused) as refused:
-            exchange.follower.rebuild(lambda done, of: None)
+            exchange.follower.keeper.rebuild(lambda done, of: None)
         assert refused.value.code == "busy"
 
 
@@ -355,7 +355,7 @@ def test_closing_is_prompt_and_final(config: Config) -> None:
 
 def test_the_index_is_built_anew_while_lists_go_on(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for a new index hears how far it is; lists go on with the old one, and later writes are in the new."""
-    monkeypatch.setattr("taskrepo.index.PROGRESS_EVERY", 1)
+    monkeypatch.setattr("taskrepo.filling.PROGRESS_EVERY", 1)
     for number in range(5):
         task_of(exchange, Manifest(f"Task {number}", "d"))
     exchange.follower.catch_up()

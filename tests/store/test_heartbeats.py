@@ -36,6 +36,18 @@ def test_a_forgotten_execution_has_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_noted_is_listed(tmp_path: Path) -> None:
+    """Each execution there is a file of is listed once, what else lies there is not; forgetting removes all of it."""
+    beats = Heartbeats(tmp_path)
+    beats.beat("4k7q2m9x", 1, 5)
+    with beats.ending("4k7q2m9x", 1), beats.ending("5m8r3n0y", 12):
+        (tmp_path / "README").touch()
+        assert beats.noted() == [("4k7q2m9x", 1), ("5m8r3n0y", 12)]
+        beats.forget("4k7q2m9x", 1)
+        assert beats.noted() == [("5m8r3n0y", 12)]
+    assert beats.noted() == []
+
+
 def test_beats_race_with_forgetting(tmp_path: Path) -> None:
     """An execution that ends while its executor calls is no failure for the caller."""
     beats, stop = Heartbeats(tmp_path), threading.Event()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from taskrepo import claiming
 from taskrepo import holdings as module
 from taskrepo.claiming import Wish, claim
 from taskrepo.commands import Answer, Ask, Cancel, ChangeActor, Claim, Release, Start, Submit
@@ -182,3 +183,11 @@ def test_a_new_exchange_has_a_limit(tmp_path: Path) -> None:
     found(Config(tmp_path / "data"))
     with opened(Config(tmp_path / "data")) as exchange:
         assert exchange.claims_left(exchange.directory.actors["admin"]) == 100
+
+
+def test_a_search_that_takes_long_holds_up_no_other_claim(exchange: Exchange) -> None:
+    """Claims look for work one after another, but whoever is at it while the index is being built blocks nobody."""
+    task_of(exchange)
+    bob = exchange.directory.actors["bob"]
+    with claiming._SEARCHING:
+        assert claim(exchange, bob, Wish(), via="api")

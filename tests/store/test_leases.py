@@ -265,3 +265,15 @@ def test_a_beat_at_the_moment_of_the_end(exchange: Exchange, machine: Machine, m
     with exchange.heartbeats.ending(task, 1):
         lease = exchange.heartbeat(task, 1, "bob").lease
     assert lease is not None and exchange.expire_due() == 0
+
+
+def test_what_a_killed_process_did_not_forget_is_swept(exchange: Exchange, machine: Machine) -> None:
+    """Signs of life of executions that are over go with the next sweep; that of one at work stays."""
+    over_, at_work = claimed(exchange), claimed(exchange)
+    for task in (over_, at_work):
+        exchange.heartbeat(task, 1, "bob")
+    exchange.execute(Submit(over_, 1, "done"), "bob", via="api")
+    exchange.heartbeats.beat(over_, 1, int(machine.wall))  # as if it had not been forgotten
+    exchange.heartbeats.beat("00000000", 1, int(machine.wall))
+    exchange.sweep(int(machine.wall))
+    assert exchange.heartbeats.noted() == [(at_work, 1)]

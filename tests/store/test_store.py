@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from taskrepo import packs as packs_module
 from taskrepo import store as store_module
-from taskrepo.errors import Invalid
+from taskrepo.errors import Invalid, Refused
 from taskrepo.packs import Pack, PackFolder
 from taskrepo.recent import Recent
 from taskrepo.store import Batch, Store
@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock for long."""
-    monkeypatch.setattr(store_module, "_LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr("taskrepo.branchlock._PATIENCE", 0.05)
 
 
 def commit(batch: Batch, root: str, parent: str | None, number: int) -> str:
@@ -180,8 +180,8 @@ def test_packs_that_vanish_while_they_are_merged_are_passed_over(store: Store) -
     """A repack by git between listing and merging leaves nothing to merge, and nothing lost."""
     for number in range(40):
         grow(store, number)
-    folder = PackFolder(store.path / "objects/pack", store.path / "lock")
-    (group,) = folder._groups()
+    folder = PackFolder(store.path / "objects/pack", store.path / "lock", store.path / "mark")
+    ((_, group),) = folder._groups()
     git(store.path, "repack", "-adq")
     assert folder._merge(group) == 0
     sound(store.path)
@@ -236,10 +236,12 @@ def test_what_killed_writers_left_goes_after_an_hour(store: Store, monkeypatch: 
     foreign = [f"pack-{'3' * 40}.keep", "tmp_pack_Xy12"]
     for name in (*left, *young, *foreign):
         (folder / name).write_bytes(b"taskrepo\n" if "keep" in name and name not in foreign else b"")
-    for name in (*left, *foreign, whole.name):
-        os.utime(folder / name, (time.time() - 4000,) * 2)
+    mark = store.path / "tmp_taskrepo-mark.77"
+    mark.touch()
+    for path in (mark, *(folder / name for name in (*left, *foreign, whole.name))):
+        os.utime(path, (time.time() - 4000,) * 2)
     store.consolidate()
-    assert packs(store.path) >= {*left, *young, *foreign, whole.name}
+    assert mark.exists() and packs(store.path) >= {*left, *young, *foreign, whole.name}
     steady = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: steady() + 60)
     late = folder / "tmp_pack-3.pack.77"
@@ -247,7 +249,7 @@ def test_what_killed_writers_left_goes_after_an_hour(store: Store, monkeypatch: 
     os.utime(late, (time.time() - 4000,) * 2)
     store.consolidate()
     assert packs(store.path) >= {*young, *foreign, whole.name, late.name}
-    assert not packs(store.path) & {*left}
+    assert not packs(store.path) & {*left} and not mark.exists()
 
 
 def test_a_batch_that_is_not_reachable_yet_survives_a_repack(store: Store) -> None:
@@ -280,6 +282,19 @@ def test_a_creation_that_was_killed_can_be_repeated(tmp_path: Path, left: str) -
     grow(Store.create(folder))
     sound(folder)
     assert not (folder / left).is_symlink()
+
+
+@pytest.mark.parametrize("name", ["config", "HEAD"])
+@pytest.mark.parametrize("content", [b"", bytes(66)])
+def test_a_creation_that_lost_power_can_be_repeated(tmp_path: Path, name: str, content: bytes) -> None:
+    """Files that have their names and lengths and not their content are made anew."""
+    folder = tmp_path / "exchange.git"
+    Store.create(folder)
+    (folder / name).write_bytes(content)
+    store = Store.create(folder)
+    grow(store)
+    assert store.settings_wrong() == {}
+    sound(folder)
 
 
 # ── the branch ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -317,7 +332,7 @@ def test_another_programs_lock_is_stale_when_it_is_old(store: Store, impatient: 
 def test_a_lock_that_is_given_back_in_time_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer waits for a git command that keeps main for a moment."""
     (store.path / LOCK).touch()
-    monkeypatch.setattr("taskrepo.store._LOCK_PATIENCE", PATIENCE)
+    monkeypatch.setattr("taskrepo.branchlock._PATIENCE", PATIENCE)
     timer = threading.Timer(0.1, (store.path / LOCK).unlink)
     timer.start()
     assert grow(store) == store.head()
@@ -656,3 +671,53 @@ def test_a_batch_returns_to_a_savepoint(store: Store) -> None:
     batch.write(None, {"a": batch.add("blob", b"new"), "b": batch.add("blob", b"kept")})
     batch.roll_back(savepoint)
     assert (list(batch.objects), dict(batch.trees), batch.size) == ([kept], {}, size)
+
+
+def test_many_objects_are_merged_beside(store: Store) -> None:
+    """What takes long is merged by a process of its own, and whoever closes the store ends that; nothing is lost."""
+    for number in range(40):
+        grow(store, number)
+    assert store.consolidate(most=10) == store.consolidate(most=10) == 0  # the second leaves it to the first
+    deadline = time.monotonic() + 30
+    while len(packs(store.path)) > 2 * 9 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    store.close()
+    assert len(packs(store.path)) <= 2 * 9
+    sound(store.path)
+
+
+def test_what_fails_beside_is_tried_again_a_while_later(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was killed is not begun again at once, and is after a while."""
+    for number in range(40):
+        grow(store, number)
+    with FileLock(store.path / "taskrepo-packs.lock"):  # so that nothing is merged meanwhile
+        store._packs.merge_beside()
+    first = store._packs._process
+    assert first is not None
+    first.kill()
+    first.wait()
+    store.consolidate(most=10)
+    assert store._packs._process is None
+    store.consolidate(most=10)
+    assert store._packs._process is None
+    monkeypatch.setattr(store._packs, "_not_before", 0.0)
+    store.consolidate(most=10)
+    assert store._packs._process is not None
+    until(lambda: store._packs._process.poll() == 0)
+    sound(store.path)
+
+
+def test_packs_that_are_being_copied_are_not_merged(store: Store) -> None:
+    """While somebody holds them still no pack is merged away, writing goes on, and a second one waits in vain."""
+    for number in range(40):
+        grow(store, number)
+    with store.still(1):
+        assert store.consolidate() == 0
+        before = store.files()
+        assert len(before) == 80 and {path.suffix for path in before} == {".pack", ".idx"}
+        grow(store, 40)
+        assert set(before) < set(store.files()) and all(path.exists() for path in before)
+        with pytest.raises(Refused, match="packs are being merged"), store.still(0):
+            pass
+    assert store.consolidate() > 30
+    assert len(store.files()) < 80

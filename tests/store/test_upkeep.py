@@ -43,7 +43,7 @@ def ended(exchange: Exchange, name: str) -> Work:
 @pytest.mark.parametrize(("name", "said"), [
     ("index", "The index was built anew, with 2 tasks."),
     ("sweep", "Old uploads, abandoned staging folders"),
-    ("checks", "All 17 checks are well."),
+    ("checks", "All 22 checks are well."),
     ("vault", "1 key of private tasks wrapped by the new master key"),
 ])  # fmt: skip
 def test_each_work_is_done_and_told(exchange: Exchange, name: str, said: str) -> None:
@@ -125,7 +125,7 @@ def test_a_check_that_finds_something_is_not_well(exchange: Exchange, config: Co
     """What a check finds wrong makes the work end badly, and is told."""
     (config.private / "accounts.db").chmod(0o644)
     work = ended(exchange, "checks")
-    assert (work.failed, work.said) == (True, "1 of 17 checks found something wrong.")
+    assert (work.failed, work.said) == (True, "1 of 22 checks found something wrong.")
     assert [check.name for check in work.checks if not check.ok] == ["private files"]
 
 
@@ -153,7 +153,7 @@ def test_an_index_under_way_does_not_hold_up_the_end(config: Config, monkeypatch
         task_of(exchange)
         exchange.follower.catch_up()
         hold = threading.Event()
-        monkeypatch.setattr("taskrepo.index.PROGRESS_EVERY", 1)
+        monkeypatch.setattr("taskrepo.filling.PROGRESS_EVERY", 1)
         exchange.follower.progress = lambda done: hold.wait(PATIENCE) and None
         exchange.upkeep.begin("index", "admin")
         until(lambda: exchange.follower.standing().built is not None)

@@ -51,6 +51,19 @@ def test_a_destroyed_key_is_gone(vault: Vault) -> None:
     assert not list(vault.folder.rglob(TASK))
 
 
+def test_what_a_killed_process_left_is_swept(vault: Vault) -> None:
+    """Half-written files go, wherever they are; keys and masters stay."""
+    key = new_key()
+    vault.put(TASK, key)
+    left = [vault.folder / "tmp_current.7", vault.folder / "masters" / "tmp_0123456789abcdef.7",
+            vault.folder / "keys" / TASK[0] / TASK[1] / f"tmp_{TASK}.7"]  # fmt: skip
+    for path in left:
+        path.write_bytes(new_key())
+    assert vault.sweep() == len(left)
+    assert not any(path.exists() for path in left)
+    assert (vault.sweep(), vault.get(TASK), Vault(vault.folder).get(TASK)) == (0, key, key)
+
+
 def test_a_rotation_changes_the_wrapping_and_no_key(vault: Vault) -> None:
     """After it the same keys come out, the files are others, the old master is gone, and other processes notice."""
     keys = {task: new_key() for task in _names(20)}

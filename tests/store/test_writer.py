@@ -1,5 +1,6 @@
 """The one writer: group commit, refusals, bugs in judges, other processes, closing and bounds."""
 
+import errno
 import os
 import threading
 import time
@@ -13,16 +14,18 @@ from filelock import FileLock
 
 from taskrepo import store as store_module
 from taskrepo import writer as writer_module
-from taskrepo.commands import AddActor
+from taskrepo.commands import AddActor, Claim
 from taskrepo.config import Config
 from taskrepo.directory import EXCHANGE_ACTOR
 from taskrepo.errors import Invalid, Refused
 from taskrepo.history import Entry
+from taskrepo.judge import Outcome
 from taskrepo.ledger import Ledger
+from taskrepo.model import Manifest
 from taskrepo.signing import Signer
 from taskrepo.store import Store
 from taskrepo.writer import Draft, Writer
-from tests.support.ledgers import git, line, made, opened, packs, refusal, sound
+from tests.support.ledgers import git, line, made, opened, packs, refusal, sound, task_of
 from tests.support.waiting import PATIENCE, until
 
 Judge = Callable[[Draft], Any]
@@ -196,6 +199,46 @@ def test_a_full_disk_is_busy(config: Config, writer: Writer, monkeypatch: pytest
     assert refusal(lambda: writer.submit(put("a"))).code == "busy"
 
 
+def test_what_the_disk_may_not_keep_is_not_acknowledged(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the last sync fails nobody hears that it is done, nor that nothing was; repeated, it is done once."""
+
+    def fails(what: object) -> None:
+        raise OSError(errno.EIO, "no disk makes this on demand")
+
+    with opened(config) as exchange:
+        def ask() -> Outcome:
+            return exchange.create(Manifest("Once", "d"), (), "alice", via="api", request_id="once")
+
+        heard: list[str] = []
+        exchange.at_publish(heard.append)
+        before = len(line(config.repository))
+        monkeypatch.setattr(store_module, "sync_folder", fails)
+        told = refusal(ask)
+        assert told.code == "internal" and "nothing was changed" not in told.message
+        assert heard == line(config.repository)[before:]
+        assert refusal(ask).code == "internal"  # it is there, and still may not be kept
+        monkeypatch.undo()
+        assert ask().replayed
+        assert len(line(config.repository)) == before + 1
+
+
+def test_what_another_process_left_is_made_durable_before_it_is_told(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever moved main may have been killed before it was synced: an answer from the ledger waits until it is."""
+    with opened(config) as exchange:
+        task = task_of(exchange)
+        exchange.execute(Claim(task), "bob", via="api", request_id="mine")
+    synced: list[Path] = []
+    monkeypatch.setattr(store_module, "sync_folder", synced.append)
+    with opened(config) as exchange:
+        synced.clear()
+        for _ in range(3):
+            assert exchange.execute(Claim(task), "bob", via="api", request_id="mine").replayed
+            assert refusal(exchange.execute, Claim(task), "carol", via="api").code == "already-claimed"
+        assert synced == [exchange.store.path / "refs" / "heads"]
+
+
 def test_a_batch_ends_when_its_content_is_large(
     config: Config, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +277,7 @@ def test_a_writer_who_never_gets_its_turn_says_busy(
     config: Config, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While some program keeps main, requests are refused in the end, and what was refused is not stored."""
-    monkeypatch.setattr(store_module, "_LOCK_PATIENCE", 0.02)
+    monkeypatch.setattr("taskrepo.branchlock._PATIENCE", 0.02)
     before = packs(config.repository)
     lock = config.repository / "refs/heads/main.lock"
     lock.touch()

@@ -17,7 +17,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.model import File, Manifest
 from taskrepo.package import parse_pointer
 from taskrepo.store import TREE_MODE, Store
-from tests.support.ledgers import _say, line, opened, upload
+from tests.support.ledgers import _say, git, opened, upload
 
 LARGE: Final = 1 << 20
 _LONGEST_POINTER: Final = 200
@@ -47,7 +47,7 @@ def referenced(config: Config) -> set[str]:
         elif len(data := store.read(oid, "blob")) < _LONGEST_POINTER and (pointer := parse_pointer(data)):
             found.add(pointer[0])
 
-    for commit in line(config.repository):
+    for commit in git(config.repository, "rev-list", "--first-parent", "main").split():
         look(TREE_MODE, store.read(commit, "commit")[5:45].decode())
     return found
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.founding import found
 from taskrepo.lobby import Lobby
 from taskrepo.model import Policy
+from taskrepo.rates import Rates
 from taskrepo.reception import Reception
 from taskrepo.web import openapi
 from taskrepo.web.app import make_app
@@ -43,6 +44,8 @@ LIMITS = Limits(  # the server's own patience is tried where a test is about it
     head_seconds=PATIENCE, idle_seconds=PATIENCE, body_seconds=PATIENCE, write_seconds=PATIENCE,
     queue_seconds=PATIENCE, stop_seconds=PATIENCE,
 )  # fmt: skip
+
+RATES = replace(Rates(), failures=None)  # tests show wrong keys by the dozen
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def served(exchange: Exchange, *, workers: int = 64, limits: Limits = LIMITS, **
         urls.append(url)
         ready.set()
 
-    app = make_app(exchange, **options)
+    app = make_app(exchange, **({"rates": RATES} | options))
     told = {"on_ready": on_ready, "stop": stop, "limits": limits, "workers": workers}
     thread = threading.Thread(target=serve, args=(app, "127.0.0.1", 0), kwargs=told)
     with Reception(exchange):

@@ -25,12 +25,12 @@ from taskrepo.commands import AddActor, Claim, Progress, Release
 from taskrepo.config import Config
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
-from taskrepo.follower import row_of
 from taskrepo.founding import found
 from taskrepo.index import Index
 from taskrepo.judge import Outcome
 from taskrepo.model import Actor, Door, File, FileKind, Manifest, Policy
 from taskrepo.query import EVERYTHING, Page, Query
+from taskrepo.rows import row_of
 from taskrepo.store import Store
 from taskrepo.trail import changed_tasks
 from taskrepo.verify import verify
@@ -240,6 +240,6 @@ def founder(folder: Path) -> None:
 
 def keeper(repository: Path, answers: Path) -> None:
     """Take the lock on main as a writer does, say so, and keep it."""
-    with Store(repository)._locked_branch():
+    with Store(repository).lock.held():
         _say(answers, "kept")
         time.sleep(600)

@@ -16,6 +16,7 @@ from taskrepo.client import Client
 from taskrepo.desk import Unreachable
 from taskrepo.errors import Invalid, Refused, TaskrepoError
 from taskrepo.folders import Package, Upload
+from taskrepo.keepalive import asked_to_wait
 from taskrepo.sending import Form
 from tests.support.waiting import over
 
@@ -143,6 +144,17 @@ def test_retry_after_is_obeyed_within_the_patience(serving: Serving) -> None:
     server, client = serving(problem(429, "too-many-requests", "Retry-After: 3600"), answer(200, {}), patience=5)
     assert raised(lambda: client.me()).details["retry_after"] == 3600
     assert len(server.requests) == 1
+
+
+def test_a_proxys_own_refusal_is_obeyed_too(serving: Serving) -> None:
+    """What is no problem of ours but says when to come back is waited for; `work` keeps to the same delays."""
+    bare = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 4\r\nConnection: close\r\n\r\nslow"
+    _, client = serving(bare, answer(200, {"a": 1}))
+    began = time.monotonic()
+    assert client.me() == {"a": 1} and time.monotonic() - began >= 1
+    assert asked_to_wait(Refused("too-many-requests", retry_after=7)) == 7.0
+    assert asked_to_wait(Refused("too-many-requests", retry_after=10**9)) == 3600.0
+    assert asked_to_wait(Refused("busy")) == 0.0
 
 
 def test_other_refusals_are_not_tried_again(serving: Serving) -> None:

@@ -62,6 +62,12 @@ def test_every_reason_is_named() -> None:
     )
 
 
+def test_a_human_is_told_so() -> None:
+    """The sentence about types has the right article."""
+    agents = Manifest("t", "d", executor_constraints="agent_only")
+    assert shortfalls(agents, Actor("eve", "human", "Eve")) == ("the task is agent_only, you are a human",)
+
+
 def test_priority_comes_first_then_due_then_age() -> None:
     """Priority outranks the due date, the due date the age; work without a due date comes after work with one."""
     bob = _actor()
@@ -79,6 +85,7 @@ def test_fast_work_goes_to_the_quick() -> None:
     """Fast work moves up for a quick executor and down for a slow one; where the pace is not known it stays."""
     fast, plain, bob = Manifest("t", "d", speed_priority="fast"), Manifest("t", "d"), _actor()
     quick, slow = paced(600, 1200), paced(99_999, 10)
+    assert paced(10, 99_999) == -2.0
     assert (quick, slow, paced(None, 10), paced(10, None), paced(0, 0)) == (-1.0, 2.0, 0.0, 0.0, 0.0)
     assert rank(fast, 1, bob, quick) < rank(plain, 1, bob, quick) == rank(fast, 1, bob) < rank(fast, 1, bob, slow)
 

@@ -28,6 +28,7 @@ def test_too_many_files() -> None:
     limits.check_files(policy, [_file("a"), _file("b")])
     refused = _refusal(policy, _file("a"), _file("b"), _file("c"))
     assert (refused.code, refused.details) == ("too-many-files", {"limit": 2, "size": 3})
+    assert refused.message == "3 files; the policy allows 2"
 
 
 def test_a_file_too_large() -> None:
@@ -36,6 +37,7 @@ def test_a_file_too_large() -> None:
     limits.check_files(policy, [_file("a", 10)])
     refused = _refusal(policy, _file("b", 11))
     assert (refused.code, refused.details) == ("file-too-large", {"path": "b", "limit": 10, "size": 11})
+    assert refused.message == "b has 11 bytes; the policy allows 10"
 
 
 def test_a_task_too_large() -> None:
@@ -44,6 +46,33 @@ def test_a_task_too_large() -> None:
     limits.check_files(policy, [_file("a", 4)], 6)
     refused = _refusal(policy, _file("a", 4), held=7)
     assert (refused.code, refused.details) == ("task-too-large", {"limit": 10, "size": 11})
+    assert refused.message == "the task's files would come to 11 bytes; the policy allows 10"
+    limits.check_files(policy, [_file("a", 10)])
+    limits.check_files(policy, [], 11)  # nothing comes
+
+
+def test_what_encryption_adds_counts_for_nobody() -> None:
+    """A sealed file may be larger by 16 bytes in 64 KiB and 128 more, and so may each of several together."""
+    size, sealed = 8192, replace(_file("a"), seal="sealed")
+    policy = Policy(max_file_bytes=size, max_task_bytes=size)
+    limits.check_files(policy, [replace(sealed, size=size + 2 + 128)])
+    assert _refusal(policy, replace(sealed, size=size + 2 + 129)).code == "file-too-large"
+    half = size // 2
+    limits.check_files(policy, [replace(sealed, size=half + 129), replace(sealed, path="b", size=half + 129)])
+    over = replace(sealed, size=half + 129), replace(sealed, path="b", size=half + 130)
+    assert _refusal(policy, *over).code == "task-too-large"
+    assert _refusal(policy, _file("a", size + 1)).code == "file-too-large"
+
+
+def test_what_one_actor_brings_is_bounded() -> None:
+    """What an actor has brought counts with what comes; the limit itself is fine, and both numbers are told."""
+    policy = Policy(max_actor_bytes=10)
+    limits.check_quota(policy, ALICE, 6, 4)
+    with pytest.raises(Refused) as caught:
+        limits.check_quota(policy, ALICE, 6, 5)
+    assert (caught.value.code, caught.value.details) == ("actor-quota", {"limit": 10, "size": 11})
+    assert caught.value.message == (
+        "the files that alice has brought would come to 11 bytes; the policy allows 10")
 
 
 @pytest.mark.parametrize("file", [_file("x/run.exe"), _file("x/RUN.Exe"), _file("x/run", name="run.EXE")])

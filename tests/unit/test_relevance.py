@@ -1,17 +1,17 @@
 """Relevance by whole segments at once is the relevance of each document, added up one by one."""
 
 import random
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from taskrepo import relevance
+from taskrepo.leaves import Numbering
 from taskrepo.query import Key
-from taskrepo.relevance import MOST, Kept, Points, Words, added, best, present
-from taskrepo.segments import Numbering
+from taskrepo.relevance import MOST, Kept, Numbers, Points, Words, added, best, present
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Texts(Segment):
         """What a word is worth where it is."""
         self.asked += 1
         found = {doc: value for doc, value in enumerate(self.worth.get(word, ())) if value}
-        return array("I", found), bytes(found.values())
+        return np.array([*found], np.uint32), np.array([*found.values()], np.uint8)
 
 
 @dataclass
@@ -48,10 +48,10 @@ class Columns(Segment):
 
     at: list[int] = field(default_factory=list)
 
-    def order(self, sort: str) -> Sequence[int]:
-        """Last changed first."""
-        assert sort == "-updated"
-        return sorted(range(self.size), key=self.latest)
+    def newest(self) -> tuple[Numbers, Numbers]:
+        """Last changed first, and the place of each."""
+        order = sorted(range(self.size), key=self.latest)
+        return np.array(order, np.uint32), np.array([order.index(doc) for doc in range(self.size)], np.uint32)
 
     def latest(self, doc: int) -> tuple[int, int, str]:
         """The key in that order."""
@@ -70,12 +70,11 @@ def segment(chance: random.Random, name: str, ids: list[str], numbering: Numberi
     return Texts(name, ids, numbering, worth)
 
 
-@pytest.mark.parametrize("lookup", [0, 3, 10**6])
 @pytest.mark.parametrize("few", [0, 3, 4096])
-def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few: int, lookup: int) -> None:
+def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     """Over segments that overlap much or little, with texts that were replaced, page by page and from any place on."""
     monkeypatch.setattr(relevance, "_FEW", few)
-    monkeypatch.setattr(relevance, "_LOOKUP", lookup)
+    monkeypatch.setattr(relevance, "_SOME", 7)
     chance = random.Random(few)
     for size in (1, 9, 200):
         numbering = Numbering()
@@ -88,7 +87,7 @@ def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few
         live = [(old, sum(1 << doc for doc, task in enumerate(tasks) if task not in replaced)),
                 (new, (1 << new.size) - 1), (stray, 1)]  # fmt: skip
         mask = sum(1 << doc for doc in range(columns.size) if chance.random() < 0.9) or 1
-        said = Words("1", live, 1, numbering, Kept())
+        said = Words("1", live, numbering, Kept())
         for words in (("gold",), ("rare",), ("nowhere",), WORDS, ()):
             expected = sorted(naive(columns, mask, live, words))
             for _ in range(2):  # the second time from what was kept
@@ -100,20 +99,18 @@ def test_it_is_what_adding_one_by_one_gives(monkeypatch: pytest.MonkeyPatch, few
         assert old.asked == len(WORDS)  # each word was read once
 
 
-@pytest.mark.parametrize("lookup", [0, 3, 10**6])
-def test_hits_are_found_where_their_tasks_are(monkeypatch: pytest.MonkeyPatch, lookup: int) -> None:
+def test_hits_are_found_where_their_tasks_are() -> None:
     """Hits in texts become the mask of a state segment's documents, also those of tasks that came later."""
-    monkeypatch.setattr(relevance, "_LOOKUP", lookup)
     chance, numbering = random.Random(1), Numbering()
     tasks = [f"{number:08}" for number in range(100)]
     text = segment(chance, "text", tasks, numbering)
-    said = Words("1", [(text, (1 << 100) - 1)], 2, numbering, Kept())
+    said = Words("1", [(text, (1 << 100) - 1)], numbering, Kept())
     hits = [(text, sum(1 << doc for doc in range(100) if doc % 3 == 0))]
     early = Columns("early", chance.sample(tasks, 60), numbering)
     late = Columns("late", [*chance.sample(tasks, 60), "later"], numbering)
     for columns in (early, late, early):
         expected = [task in columns.docs and text.docs.get(task, 1) % 3 == 0 for task in columns.ids]
-        assert bits(said.saying(columns, "(every third)", lambda: hits), columns.size) == expected
+        assert bits(said.saying(columns, hits), columns.size) == expected
         assert bits(present(said.worth(columns, "usual")), columns.size) == [task in text.docs for task in columns.ids]
 
 

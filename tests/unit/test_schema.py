@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -113,6 +114,24 @@ def test_sentences(name: str, data: object, where: str, sentence: str) -> None:
     told = _told(name, data)
     assert told[0] == where
     assert told[1].startswith(sentence)
+
+
+@pytest.mark.parametrize(("name", "data", "where"), [
+    ("manifest", {**MINIMAL, "priority": 2.0}, "doc.priority"),
+    ("commands/progress", {"execution": 1.0}, "doc.execution"),
+    ("commands/set-policy", {"max_claims": 3.0}, "doc.max_claims"),
+    ("commands/queue-claim", {"count": True}, "doc.count"),
+])  # fmt: skip
+def test_an_integer_is_one_to_the_rules_as_well(name: str, data: object, where: str) -> None:
+    """7.0, which JSON Schema takes for an integer, is none here: it would go through the rules into the ledger."""
+    assert _told(name, data)[0] == where
+
+
+def test_a_blank_is_the_same_to_every_reader() -> None:
+    """To ECMA-262, by which clients read our patterns, U+0085 is no space; so it is named beside them."""
+    for text in re.findall(r'"pattern": "(.*)"', (Path(schema.__file__).parent / "commands.json").read_text("utf-8")):
+        assert "\\\\S)" not in text
+    assert _told("manifest", {**MINIMAL, "labels": ["a\u0085"]})[0] == "doc.labels[0]"
 
 
 def test_the_shallowest_problem_comes_first() -> None:
