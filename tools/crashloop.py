@@ -242,19 +242,28 @@ def loop(
     numbers = chosen(dry.calls, points, chance)
     note(f"{scenario.name}: {len(dry.calls)} calls, {len(numbers)} points")
     for turn, at in enumerate(numbers):
-        rig.begin()
-        run = scenario.run(rig, at, turn % 3 == 2)
-        if not run.killed:
-            result.missed += 1
-        else:
-            call = run.calls[at - 1]
-            result.points[scenario.name] += 1
-            result.steps[scenario.name][f"{call.name}: {kind(call.path)}"] += 1
-            where = {"scenario": scenario.name, "call": call.name, "path": call.path, "number": at}
-            # A small exchange's server takes as long to start whatever it finds; some of these starts are enough.
-            _look(scenario, rig, where, result, within, serve=scenario.base == "large" or turn % 3 == 0)
+        run, at = _killed(scenario, rig, at, turn % 3 == 2, result)
+        call = run.calls[at - 1]
+        result.points[scenario.name] += 1
+        result.steps[scenario.name][f"{call.name}: {kind(call.path)}"] += 1
+        where = {"scenario": scenario.name, "call": call.name, "path": call.path, "number": at}
+        # A small exchange's server takes as long to start whatever it finds; some of these starts are enough.
+        _look(scenario, rig, where, result, within, serve=scenario.base == "large" or turn % 3 == 0)
         if turn % 10 == 9:
             note(f"  {scenario.name}: {turn + 1}, {len(result.violations)} violations")
+
+
+def _killed(scenario: Scenario, rig: Rig, at: int, alone: bool, result: Result) -> tuple[Run, int]:
+    """The run, killed before that call, or before an earlier one: no two runs make quite the same number of calls."""
+    while True:
+        rig.begin()
+        run = scenario.run(rig, at, alone)
+        if run.killed:
+            return run, at
+        if at == 1:
+            raise RuntimeError(f"{scenario.name}: a run made no calls at all")
+        result.missed += 1
+        at = max(1, min(at, len(run.calls)) * 3 // 4)
 
 
 def _look(
