@@ -44,8 +44,9 @@ _LET_GO: Final = 0.2
 _MOST_BEHIND: Final = 1000
 _MOST_UNSEEN: Final = 500
 _WATCHED: Final = 2.0
-_MUCH: Final = 0.2  # of a processor, over so many seconds: then it is worth a process
-_QUIET: Final = 120.0
+_MUCH: Final = 0.06
+"""Of a processor, over so many seconds: then it is worth a process. Whoever claims just then waits for most of it."""
+_QUIET: Final = 120.0  # seconds in which there were not as many passes that had something to do: then it is no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Follower:
         """`data` is the exchange's folder, by which processes of its own find the same."""
         self._ledger, self._index = ledger, index
         self.keeper, self._indexer = Keeper(ledger, index, opened, data), Indexer(index, data, lambda: self._closing)
-        self._watched, self._spent, self._quiet_from = time.monotonic(), 0.0, 0.0
+        self._watched, self._spent, self._busy = time.monotonic(), 0.0, 0
         self._changed = Condition()
         self._thread: Thread | None = None
         self._closing = False
@@ -332,10 +333,11 @@ class Follower:
         """Let a process keep the index if that took much of this one's time, and end it when there is little to do."""
         now = time.monotonic()
         if self._indexer.keeps:
-            if not quiet:
-                self._quiet_from = now
-            elif now - self._quiet_from > _QUIET:
-                self._indexer.close()
+            self._busy += not quiet
+            if now - self._watched > _QUIET:
+                if self._busy <= _QUIET:
+                    self._indexer.close()
+                self._watched, self._busy = now, 0
             return
         self._spent += spent
         if now - self._watched > _WATCHED:
@@ -343,7 +345,7 @@ class Follower:
                 self._indexer.begin()
             self._watched, self._spent = now, 0.0
         if self._keeping and self._indexer.keep():
-            self._quiet_from = now
+            self._watched, self._spent, self._busy = now, 0.0, 0
 
     def _consolidate(self) -> None:
         """Merge a part of the packs; those that earlier processes left are merged by the first passes."""
