@@ -53,6 +53,8 @@ _PUSHED_FOR: Final = 86400.0
 _WATCHED_FOR: Final = 60.0
 """Seconds, by a clock that nobody sets, between the first look at what was left and its end: no write takes so long."""
 MARK: Final = b"taskrepo\n"
+ROLLING: Final = b"taskrepo rollup\n"
+"""The mark on packs that are being rolled up. Whoever does that holds a lock, which goes with its process."""
 _SAMPLE: Final = 1000
 _DELTAS: Final = (6, 7)
 _FAR: Final = 1 << 31  # whoever lies further has a place in another table
@@ -91,6 +93,7 @@ class PackFolder:
         self._not_before = 0.0
         self.crowded = False
         self._left: dict[Path, float] = {}  # what seems to be left over, and since when that has been so
+        self._sweep_from = 0.0
 
     def add(self, pack: Pack, *, keep: bool = False) -> bool:
         """Write it durably, unless it is here; returns whether it was new.
@@ -173,12 +176,16 @@ class PackFolder:
     def _groups(self) -> Iterator[tuple[int, list[Path]]]:
         """Groups of packs of about the same number of objects, each worth merging: how many objects, and the packs."""
         tiers: dict[int, list[tuple[int, int, Path]]] = {}
-        for index in self._folder.glob("pack-*.idx"):
-            pack = index.with_suffix(".pack")
+        with os.scandir(self._folder) as found:  # there may be hundreds, and whoever writes waits for the interpreter
+            files = {each.name: each for each in found}
+        for name, pack in files.items():
+            index = files.get(f"{name[:-5]}.idx") if name.startswith("pack-") and name.endswith(".pack") else None
+            if index is None or f"{name[:-5]}.keep" in files:
+                continue
             with suppress(FileNotFoundError):
                 size, count = pack.stat().st_size, (index.stat().st_size - 1072) // 28
-                if size <= _MERGE_LIMIT // _MERGE_AT and not pack.with_suffix(".keep").exists():
-                    tiers.setdefault(count.bit_length() // 5, []).append((size, count, pack))
+                if size <= _MERGE_LIMIT // _MERGE_AT:
+                    tiers.setdefault(count.bit_length() // 5, []).append((size, count, self._folder / name))
         for tier in tiers.values():
             if len(tier) >= _MERGE_AT:
                 small = _smallest(tier, _MERGE_LIMIT)
@@ -200,17 +207,29 @@ class PackFolder:
         return len(gone)
 
     def _sweep(self) -> None:
-        """Remove what killed writers left."""
+        """Remove what killed writers left; looked for now and then."""
         steady = time.monotonic()
+        if steady < self._sweep_from:
+            return
+        self._sweep_from = steady + _WATCHED_FOR / 2
+        self._unmark_left()
         self._left = {path: self._left.get(path, steady) for path in self._old(time.time())}
         for path, since in self._left.items():
             if steady - since >= _WATCHED_FOR:
                 with suppress(FileNotFoundError):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+    def _unmark_left(self) -> None:
+        """Let packs be merged again whose rollup was ended before it came to that, as a server ends it when it stops."""
+        with suppress(Timeout), FileLock(rolling(self._lock), timeout=0):
+            for mark in self._folder.glob("pack-*.keep"):
+                with suppress(FileNotFoundError):
+                    if mark.read_bytes() == ROLLING:
+                        mark.unlink()
+
     def _old(self, now: float) -> Iterator[Path]:
         """What was left over long ago, if the time `now` (Unix seconds) can be trusted."""
-        marks = self._kept.parent.glob(f"tmp_{self._kept.name}.*")  # of whoever was killed while making it
+        marks = self._kept.parent.glob(f"tmp_{self._kept.name}*")  # of whoever was killed while making it
         for path in (*self._folder.iterdir(), *marks):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < now - _LEFT_FOR and _is_left(path):
@@ -221,6 +240,11 @@ class PackFolder:
             with suppress(FileNotFoundError):
                 if folder.stat().st_mtime < now - _PUSHED_FOR:
                     yield folder
+
+
+def rolling(lock: Path) -> Path:
+    """The file that whoever rolls packs up keeps locked, beside that which keeps two merges apart."""
+    return lock.with_suffix(".rollup")
 
 
 def count_of(index: Path) -> int:

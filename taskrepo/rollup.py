@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from taskrepo import beside
 from taskrepo.durable import mark, remove, sync_folder
-from taskrepo.packs import MARK, count_of, has_deltas, ids_of
+from taskrepo.packs import ROLLING, count_of, has_deltas, ids_of, rolling
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,8 @@ class Rollup:
 
     def __init__(self, folder: Path, lock: Path, kept: Path) -> None:
         """Of `objects/pack`, with the lock of merges and the file that marks are names of: see `PackFolder`."""
-        self._folder, self._lock, self._kept = folder, lock, kept
+        self._folder, self._lock = folder, lock
+        self._kept = kept.with_name(f"{kept.name}-rollup")
         self._repository = folder.parent.parent
 
     def run(self) -> int:
@@ -96,7 +97,7 @@ class Rollup:
         Raises `Failed` and `OSError`; what has been done until then stands.
         """
         try:
-            with FileLock(self._lock.with_suffix(".rollup"), timeout=0):
+            with FileLock(rolling(self._lock), timeout=0):
                 self._sweep(time.time())
                 return self._roll(fresh=True) + self._roll(fresh=False)
         except Timeout:
@@ -131,7 +132,7 @@ class Rollup:
             among = [pack for pack in self._packs() if has_deltas(self._path(pack.name, ".pack")) != fresh]
             names = due(among, _FEW_FRESH if fresh else _FEW)
             for name in names:
-                mark(self._path(name, ".keep"), MARK, self._kept)
+                mark(self._path(name, ".keep"), ROLLING, self._kept)
             return names
 
     def _packs(self) -> list[Sized]:

@@ -180,20 +180,22 @@ class Store:
         """
         pack = Pack.of(batch.objects.values())
         fresh = self._packs.add(pack, keep=True)
+        for oid, held in batch.objects.items():  # before anybody asks for it, as libgit2 would list all packs anew
+            self._remember(oid, held)
         try:
             self._move(expected, new)
         except BaseException:
             # If syncing the branch's folder failed, `main` has moved all the same and needs the pack.
             if fresh and self.head() != new:
                 self._packs.remove(pack.name)
+                for oid in batch.objects:
+                    self._objects.drop(oid)
             raise
         finally:
             if fresh:
                 self._packs.unmark(pack.name)
         for oid, tree in batch.trees.items():
             self._trees.put(oid, tree, 1 + len(tree))
-        for oid, held in batch.objects.items():
-            self._remember(oid, held)
 
     def settle(self, head: str) -> None:
         """Return once `main` is sure to stand at `head`, where it is now, after a power cut too. Raises `OSError`."""
@@ -290,8 +292,7 @@ class Store:
             if self.head() != expected:
                 raise Refused("busy", "main has moved since the request was judged; try again")
             try:
-                # Not below refs/, where git would take it for a branch.
-                with fresh.open("wb") as file:
+                with fresh.open("wb") as file:  # not below refs/, where git would take it for a branch
                     file.write(new.encode() + b"\n")
                     sync_file(file)
                 fresh.rename(branch)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from taskrepo.packs import MARK, Pack, count_of, has_deltas, ids_of
+from taskrepo.packs import MARK, ROLLING, Pack, count_of, has_deltas, ids_of, rolling
 from taskrepo.rollup import FINAL_BYTES, FINAL_OBJECTS, Failed, Rollup, Sized, due, names_in
 from taskrepo.store import Store
 from tests.store.test_store import grow, objects_of
@@ -329,6 +329,21 @@ def test_what_a_killed_one_left_is_removed_by_the_next(store: Store) -> None:
     assert subprocess.run(_command(store)).returncode == 0
     assert not left.exists()
     assert len(names(store)) == 1
+
+
+def test_marks_of_a_killed_one_go_as_soon_as_it_is_gone(store: Store) -> None:
+    """A server that stops ends its rollup; whoever merges next merges those packs, and no operator's or writer's."""
+    grown(store, 40)
+    working, (theirs, writers, *marked) = rollup(store), sorted(names(store))
+    folder = store.path / "objects/pack"
+    for name, said in ((theirs, b"mine\n"), (writers, MARK), *((name, ROLLING) for name in marked)):
+        (folder / f"{name}.keep").write_bytes(said)
+    with FileLock(rolling(working._lock)):
+        assert store.consolidate() == 0  # one is at work
+    other = Store(store.path)
+    assert other.consolidate() == len(marked)
+    assert names(store, ".keep") == {theirs, writers}
+    sound(store.path)
 
 
 def test_what_killed_gits_left_goes_an_hour_later(store: Store) -> None:
