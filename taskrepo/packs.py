@@ -220,12 +220,12 @@ class PackFolder:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _unmark_left(self) -> None:
-        """Let packs be merged again whose rollup was ended before it came to that, as a server ends it when it stops."""
+        """Let packs be merged again whose rollup was ended before that, as a server does when it stops."""
         with suppress(Timeout), FileLock(rolling(self._lock), timeout=0):
-            for mark in self._folder.glob("pack-*.keep"):
+            for path in self._folder.glob("pack-*.keep"):
                 with suppress(FileNotFoundError):
-                    if mark.read_bytes() == ROLLING:
-                        mark.unlink()
+                    if path.read_bytes() == ROLLING:
+                        path.unlink()
 
     def _old(self, now: float) -> Iterator[Path]:
         """What was left over long ago, if the time `now` (Unix seconds) can be trusted."""
