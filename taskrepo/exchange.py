@@ -416,7 +416,10 @@ class Exchange:
         self._retention.sweep(self._writer, now - _CLAIMED_FOR)  # last: it waits for a turn, which others may hold up
 
     def _settle(self, outcome: Outcome, actor: str) -> None:
-        """What follows a durable outcome outside the ledger."""
+        """What follows a durable outcome outside the ledger.
+
+        If the content of an erased task cannot be destroyed this raises: asked again it is tried again, as by a sweep.
+        """
         self._retention.settle(outcome.brought)
         self.follower.wrote(actor, outcome.commit)
         if outcome.task.erased_at is not None:
@@ -424,7 +427,8 @@ class Exchange:
         last = outcome.task.execution
         # An answer given again is of a task as it was; its execution may be at work now.
         if last is not None and outcome.task.lease is None and not outcome.replayed:
-            self.heartbeats.forget(outcome.task.id, last.number)
+            with suppress(OSError):  # a sign of life that stays means nothing, and goes with the next sweep
+                self.heartbeats.forget(outcome.task.id, last.number)
 
 
 def _request(actor: str, via: Door, request_id: str | None, if_match: str | None = None) -> Request:

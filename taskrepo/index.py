@@ -108,14 +108,14 @@ class Index:
         return page if page.next is None else replace(page, next=self._cursors.seal(page.next))
 
     def first(self, query: Query, limit: int) -> Page:
-        """The first page of `search` for whoever goes no further: without a cursor, whose sealing costs as much."""
-        return replace(self._page(plan(query), limit, None), next=None)
+        """The first page of `search` for whoever goes no further: without a cursor, whose making costs as much."""
+        return self._page(plan(query), limit, None, onward=False)
 
-    def _page(self, planned: Plan, limit: int, after: Key | None) -> Page:
+    def _page(self, planned: Plan, limit: int, after: Key | None, *, onward: bool = True) -> Page:
         if not 1 <= limit <= MAX_LIMIT:
             raise Invalid("bad-query", "limit", f"is a number from 1 to {MAX_LIMIT}")
         with self._reading() as snapshot:
-            return snapshot.page(planned, limit, after)
+            return snapshot.page(planned, limit, after, onward=onward)
 
     def suggestions(self, query: Query) -> tuple[str, ...]:
         """What to ask instead of a `q` that finds nothing, the best first; see `suggesting`. Raises as `search`."""

@@ -11,6 +11,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Protocol
 
 from taskrepo import package, roster
@@ -254,11 +255,15 @@ class Snapshot:
             self._ledger.tasks.put(folder, known, _weight(known))
         return known
 
+    @cached_property
+    def _recalled(self) -> Callable[[str], Task | None] | None:
+        """Asked once: a queue is a dozen lists."""
+        return self._recall.present() if self._recall is not None and self._present else None
+
     def listed(self, tasks: Iterable[str]) -> Iterator[Task]:
         """Those of these tasks that are there, for a list: of the present, some may be as they are a moment later."""
-        known = self._recall.present() if self._recall is not None and self._present else None
         for task in tasks:
-            found = (known(task) if known is not None else None) or self.get(task)
+            found = (self._recalled(task) if self._recalled is not None else None) or self.get(task)
             if found is not None:
                 yield found
 

@@ -274,13 +274,16 @@ class Snapshot:
         for leaf, _ in chain[tuple[Leaf, int]](self.columns, self.texts):
             leaf.let_go()
 
-    def page(self, plan: Plan, limit: int, after: Key | None) -> Page:
-        """The first `limit` tasks of the plan after the key. Raises `Invalid` for too wide a prefix."""
+    def page(self, plan: Plan, limit: int, after: Key | None, *, onward: bool = True) -> Page:
+        """The first `limit` tasks of the plan after the key, with the cursor of the next if anybody goes `onward`.
+
+        Raises `Invalid` for too wide a prefix.
+        """
         matched = self.planned(plan)
         walk = self._by_relevance(plan) if plan.sort == "relevance" else partial(_walk, plan)
         walks = [walk(leaf, mask=mask, after=after) for leaf, mask in matched if mask]
         keys = list(islice(merge(*walks), limit + 1))
-        following = write_cursor(plan, keys[limit - 1]) if len(keys) > limit else None
+        following = write_cursor(plan, keys[limit - 1]) if onward and len(keys) > limit else None
         return Page(tuple(str(key[-1]) for key in keys[:limit]), following, total(matched))
 
     def planned(self, plan: Plan) -> list[Masked]:
