@@ -209,7 +209,9 @@ def _wreck_current(folder: Path) -> None:
 
 def _wreck_segments(folder: Path) -> None:
     for path in (folder / (folder / "current").read_text("ascii")).iterdir():
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        half = path.read_bytes()[: path.stat().st_size // 2]
+        path.unlink()  # what somebody has mapped must not become shorter under them: no reader survives that
+        path.write_bytes(half)
 
 
 @pytest.mark.parametrize("wreck", [_wreck_current, _wreck_segments, shutil.rmtree])
