@@ -101,8 +101,9 @@ def retry_after(field: str, now: float) -> float | None:
     >>> retry_after("120", 0), retry_after("Thu, 01 Jan 1970 00:02:00 GMT", 60.0), retry_after("soon", 0)
     (120.0, 60.0, None)
     """
-    if _SECONDS.fullmatch(field.strip()):
-        return float(field)
+    text = field.strip(" \t")  # no other space means nothing in a header, and not all of it means nothing to `float`
+    if _SECONDS.fullmatch(text):
+        return float(text)
     try:
         return max(0.0, parsedate_to_datetime(field[:40]).timestamp() - now)
     except (ValueError, TypeError, OverflowError):

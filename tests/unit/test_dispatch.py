@@ -25,4 +25,4 @@ def test_retry_after_is_a_number_or_a_date() -> None:
     """Anything else is as if it were not there."""
     assert retry_after(" 7 ", 0) == 7
     assert retry_after("Thu, 01 Jan 1970 00:00:10 GMT", 60) == 0
-    assert [retry_after(text, 0) for text in ("", "-1", "1.5", "tomorrow", "9" * 40)] == [None] * 5
+    assert [retry_after(text, 0) for text in ("", "-1", "1.5", "tomorrow", "9" * 40, "\x1c0", "7\u2003")] == [None] * 7

@@ -636,6 +636,141 @@ def test_progress_with_files_is_part_of_the_discussion() -> None:
     assert lifecycle.evolve(_claimed(), event).discussion == 1
 
 
+# ── what a refusal says ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+UNTIL = "2027-01-15T10:00:00Z"  # when the lease of `_claimed()` ends
+ONCE = Policy(max_attempts=1, max_submissions=1, max_discussion=2)
+
+
+def _asked() -> Task:
+    return _run(_claimed(), Ask(ID, "?"), BOB, START)
+
+
+def _released(times: int = 1) -> Task:
+    task = _published()
+    for number in range(1, times + 1):
+        task = _run(_run(task, Claim(ID), BOB, START), Release(ID, number, "r"), BOB, START)
+    return task
+
+
+def _reworked() -> Task:
+    task = _run(_run(_claimed(), Submit(ID, 1, "s"), BOB, START), Reject(ID, "r"), ALICE, START)
+    return _run(task, Rework(ID), BOB, START)
+
+
+def _expired() -> Task:
+    return _run(_claimed(), Expire(ID), THE_EXCHANGE, START + 7200)
+
+
+SAID: list[tuple[Task | None, Command, Actor, Policy, str, str, dict[str, Any]]] = [
+    (None, Claim(ID), BOB, POLICY, "unknown-task", f"no task has the id {ID}", {}),
+    (_published(), Create(ID, Manifest("t", "d")), ALICE, POLICY,
+     "duplicate-id", f"the id {ID} is taken", {"task": ID}),
+    (_released(), Submit(ID, 1, "s"), BOB, POLICY,
+     "stale-execution", "execution 1 was released; nobody is executing the task now", {"cited": 1, "current": None}),
+    (_run(_expired(), Claim(ID), DAVE, START + 7300), Submit(ID, 1, "s"), BOB, POLICY,
+     "stale-execution", "execution 1 was expired; the current one is 2", {"cited": 1, "current": 2}),
+    (_run(_released(2), Claim(ID), DAVE, START), Submit(ID, 2, "s"), BOB, POLICY,
+     "stale-execution", "execution 2 was released; the current one is 3", {"cited": 2, "current": 3}),
+    (_run(_released(), Claim(ID), DAVE, START), Submit(ID, 7, "s"), BOB, POLICY,
+     "stale-execution", "execution 7 is not the current one; the current one is 2", {"cited": 7, "current": 2}),
+    (_with_files(), Revise(ID, Manifest("t", "d", external_id="x")), ALICE, POLICY,
+     "immutable-field", "manifest.external_id cannot change after creation", {"field": "external_id"}),
+    (_published(), Revise(ID, Manifest("t", "d", visibility="private")), ALICE, POLICY,
+     "immutable-field", "manifest.visibility cannot change after creation", {"field": "visibility"}),
+    (_with_files(), Revise(ID, None, (), ("input/z",)), ALICE, POLICY,
+     "unknown-file", "the package has no file input/z", {"path": "input/z"}),
+    (_with_files(), Revise(ID), ALICE, POLICY, "nothing-to-change", "the package is already like this", {}),
+    (_released(), Claim(ID), BOB, ONCE, "attempts-exhausted", f"you have lost 1 executions of {ID}", {"limit": 1}),
+    (_claimed(), Progress(ID, 1), BOB, POLICY,
+     "nothing-to-change", "progress needs a percent, a note or files; a heartbeat needs none", {}),
+    (_asked(), Ask(ID, "?"), BOB, POLICY, "already-waiting", "question 1 is still open", {"entry": 1}),
+    (_claimed(), Answer(ID, "!"), ALICE, POLICY, "not-waiting", "no question is open; a comment needs none", {}),
+    (_asked(), Comment(ID, "c"), DAVE, ONCE, "discussion-full", f"{ID} has 1 entries", {"limit": 2}),
+    (_claimed(), Expire(ID), THE_EXCHANGE, POLICY,
+     "lease-running", f"the lease on {ID} has not run out", {"lease_until": UNTIL}),
+    (_reworked(), Submit(ID, 1, "s"), BOB, ONCE, "submissions-exhausted", "execution 1 has made 1 submissions", {}),
+    (_published(), Erase(ID, "why"), ALICE, POLICY,
+     "public-task", f"{ID} is public: what it said is in every clone and cannot be taken back", {}),
+]  # fmt: skip
+
+
+def _says(case: tuple[Task | None, Command, Actor, Policy, str, str, dict[str, Any]]) -> None:
+    task, command, actor, policy, *wanted = case
+    refused = _refusal(task, command, actor, START, policy)
+    assert [refused.code, refused.message, refused.details] == wanted
+
+
+def test_a_refusal_says_what_stands_against_it() -> None:
+    """In a sentence for people, with details for programs."""
+    each(SAID, _says)
+
+
+def test_a_refused_claim_says_every_reason() -> None:
+    """One after another in the sentence, and as a list."""
+    task = _published(executor_constraints="agent_only", review="bob")
+    reasons = lifecycle.eligibility(task, BOB, POLICY)
+    assert reasons[-1] == "you are its only reviewer, and nobody reviews their own work here"
+    refused = _refusal(task, Claim(ID), BOB)
+    assert (refused.message, refused.details) == ("; ".join(reasons), {"reasons": list(reasons)})
+    assert lifecycle.eligibility(task, BOB, Policy(self_review=True)) == reasons[:-1]
+
+
+def test_a_heartbeat_on_an_unknown_task_says_so() -> None:
+    """In the words that any command would have."""
+    with pytest.raises(Refused, match=f"no task has the id {ID}"):
+        lifecycle.beat(_private("claimed", ()), 1, DAVE, START, POLICY)
+
+
+def test_the_list_of_what_is_missing_ends_where_all_are_told() -> None:
+    """Twenty are told without a word of more."""
+    for count, ending in ((19, "18.csv: missing"), (20, "19.csv: missing"), (21, "19.csv: missing; and 1 more")):
+        wanted = tuple(Deliverable("", f"{n}.csv") for n in range(count))
+        assert _refusal(_claimed(deliverables=wanted), Submit(ID, 1, "s"), BOB).message.endswith(ending)
+
+
+def test_a_submission_counts_with_what_the_task_has() -> None:
+    """The limit of a task is for its package and its deliveries together."""
+    policy = Policy(max_task_bytes=10)
+    task = _run(None, Create(ID, Manifest("t", "d"), (_file("input/a", 6),)), ALICE, START, policy)
+    task = _run(task, Claim(ID), BOB, START)
+    assert _refusal(task, Submit(ID, 1, "s", (_file("artifacts/a", 5),)), BOB, START, policy).code == "task-too-large"
+    assert _run(task, Submit(ID, 1, "s", (_file("artifacts/a", 4),)), BOB, START, policy).state == "submitted"
+
+
+def test_progress_repeats_no_percent_that_is_known() -> None:
+    """With something else to say it is left out; alone it is a sign of life with an event, and stays."""
+    task = _run(_claimed(), Progress(ID, 1, 40), BOB, START)
+    for said, percent in ((Progress(ID, 1, 40, "n"), None), (Progress(ID, 1, 41, "n"), 41), (Progress(ID, 1, 40), 40)):
+        command = lifecycle.decide(task, said, BOB, START, POLICY).command
+        assert isinstance(command, Progress) and command.percent == percent
+
+
+def test_a_question_is_stamped_like_any_entry() -> None:
+    """Its files are its author's, as of the moment it was asked."""
+    command = lifecycle.decide(_claimed(), Ask(ID, "?", None, (_file("a"),)), BOB, START + 7, POLICY).command
+    assert isinstance(command, Ask) and [(f.by, f.at) for f in command.files] == [("bob", START + 7)]
+
+
+def test_an_event_keeps_where_it_came_from() -> None:
+    """The state before it, and a lease's length only where one begins."""
+    decided = {
+        "claim": lifecycle.decide(_published(), Claim(ID), BOB, START, POLICY),
+        "submit": lifecycle.decide(_claimed(), Submit(ID, 1, "s"), BOB, START, POLICY),
+    }
+    assert {name: (event.source, event.lease_seconds) for name, event in decided.items()} == {
+        "claim": ("published", 7200), "submit": ("claimed", None)
+    }
+
+
+def test_a_revision_of_files_alone_records_no_manifest() -> None:
+    """What is the same is not written again."""
+    same = Revise(ID, _with_files().manifest, (_file("input/new"),))
+    command = lifecycle.decide(_with_files(), same, ALICE, START, POLICY).command
+    assert isinstance(command, Revise) and command.manifest is None
+
+
 # ── closing and reopening ───────────────────────────────────────────────────────────────────────────────────────────
 
 
