@@ -134,7 +134,8 @@ class PackFolder:
         """
         try:
             with FileLock(self._lock, timeout=0):
-                self._sweep()
+                if time.monotonic() >= self._sweep_from:
+                    self._sweep()
                 groups = list(self._groups())
                 self.crowded = any(count > most for count, _ in groups)
                 return sum(self._merge(group) for count, group in groups if count <= most)
@@ -207,10 +208,8 @@ class PackFolder:
         return len(gone)
 
     def _sweep(self) -> None:
-        """Remove what killed writers left; looked for now and then."""
+        """Remove what killed writers left."""
         steady = time.monotonic()
-        if steady < self._sweep_from:
-            return
         self._sweep_from = steady + _WATCHED_FOR / 2
         self._unmark_left()
         self._left = {path: self._left.get(path, steady) for path in self._old(time.time())}
