@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+from filelock import FileLock
+
 from taskrepo import packs
 from taskrepo.config import Config
 from taskrepo.exchange import Exchange
@@ -26,6 +28,7 @@ from tests.support.ledgers import git, listed, listed_anew, opened, searched, ta
 from tools.crash_kinds import is_temporary
 from tools.crash_work import CHEAP, Word
 
+_PATIENCE: Final = 300.0
 _FSCK: Final = ("fsck", "--strict", "--full", "--no-progress", "--no-dangling")
 
 
@@ -150,6 +153,9 @@ def _swept(exchange: Exchange) -> Iterator[str]:
     exchange.sweep(int(time.time()) + 2 * exchange.directory.policy.upload_seconds)
     packs._LEFT_FOR = packs._PUSHED_FOR = -60.0  # as if a day had passed
     packs._WATCHED_FOR = 0.0
+    exchange.store.close()  # what rolls packs up beside marks them as long as it is at work, also a killed server's
+    with FileLock(packs.rolling(exchange.store._packs._lock), timeout=_PATIENCE):
+        pass
     exchange.store._packs._sweep()
     exchange._index.try_writer()
     data = exchange.config.data
