@@ -137,7 +137,8 @@ def test_request_ids(text: str) -> None:
     """An idempotency key is visible ASCII of bounded length."""
     with pytest.raises(Invalid) as caught:
         history.check_request_id(text)
-    assert caught.value.where == "Idempotency-Key"
+    assert (caught.value.code, caught.value.where) == ("bad-request-id", "Idempotency-Key")
+    assert caught.value.message == "Idempotency-Key: must be 1 to 200 visible ASCII characters without spaces"
     assert history.check_request_id("x" * 200) == "x" * 200
 
 
@@ -150,6 +151,7 @@ def test_request_ids(text: str) -> None:
         (Progress("4k7q2m9x", 1, 60), "60%"),
         (Submit("4k7q2m9x", 1, "\nAll\x1b counted\nand more"), "All counted"),
         (Reject("4k7q2m9x", "wrong\nbecause"), "wrong"),
+        (Reject("4k7q2m9x", "first\nsecond\nthird"), "first"),
         (Ask("4k7q2m9x", "Which?\u202e"), "Which?"),
         (Fail("4k7q2m9x", 1, "broken"), "broken"),
     ],
@@ -161,6 +163,14 @@ def test_the_words_of_a_subject(command: Command, words: str) -> None:
     assert entry == Entry(
         command.name, "4k7q2m9x", words, command.event, "bob", "web", "published", "claimed", 1, OID, "r"
     )
+
+
+def test_a_private_task_says_nothing_in_its_subject() -> None:
+    """A log is for everybody. A merged request is named by its commit."""
+    secret = replace(TASK, manifest=replace(TASK.manifest, visibility="private"))
+    event = Event(Reject("4k7q2m9x", "wrong"), "bob", 9, "published", "claimed", 1)
+    entry = history.entry_of(event, secret, secret, via="git", previous=OID, request_id=None, request=OTHER)
+    assert (entry.words, entry.request) == ("", OTHER)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +194,7 @@ def test_entries_of_the_directory(command: DirectoryCommand, words: str, record:
     [
         ("Ada Lovelace", "Ada Lovelace"), ("Eve <root@here>", "Eve root@here"), (" \n ", "ada"), ("<>", "ada"),
         ("a\nauthor Mallory <m@x> 1 +0000", "a author Mallory m@x 1 +0000"), ("R.", "R"), ("\u202e\u200b", "ada"),
+        ("Xaver X", "Xaver X"), ("(X)", "(X)"),
     ],
 )  # fmt: skip
 def test_people(name: str, shown: str) -> None:
@@ -264,6 +275,59 @@ def test_hostile_commits_are_refused(name: str) -> None:
     with pytest.raises(Invalid) as caught:
         history.read_commit(BAD_COMMITS[name])
     assert caught.value.code == "bad-commit"
+
+
+HEADERS = "commit: has headers other than tree, parent, author, committer and one gpgsig"
+SAID = {
+    "empty": HEADERS,
+    "huge": HEADERS,
+    "a NUL in the message": HEADERS,
+    "another time zone": "author: is not `Name <actor@taskrepo.invalid> seconds +0000`",
+    "a name that is not UTF-8": "author: is not `Name <actor@taskrepo.invalid> seconds +0000`",
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_is_wrong_with_a_commit_is_said(name: str) -> None:
+    """The header that is not as it must be, and how that is."""
+    with pytest.raises(Invalid) as caught:
+        history.read_commit(BAD_COMMITS[name])
+    assert (caught.value.where, caught.value.message) == (SAID[name].partition(":")[0], SAID[name])
+
+
+def test_who_pushes_may_be_in_any_time_zone() -> None:
+    """What is wrong all the same is said without one."""
+    there = history.read_commit(BAD_COMMITS["another time zone"], pushed=True)
+    assert there.author == PEOPLE[0]
+    with pytest.raises(Invalid) as caught:
+        history.read_commit(_swap(b"committer Exchange <", b"committer Exchange <@"), pushed=True)
+    assert caught.value.message == "committer: is not `Name <actor@taskrepo.invalid> seconds zone`"
+
+
+def test_a_commit_has_a_longest() -> None:
+    """One byte more is refused."""
+    room = history.MAX_COMMIT - len(RAW)
+    assert history.read_commit(RAW + b"x" * room).message == MESSAGE + b"x" * room
+    with pytest.raises(Invalid):
+        history.read_commit(RAW + b"x" * (room + 1))
+
+
+def test_a_signature_ends_with_its_last_line() -> None:
+    """However many line ends its maker left after it, and whatever letter it ends with."""
+    made = SIGNER.sign(PAYLOAD)
+    assert history.add_signature(PAYLOAD, made.rstrip(b"\n") + b"\n\n") == RAW
+    assert b"gpgsig abcX\n\n" in history.add_signature(PAYLOAD, b"abcX\n")
+
+
+def test_lines_of_a_signature_have_a_longest() -> None:
+    """Seventy letters, as its armor has them; one more is refused."""
+    place = RAW.index(b"SIGNATURE-----\n ") + len(b"SIGNATURE-----\n ")
+    end = RAW.index(b"\n", place)
+    assert end - place == 70
+    longer = RAW[:end] + RAW[end + 2 : end + 3] + b"\n " + RAW[end + 3 :]
+    with pytest.raises(Invalid) as caught:
+        history.read_commit(longer)
+    assert (caught.value.code, caught.value.where) == ("bad-commit", "gpgsig")
 
 
 def test_only_who_pushes_breaks_lines_otherwise() -> None:
