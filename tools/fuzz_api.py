@@ -22,6 +22,7 @@ ACTORS: Final = ("admin", "alice", "bob")
 # Texts of exactly the longest length are slow to draw: the bodies that have many are covered by the other phases.
 _LONG: Final = ("post-tasks", "post-ingest", "patch-policy", "post-tasks-task-submissions", "post-tasks-task-submit",
                 "post-tasks-task-revise", "patch-actors-actor", "post-actors")  # fmt: skip
+_TOLD: Final = 20_000  # characters of a run that went wrong
 _CONFIG: Final = """
 hooks = "tests.fuzz.api_hooks"
 continue-on-failure = true
@@ -77,7 +78,7 @@ def _run(site: Any, actor: str, folder: Path, options: Any) -> dict[str, Any]:
     return {
         "actor": actor, "cases": sum(each["cases"] for each in told), "broken": any(each["broken"] for each in told),
         "failures": sum(each["failures"] for each in told),
-        "told": [each["told"][-4000:] for each in told if each["failures"] or each["broken"]],
+        "told": [each["told"][:_TOLD] for each in told if each["failures"] or each["broken"]],
     }  # fmt: skip
 
 
@@ -102,7 +103,8 @@ def _called(
     cases = re.search(r"(\d+) generated", ran.stdout)
     failures = re.search(r"found (\d+) unique failure", ran.stdout)
     broken = ran.returncode not in (0, 1) or (ran.returncode == 1 and not failures) or not cases
-    text = ran.stdout if ran.returncode else ran.stdout.partition("SUMMARY")[2]
+    found = ran.stdout.partition(" FAILURES ")[2] or ran.stdout[-_TOLD:]
+    text = found if ran.returncode else ran.stdout.partition("SUMMARY")[2]
     return {
         "cases": int(cases[1]) if cases else 0, "failures": int(failures[1]) if failures else 0, "broken": broken,
         "told": f"{actor}: {text}{ran.stderr[-2000:]}",

@@ -207,6 +207,7 @@ def _key_name(body: Any) -> str:
 
 
 _ACTOR: Final = f"{present.API}/actors/<actor>"
+_KEY: Final = f"{_ACTOR}/keys/<fingerprint:re:(?:(?!/revoke$).)+>"  # there are slashes in a fingerprint
 ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     ("GET", f"{present.API}/me", show_me),
     ("GET", f"{present.API}/actors", list_actors),
@@ -218,9 +219,9 @@ ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     ("DELETE", f"{_ACTOR}/api-keys/<key>", revoke_api_key),
     ("GET", f"{_ACTOR}/keys", list_public_keys),
     ("POST", f"{_ACTOR}/keys", add_public_key),
-    ("PATCH", f"{_ACTOR}/keys/<fingerprint:path>", rename_public_key),
-    ("DELETE", f"{_ACTOR}/keys/<fingerprint:path>", retire_public_key),
-    ("POST", f"{_ACTOR}/keys/<fingerprint:path>/revoke", revoke_public_key),
+    ("PATCH", _KEY, rename_public_key),
+    ("DELETE", _KEY, retire_public_key),
+    ("POST", f"{_KEY}/revoke", revoke_public_key),
     ("GET", f"{present.API}/policy", show_policy),
     ("PATCH", f"{present.API}/policy", change_policy),
 )

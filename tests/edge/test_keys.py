@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import urllib3
 
 from taskrepo.commands import AddKey, Claim, RevokeKey
 from taskrepo.history import Entry, Person, add_signature, write_message, write_payload
@@ -51,6 +52,19 @@ def key_of(site: Site, actor: str, signer: Signer) -> PublicKey:
 def address(actor: str, signer: Signer, more: str = "") -> str:
     """Where the API has a key."""
     return f"/actors/{actor}/keys/{escaped(signer.fingerprint)}{more}"
+
+
+def test_an_address_has_the_methods_that_are_described(site: Site) -> None:
+    """There may be slashes in a fingerprint, yet revoking is an address of its own."""
+    signer = registered(site, "bob")
+    key = {"Authorization": f"Bearer {site.keys['bob']}"}
+    for method in ("PATCH", "DELETE", "GET"):
+        refused = urllib3.request(method, f"{site.url}/api/v1{address('bob', signer, '/revoke')}", headers=key)
+        assert (refused.status, refused.headers["Allow"]) == (405, "OPTIONS, POST"), method
+    there = urllib3.request("OPTIONS", f"{site.url}/api/v1{address('bob', signer)}", headers=key)
+    assert there.headers["Allow"] == "DELETE, OPTIONS, PATCH"
+    slashed = next(made for made in (registered(site, "carol") for _ in range(500)) if "/" in made.fingerprint[8:])
+    assert site.call("carol", "DELETE", address("carol", slashed), b"").status == 200
 
 
 # ── over the API ────────────────────────────────────────────────────────────────────────────────────────────────────

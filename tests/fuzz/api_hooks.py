@@ -2,7 +2,8 @@
 
 * No call waits: `wait` is taken out of what a call would wait by, or most of a run would be spent in it.
 * The run keeps its own key: the call that would revoke it, or suspend its owner, is turned to somebody else.
-* A valid call may be refused with 400 only by a code of `BEYOND`: for a grammar that no JSON Schema can express.
+* A valid call may be refused with 400 only by a code of `BEYOND`: for a grammar that no JSON Schema can express. One
+  whose header does not fit its own pattern is not valid, whatever schemathesis takes it for.
 """
 
 import os
@@ -10,6 +11,8 @@ import re
 from typing import Any, Final
 
 import schemathesis
+
+from taskrepo.web import openapi_parameters
 
 BEYOND: Final = {
     "bad-cursor": "",  # sealed by the exchange
@@ -28,6 +31,10 @@ BEYOND: Final = {
     "unexpected-files": "", "reserved-id": "", "bad-name": "",  # names that are to be printed
 }  # fmt: skip
 """Codes, and where they may be of: a pattern, or anywhere."""
+_PATTERNS: Final = {
+    each["name"]: each["schema"]["pattern"]
+    for each in openapi_parameters.in_header(("Idempotency-Key", "Content-Range", "If-Match"))
+}
 _OWNER: Final = os.environ.get("TASKREPO_FUZZ_ACTOR", "")
 _KEY: Final = os.environ.get("TASKREPO_FUZZ_KEY", "")
 
@@ -54,6 +61,14 @@ def refused_for_what_the_description_says(context: Any, response: Any, case: Any
     if response.status_code != 400 or meta is None or not meta.generation.mode.is_positive:
         return
     problem = response.json()
+    if not _fits(problem["where"], (case.headers or {}).get(problem["where"])):
+        return
     where = BEYOND.get(problem["code"])
     known = where is not None and (not where or re.fullmatch(where, problem["where"]))
     assert known, f"a call that fits the description is malformed: {problem}"
+
+
+def _fits(header: str, value: str | None) -> bool:
+    """Whether the value fits what the description says of the header, if that is what it is of."""
+    pattern = _PATTERNS.get(header, "")
+    return value is None or re.search(pattern, value) is not None
