@@ -32,7 +32,7 @@ from taskrepo.web.limiting import ACTOR
 
 MAX_JSON: Final = 1 << 20
 _MAX_PARAMETERS: Final = 64
-_MAY_HAVE: Final = frozenset({float, dict, list})
+_NESTED: Final = frozenset({dict, list})
 _EXACT: Final = 2**53  # beyond it not every whole number has a floating-point one
 _STRONG_TAGS: Final = re.compile(r'[ \t]*"[!#-~]*"(?:[ \t]*,[ \t]*"[!#-~]*")*[ \t]*')
 _TAG: Final = re.compile(r'"([!#-~]*)"')
@@ -180,11 +180,16 @@ def _as_integers(body: Any) -> Any:
     if isinstance(body, float):
         return int(body) if body.is_integer() and abs(body) <= _EXACT else body
     if isinstance(body, dict):
-        meant = ((name, value, name != "result" and value and type(value) in _MAY_HAVE) for name, value in body.items())
+        meant = ((name, value, name != "result" and _may_have(value)) for name, value in body.items())
         return {name: _as_integers(value) if may else value for name, value, may in meant}
     if isinstance(body, list):
-        return [_as_integers(item) if item and type(item) in _MAY_HAVE else item for item in body]
+        return [_as_integers(item) if _may_have(item) else item for item in body]
     return body
+
+
+def _may_have(value: Any) -> bool:
+    """Whether it is, or has within it, a number that may be whole."""
+    return type(value) is float or bool(value and type(value) in _NESTED)
 
 
 def respond(data: Any, status: int = 200, **headers: str) -> bottle.HTTPResponse:

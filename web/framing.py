@@ -179,11 +179,13 @@ class SizedBody(io.RawIOBase):
         """Fill `buffer` with what is there, as `io.RawIOBase` does; 0 at the end of the body."""
         if not (want := min(len(buffer), self.left)):
             return 0
-        read = f"after {self.length - self.left} of {self.length} bytes"
-        data = _arrived(lambda: self._take(want), read)
+        data = _arrived(self._take, want, self._so_far)
         buffer[: len(data)] = data
         self.left -= len(data)
         return len(data)
+
+    def _so_far(self) -> str:
+        return f"after {self.length - self.left} of {self.length} bytes"
 
 
 class ChunkedBody(io.RawIOBase):
@@ -219,7 +221,7 @@ class ChunkedBody(io.RawIOBase):
         if self.complete:
             return 0
         want = min(len(buffer), self._left)
-        data = _arrived(lambda: self._source.read1(want), self._so_far())
+        data = _arrived(self._source.read1, want, self._so_far)
         buffer[: len(data)] = data
         self._left -= len(data)
         self._got += len(data)
@@ -229,7 +231,7 @@ class ChunkedBody(io.RawIOBase):
         return f"after {self._got} bytes of a chunked body, before its last chunk"
 
     def _line(self, most: int) -> bytes:
-        return _arrived(lambda: self._source.readline(most), self._so_far())
+        return _arrived(self._source.readline, most, self._so_far)
 
     def _next_chunk(self) -> None:
         if self._begun and (end := self._line(2)) != b"\r\n":
@@ -278,14 +280,14 @@ class CappedBody(io.RawIOBase):
         return len(data)
 
 
-def _arrived(receive: Callable[[], bytes], read: str) -> bytes:
+def _arrived(receive: Callable[[int], bytes], most: int, so_far: Callable[[], str]) -> bytes:
     try:
-        data = receive()
+        data = receive(most)
     except OSError as error:
         reason = "sent nothing for too long" if isinstance(error, TimeoutError) else "closed the connection"
-        raise Invalid("truncated-body", "body", f"the client {reason} {read}") from error
+        raise Invalid("truncated-body", "body", f"the client {reason} {so_far()}") from error
     if not data:
-        raise Invalid("truncated-body", "body", f"the client stopped sending {read}")
+        raise Invalid("truncated-body", "body", f"the client stopped sending {so_far()}")
     return data
 
 

@@ -436,6 +436,7 @@ def test_a_whole_number_may_be_written_with_a_point(site: Site) -> None:
     assert site.post("bob", "/queue/claim", {"count": 1e300}).status == 400
     assert site.post("bob", f"/tasks/{task}/claim", {}).status == 200
     assert site.post("bob", f"/tasks/{task}/progress", {"execution": 1.0, "percent": 50.0}).status == 200
+    assert site.post("bob", f"/tasks/{task}/progress", {"execution": 1.0, "percent": 0.0}).status == 200
     body = {"execution": 1.0, "summary": "s", "result": {"rows": [7.0]}}
     assert site.post("bob", f"/tasks/{task}/submit", body).status == 200
     assert json.loads(site.get("alice", f"/tasks/{task}/submissions/1/files/result.json").body) == {"rows": [7.0]}

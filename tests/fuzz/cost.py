@@ -28,6 +28,7 @@ MEMORY: Final = 64 << 20
 """Bytes that it may take."""
 LONGEST: Final = 10
 ROUNDS: Final = 3
+_ORDINARY: Final = 0.04  # seconds in which an interpreter counts to a million
 _ROOT: Final = Path(__file__).parents[2]
 
 
@@ -43,9 +44,21 @@ class Cost:
     said: str = ""
     most: float = CPU
 
-    def dear(self, factor: float = 1) -> bool:
-        """Whether it is more than `factor` times what an input of a megabyte may cost."""
-        return self.cpu > self.most * factor or self.memory > MEMORY * factor
+    def dear(self, factor: float = 1, slowness: float = 1) -> bool:
+        """Whether it is more than `factor` times what an input of a megabyte may cost, on a machine that is so slow."""
+        return self.cpu > self.most * factor * slowness or self.memory > MEMORY * factor
+
+
+def slowness() -> float:
+    """How many times as long as on an ordinary processor of today this one takes just now, and 1 if it is quicker."""
+    return max(1.0, min(_counted() for _ in range(ROUNDS)) / _ORDINARY)
+
+
+def _counted() -> float:
+    begun, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return time.process_time() - begun
 
 
 def measured(names: Iterable[str], patience: float, *, own: bool = False) -> list[Cost]:

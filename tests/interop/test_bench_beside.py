@@ -97,7 +97,7 @@ def test_it_ends_what_it_started(programs: Path, tmp_path: Path) -> None:
         )  # fmt: skip
     try:
         until(lambda: running.poll() is not None or "HTTP: " in said.read_text())
-        assert len(left(kept)) == 2, said.read_text()  # itself and the server
+        assert len(left(kept)) >= 2, said.read_text()  # itself and the server, and perhaps what keeps its index
         running.send_signal(signal.SIGTERM)
         assert running.wait(PATIENCE) == 143
         assert left(kept) == []
