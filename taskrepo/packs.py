@@ -185,7 +185,8 @@ class PackFolder:
                 continue
             with suppress(FileNotFoundError):
                 size, count = pack.stat().st_size, (index.stat().st_size - 1072) // 28
-                if size <= _MERGE_LIMIT // _MERGE_AT:
+                # A mark is made before its pack, but the look at the folder may have missed it.
+                if size <= _MERGE_LIMIT // _MERGE_AT and not (self._folder / f"{name[:-5]}.keep").exists():
                     tiers.setdefault(count.bit_length() // 5, []).append((size, count, self._folder / name))
         for tier in tiers.values():
             if len(tier) >= _MERGE_AT:
