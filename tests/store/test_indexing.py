@@ -1,7 +1,6 @@
 """The index kept by a process of its own: as good as one kept here, and what becomes of it when that process fails."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from taskrepo.exchange import Exchange
 from taskrepo.index import Index
 from taskrepo.model import Manifest
 from taskrepo.query import Query
+from tests.store.test_follower import wreck_all, wreck_current, wreck_segments
 from tests.support.ledgers import listed, listed_anew, made, opened, searched, task_of
 from tests.support.waiting import until
 
@@ -203,18 +203,7 @@ def test_it_ends_when_there_is_little_to_do(exchange: Exchange, monkeypatch: pyt
     assert exchange.follower._indexer._process is None
 
 
-def _wreck_current(folder: Path) -> None:
-    (folder / "current").write_bytes(b"\xff/../..")
-
-
-def _wreck_segments(folder: Path) -> None:
-    for path in (folder / (folder / "current").read_text("ascii")).iterdir():
-        half = path.read_bytes()[: path.stat().st_size // 2]
-        path.unlink()  # what somebody has mapped must not become shorter under them: no reader survives that
-        path.write_bytes(half)
-
-
-@pytest.mark.parametrize("wreck", [_wreck_current, _wreck_segments, shutil.rmtree])
+@pytest.mark.parametrize("wreck", [wreck_current, wreck_segments, wreck_all])
 def test_damage_heals(exchange: Exchange, config: Config, wreck: Callable[[Path], object]) -> None:
     """What a process keeps is built anew when it is found damaged, as it would be here."""
     tasks = {task_of(exchange, Manifest(f"Gold {number}", "d")) for number in range(5)}

@@ -321,7 +321,7 @@ def test_one_is_at_it_at_a_time(store: Store) -> None:
 
 
 def test_what_a_killed_one_left_is_removed_by_the_next(store: Store) -> None:
-    """The folder it packed into goes at once; its marks go with those of killed writers."""
+    """The folder it packed into goes at once."""
     grown(store, 20)
     left = store.path / "objects/tmp_rollup-killed"
     left.mkdir()
