@@ -22,14 +22,15 @@ _PIECE: Final = 1 << 16
 
 
 def begin(
-    module: str, words: Iterable[str], told: IO[bytes] | int | None = None, asked: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
+    module: str, words: Iterable[str], told: IO[bytes] | int | None = None, asked: int = subprocess.DEVNULL,
+    *, leads: bool = False,
+) -> subprocess.Popen[bytes]:  # fmt: skip
     """Begin a module's program with these words; what it prints goes to `told`, and it reads what is `asked`.
 
-    Raises `OSError`.
+    One that `leads` runs other programs: it has a process group of its own, which `end` ends. Raises `OSError`.
     """
     line = [sys.executable, "-P", "-m", f"taskrepo.{module}", *words]
-    return subprocess.Popen(line, stdin=asked, stdout=told)
+    return subprocess.Popen(line, stdin=asked, stdout=told, process_group=0 if leads else None)
 
 
 def begun() -> None:
@@ -38,9 +39,10 @@ def begun() -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End it, if it has not ended by itself."""
+    """End it, if it has not ended by itself, and if it leads others, those with it."""
     if process.poll() is None:
-        process.kill()
+        leads = os.getpgid(process.pid) == process.pid  # it is not reaped yet, so both numbers are still its own
+        (os.killpg if leads else os.kill)(process.pid, signal.SIGKILL)
         process.wait(_PATIENCE)
 
 

@@ -17,10 +17,17 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import get_native_id
+from types import MappingProxyType
 from typing import IO, Final
 
 _SHORT: Final = 4096
+_SYNCING: Final = ThreadPoolExecutor(4, "sync")
+"""Threads that wait for the disk beside whoever called."""
 
 
 def sync_file(file: IO[bytes]) -> None:
@@ -79,18 +86,49 @@ def put(path: Path, data: bytes, mode: int = 0o666) -> None:
     So several files cost one sync of their folder. `mode` is of a new file, less the umask. Raises `OSError`; then the
     old file stands.
     """
-    temporary = path.with_name(f"tmp_{path.name}.{os.getpid()}")
+    put_all({path: data}, mode=mode)
+
+
+def put_all(
+    files: Mapping[Path, bytes], drafts: Mapping[Path, bytes] = MappingProxyType({}), *, mode: int = 0o666
+) -> None:
+    """The same of several files, which become durable at once, and appear in their order.
+
+    With them are written `drafts`, which are nobody's before the caller has renamed them. Raises `OSError`; then no
+    draft is left, and what had appeared stays.
+    """
+    # By the number of the thread, which no other has on this machine: two exchanges of a process may write alike.
+    temporary = {path.with_name(f"tmp_{path.name}.{get_native_id()}"): path for path in files}
+    fresh = {**dict(zip(temporary, files.values(), strict=True)), **drafts}
+    made: dict[Path, int] = {}
     try:
-        descriptor = _made(temporary, mode)
-        try:
-            _write(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.rename(path)
+        with ExitStack() as opened:
+            for path, data in fresh.items():
+                made[path] = _made(path, mode)
+                opened.callback(os.close, made[path])
+                _write(made[path], data)
+            _sync_at_once([*made.values()])
+        for path, name in temporary.items():
+            path.rename(name)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for path in made:
+            path.unlink(missing_ok=True)
         raise
+
+
+def _sync_at_once(descriptors: Sequence[int]) -> None:
+    """Sync files side by side: a journal that several wait for is written once, and one after another once for each."""
+    asked: list[Future[None]] = []
+    try:
+        with suppress(RuntimeError):  # no further thread, or the interpreter is about to end
+            for descriptor in descriptors[1:]:
+                asked.append(_SYNCING.submit(os.fsync, descriptor))
+        for descriptor in (*descriptors[:1], *descriptors[1 + len(asked) :]):
+            os.fsync(descriptor)
+    finally:
+        wait(asked)
+    for each in asked:
+        each.result()
 
 
 def _made(path: Path, mode: int) -> int:
@@ -98,7 +136,7 @@ def _made(path: Path, mode: int) -> int:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
     try:
         return os.open(path, flags, mode)
-    except FileExistsError:  # of a process of this number that was killed
+    except FileExistsError:  # of a thread of this number that was killed
         path.unlink()
         return os.open(path, flags, mode)
 

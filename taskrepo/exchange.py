@@ -67,7 +67,6 @@ from taskrepo.vitals import Vitals
 from taskrepo.writer import Draft, Writer
 
 _CLAIMED_FOR: Final = 60
-_AHEAD: Final = 1000
 _MANY: Final = 16
 _ENDED_AT_ONCE: Final = 256
 
@@ -395,10 +394,10 @@ class Exchange:
         with ThreadPoolExecutor(_MANY) as together:  # so that the writer takes many at a time
             return sum(together.map(expired, due))
 
-    def look_ahead(self, now: int) -> None:
-        """A little of what nobody should have to wait for: the old history, the board, a due verification."""
-        self.ledger.feed.read_back(_AHEAD)
-        self.boards.read_ahead(_AHEAD)
+    def look_ahead(self, now: int, most: int) -> None:
+        """So much of what nobody should have to wait for: the old history, the board, a due verification."""
+        self.ledger.feed.read_back(most)
+        self.boards.read_ahead(most)
         self.auditor.attend(now)
 
     def sweep(self, now: int) -> None:

@@ -19,7 +19,7 @@ from taskrepo.query import facts, tokens
 from taskrepo.relevance import worths
 from taskrepo.segments import STATE, TEXT, Batch, committing, create, generation
 
-VERSION: Final = 5
+VERSION: Final = 7
 CHUNK: Final = 10_000
 PROGRESS_EVERY: Final = 500
 

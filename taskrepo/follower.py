@@ -46,7 +46,7 @@ _MOST_UNSEEN: Final = 500
 _WATCHED: Final = 2.0
 _MUCH: Final = 0.06
 """Of a processor, over so many seconds: then it is worth a process. Whoever claims just then waits for most of it."""
-_QUIET: Final = 120.0  # seconds in which there were not as many passes that had something to do: then it is no longer
+_QUIET: Final = 120.0  # seconds of which passes that had something to do took less than half as much: then no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Follower:
         """`data` is the exchange's folder, by which processes of its own find the same."""
         self._ledger, self._index = ledger, index
         self.keeper, self._indexer = Keeper(ledger, index, opened, data), Indexer(index, data, lambda: self._closing)
-        self._watched, self._spent, self._busy = time.monotonic(), 0.0, 0
+        self._watched, self._spent, self._busy = time.monotonic(), 0.0, 0.0
         self._changed = Condition()
         self._thread: Thread | None = None
         self._closing = False
@@ -294,7 +294,7 @@ class Follower:
 
     def _pass(self) -> str:
         """Bring the index up to `main`, and do what goes with it; returns the commit it shows at least."""
-        snapshot, begun = self._ledger.snapshot(), time.thread_time()
+        snapshot, spent, begun = self._ledger.snapshot(), time.thread_time(), time.monotonic()
         self._keeping, before = self._keeps(), self._index.stamp
         keeper: Keeping = self._indexer if self._indexer.keeps else self.keeper
         if not self._keeping:
@@ -306,7 +306,8 @@ class Follower:
         if time.monotonic() > self._let_go_at:
             self._let_go_at = time.monotonic() + _LET_GO
             self._index.let_go()
-        self._settle_where(time.thread_time() - begun, quiet=self._index.stamp == before)
+        took = time.monotonic() - begun if self._index.stamp != before else 0.0
+        self._settle_where(time.thread_time() - spent, took)
         if self._writes >= _PACK_EVERY:
             self._consolidate()
         return snapshot.commit
@@ -329,15 +330,18 @@ class Follower:
         if self.progress is not None:
             self.progress(done)
 
-    def _settle_where(self, spent: float, *, quiet: bool) -> None:
-        """Let a process keep the index if that took much of this one's time, and end it when there is little to do."""
+    def _settle_where(self, spent: float, took: float) -> None:
+        """Let a process keep the index if that took much of this one's time, and end it when there is little to do.
+
+        `spent` are seconds of this thread, `took` those of a pass that had something to do, whoever did it.
+        """
         now = time.monotonic()
         if self._indexer.keeps:
-            self._busy += not quiet
+            self._busy += took
             if now - self._watched > _QUIET:
-                if self._busy <= _QUIET:
+                if self._busy < _MUCH / 2 * (now - self._watched):
                     self._indexer.close()
-                self._watched, self._busy = now, 0
+                self._watched, self._busy = now, 0.0
             return
         self._spent += spent
         if now - self._watched > _WATCHED:
@@ -345,7 +349,7 @@ class Follower:
                 self._indexer.begin()
             self._watched, self._spent = now, 0.0
         if self._keeping and self._indexer.keep():
-            self._watched, self._spent, self._busy = now, 0.0, 0
+            self._watched, self._spent, self._busy = now, 0.0, 0.0
 
     def _consolidate(self) -> None:
         """Merge a part of the packs; those that earlier processes left are merged by the first passes."""

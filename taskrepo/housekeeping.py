@@ -2,6 +2,7 @@
 
 * Every second, in one thread: executions whose lease has run out end. In another: some of what pages will ask for is
   read ahead, and every hour old uploads, sessions and links go, and the ledger is verified; that may take its time.
+* Less is read ahead while the process is busy: whoever gets answers now goes before who may ask for something later.
 * A third thread only looks at the clocks, so that no lease ends while nobody could be heard (`leases`).
 * A round that fails is logged and the next one comes all the same; leaving the block waits for the rounds at hand.
 
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 EXPIRE_EVERY: Final = 1.0
 SWEEP_EVERY: Final = 3600.0
 LOOK_EVERY: Final = 0.5
+AHEAD: Final = 1000
+"""Commits, and tasks, that are read ahead in a round; of a busy process a tenth."""
+BUSY: Final = 0.3
+"""Of a processor, which is used beside reading ahead."""
 
 
 class Housekeeping:
@@ -34,7 +39,7 @@ class Housekeeping:
         self._exchange = exchange
         self._expire_every, self._sweep_every = expire_every, sweep_every
         self._swept = time.monotonic() - sweep_every
-        self._stop, self._noting = Event(), Lock()
+        self._stop, self._noting, self._others = Event(), Lock(), Others()
         self._threads = [
             Thread(target=self._watch, name="clock-watch", daemon=True),
             Thread(target=self._repeat, args=(self._expire,), name="leases", daemon=True),
@@ -74,7 +79,7 @@ class Housekeeping:
     def _round(self) -> None:
         due = time.monotonic() - self._swept >= self._sweep_every
         self._swept = time.monotonic() if due else self._swept
-        self._exchange.look_ahead(int(time.time()))
+        self._exchange.look_ahead(int(time.time()), AHEAD if self._others.used() < BUSY else AHEAD // 10)
         if due:
             self._exchange.sweep(int(time.time()))
         self._note(due)
@@ -91,3 +96,18 @@ class Housekeeping:
                 fault=fault or (last.fault if last else ""),
                 fault_at=now if fault else last.fault_at if last else None,
             )
+
+
+class Others:
+    """What the other threads of the process use of a processor, as one thread asks for it now and then."""
+
+    def __init__(self) -> None:
+        self._asked_at, self._used = time.monotonic(), time.process_time()
+        self._own = 0.0
+
+    def used(self) -> float:
+        """Since it was asked last: 1 is a whole processor."""
+        before, self._asked_at = self._asked_at, time.monotonic()
+        used, self._used = self._used, time.process_time()
+        own, self._own = self._own, time.thread_time()
+        return max(0.0, self._used - used - (self._own - own)) / max(self._asked_at - before, 1e-6)

@@ -75,9 +75,10 @@ def _infer_progress(before: Task | None, after: Task, content: Content) -> Comma
 
 
 def _last(task: Task) -> Execution:
-    return task.execution or Execution(0, "", 0, 0, "active")
+    return task.execution or _NO_ATTEMPT
 
 
+_NO_ATTEMPT: Final = Execution(0, "", 0, 0, "active")
 _INFER: Final[dict[str, Callable[[Task | None, Task, Content], Command]]] = {
     Create.event: _infer_create,
     Revise.event: _infer_revise,

@@ -51,6 +51,7 @@ from taskrepo.relevance import Kept, Numbers, Points, Words, added, best, presen
 _NUMBERS: Final = ("priority", "due", "created", "updated", "seq")
 WORDS: Final = "worth"  # the field that has every word of title and body
 _RARE: Final = 8  # what more than one document in so many has is found soon in the order of all
+_SMALL: Final = 16  # documents of a segment of which it is read at once what facts there are
 _KEPT_ORDERS: Final = 8  # of what is rare, as much as so many orders of all take; twice over
 MAX_EXPANSION: Final = 1000
 MAX_ENDINGS: Final = 64
@@ -81,16 +82,28 @@ class Columns(Leaf):
         self._ordered: Recent[Sequence[int]] = Recent(_KEPT_ORDERS * (_RARE + self.size))
         self._newest: tuple[Numbers, Numbers] | None = None
         self._titles: list[str] | None = None
+        self._facts: dict[str, tuple[int, int]] | None = None
 
     def holds(self, term: Fact | Within | IdPrefix) -> int:
         """The documents for which the condition holds."""
         match term:
             case Fact(any_of):
-                return reduce(or_, (self.having("facts", fact) for fact in any_of))
+                return reduce(or_, map(self.stating, any_of))
             case Within():
                 return self.cached(term, lambda: mask_of(self._within(term), self.size))
             case IdPrefix(prefix):
                 return mask_of(self._beginning_id(prefix), self.size)
+
+    def stating(self, fact: str) -> int:
+        """The documents of which this is a fact."""
+        if self.size > _SMALL:
+            return self.having("facts", fact)
+        if self._facts is None:  # most are of one document, or of none
+            self._facts = {known: (first, last) for known, first, last in self.beginning("facts", "")}
+        if fact not in self._facts:
+            return 0
+        first, last = self._facts[fact]
+        return 1 << first if first == last else self.having("facts", fact)
 
     def all_of(self, clauses: Iterable[Clause]) -> int:
         """The documents for which every clause holds; none of them is about text."""
@@ -311,7 +324,7 @@ class Snapshot:
 
     def _by_state(self, masks: Sequence[Masked]) -> dict[str, int]:
         return {
-            state: sum((leaf.having("facts", f"state:{state}") & mask).bit_count() for leaf, mask in masks if mask)
+            state: sum((leaf.stating(f"state:{state}") & mask).bit_count() for leaf, mask in masks if mask)
             for state in STATES
         }
 

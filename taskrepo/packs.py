@@ -21,19 +21,20 @@ import subprocess
 import time
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha1
 from itertools import accumulate
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from filelock import FileLock, Timeout
 
 from taskrepo import beside
-from taskrepo.durable import mark, put, sync_folder
+from taskrepo.durable import mark, put_all, sync_folder
 from taskrepo.errors import Invalid, Refused
 
 log = logging.getLogger(__name__)
@@ -95,28 +96,31 @@ class PackFolder:
         self._left: dict[Path, float] = {}  # what seems to be left over, and since when that has been so
         self._sweep_from = 0.0
 
-    def add(self, pack: Pack, *, keep: bool = False) -> bool:
+    def add(self, pack: Pack, drafts: Mapping[Path, bytes] = MappingProxyType({}), *, keep: bool = False) -> bool:
         """Write it durably, unless it is here; returns whether it was new.
 
-        A new one that is to be kept is marked so that no `git repack` removes it, until `unmark`: its objects may not
-        be reachable yet. Raises `OSError`; then nothing is left of it.
+        `drafts` become durable with it (see `durable.put_all`). A new pack that is to be kept is marked so that no
+        `git repack` removes it, until `unmark`: its objects may not be reachable yet. Raises `OSError`; then nothing is
+        left of pack and drafts.
         """
         path = self._path(pack.name)
-        if path.exists() and path.with_suffix(".idx").exists():
-            sync_folder(self._folder)  # its writer may have been killed before it came to that
-            return False
+        index = path.with_suffix(".idx")
+        fresh = not (path.exists() and index.exists())
         try:
-            if keep:
+            if keep and fresh:
                 with suppress(FileExistsError):  # of a writer that was killed
                     mark(path.with_suffix(".keep"), MARK, self._kept)
             # The index last: git sees the pack when its index appears.
-            put(path, pack.data)
-            put(path.with_suffix(".idx"), pack.index)
-            sync_folder(self._folder)
+            put_all({path: pack.data, index: pack.index} if fresh else {}, drafts)
+            sync_folder(self._folder)  # for one that is here, too: its writer may have been killed before that
         except BaseException:
-            self.remove(pack.name)
+            for draft in drafts:
+                with suppress(OSError):  # what cannot be removed is not ours
+                    draft.unlink()
+            if fresh:
+                self.remove(pack.name)
             raise
-        return True
+        return fresh
 
     def unmark(self, name: str) -> None:
         """Its objects are reachable: treat it as any other."""
@@ -164,7 +168,7 @@ class PackFolder:
             log.warning("packs could not be merged (exit code %s)", code)
             self._process, self._not_before = None, time.monotonic() + _AGAIN
         elif code == 0 and time.monotonic() >= self._not_before:
-            self._process = beside.begin("rollup", map(str, (self._folder, self._lock, self._kept)))
+            self._process = beside.begin("rollup", map(str, (self._folder, self._lock, self._kept)), leads=True)
 
     def close(self) -> None:
         """End what goes on beside; nothing is lost by that."""
@@ -222,10 +226,7 @@ class PackFolder:
     def _unmark_left(self) -> None:
         """Let packs be merged again whose rollup was ended before that, as a server does when it stops."""
         with suppress(Timeout), FileLock(rolling(self._lock), timeout=0):
-            for path in self._folder.glob("pack-*.keep"):
-                with suppress(FileNotFoundError):
-                    if path.read_bytes() == ROLLING:
-                        path.unlink()
+            unmark_rolled(self._folder)
 
     def _old(self, now: float) -> Iterator[Path]:
         """What was left over long ago, if the time `now` (Unix seconds) can be trusted."""
@@ -245,6 +246,14 @@ class PackFolder:
 def rolling(lock: Path) -> Path:
     """The file that whoever rolls packs up keeps locked, beside that which keeps two merges apart."""
     return lock.with_suffix(".rollup")
+
+
+def unmark_rolled(folder: Path) -> None:
+    """Take the marks of a rollup that was ended from the packs. The caller has the lock that is named `rolling`."""
+    for path in folder.glob("pack-*.keep"):
+        with suppress(FileNotFoundError):
+            if path.read_bytes() == ROLLING:
+                path.unlink()
 
 
 def count_of(index: Path) -> int:

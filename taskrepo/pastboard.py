@@ -31,7 +31,7 @@ CARDS: Final = 10
 """How many tasks of a state are named, the latest changed first."""
 AT_ONCE: Final = 20_000
 """How many tasks one call reads, beside those it knows."""
-_PIECES: Final = 200  # read ahead without ever coming to the end: the ledger is larger than what can be kept
+_AHEAD: Final = 200_000  # tasks read ahead without ever coming to the end: the ledger is larger than what can be kept
 _LEVELS: Final = 3  # of folders between `tasks` and the tasks, see `identity.task_path`
 _RECORD: Final = re.compile(
     rb'id: .*\nstate: "?([a-z]+)"?\npublisher: .*\nversion: .*\ncreated_at: .*\n'
@@ -87,7 +87,7 @@ class Boards:
         self._leaves: Recent[Leaf] = Recent(60_000)
         self._tallies: Recent[Tally] = Recent(120_000)
         self._people: Recent[frozenset[str]] = Recent(60_000)
-        self._pieces = 0
+        self._ahead = 0
 
     def board(self, view: View, commit: str, at_once: int = AT_ONCE) -> Board:
         """The board as of a commit of `main`, for the reader of `view`, who may know what they may know as of it."""
@@ -104,13 +104,13 @@ class Boards:
 
         Of a ledger that is too large to be kept, nothing is read ahead any more after a while.
         """
-        if self._pieces < _PIECES:
-            self._pieces += 1
+        if self._ahead < _AHEAD:
+            self._ahead += tasks
             try:
                 _Reading(self._ledger, self._leaves, self._tallies, tasks).whole(self._ledger.snapshot())
             except _Unread:
                 return False
-            self._pieces = 0
+            self._ahead = 0
             return True
         return False
 

@@ -19,14 +19,18 @@ import re2
 
 from taskrepo.errors import Invalid
 
+MAX_LENGTH: Final = 32 << 10
+"""How many characters one regular expression may have: as many as a schema has bytes."""
 MAX_WEIGHT: Final = 5000
 """What one regular expression may weigh: about its length with every repetition written out."""
 MAX_WILDCARDS: Final = 10
 """How many `*`, `?` and `[…]` a path may have: an automaton for so many always fits in the memory RE2 is given."""
 
 _MEMORY: Final = 1 << 20
+# What is not closed goes to the end, so that nothing is gone through twice; RE2 refuses it.
 _TOKEN: Final = re.compile(
-    r"\\[pP](?:\{[^}]*\}|.)|\\[ux]\{[^}]*\}|\\.|\[\^?(?:\\.|[^\]\\])*\]|\{[0-9]{1,9}(?:,[0-9]{0,9})?\}|.", re.DOTALL
+    r"\\[pP](?:\{[^}]*\}?|.)|\\[ux]\{[^}]*\}?|\\.|\[\^?(?:\\.|[^\]\\])*(?:\]|\\?\Z)|\{[0-9]{1,9}(?:,[0-9]{0,9})?\}|.",
+    re.DOTALL,
 )
 _HEX: Final = re.compile(
     r"(\\\\)|\\u\{([0-9A-Fa-f]{1,6})\}|\\u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})"
@@ -62,6 +66,8 @@ def regex(source: str, where: str) -> Pattern:
 
     `\\d`, `\\w`, `\\s` and `\\b` know ASCII only. Raises `Invalid("bad-pattern")`.
     """
+    if len(source) > MAX_LENGTH:
+        raise Invalid("bad-pattern", where, f"is too long a pattern: {len(source)} characters, {MAX_LENGTH} may be")
     weight = _weight(source)
     if weight > MAX_WEIGHT:
         message = f"is too large a pattern: it weighs {weight} with its repetitions written out; {MAX_WEIGHT} may be"

@@ -121,7 +121,7 @@ class Words:
     def _spread(self, columns: Columns, marks: Values) -> Values:
         """The marks of the segment's documents. What was numbered since they were made is in none of these texts."""
         missing = len(self._numbering) - len(marks)
-        return (np.pad(marks, (0, missing)) if missing > 0 else marks)[columns.numbers]
+        return (np.pad(marks, (0, missing)) if missing > 0 else marks).take(columns.numbers)  # twice as fast as by []
 
 
 def worths(title: Sequence[str], body: Sequence[str]) -> list[tuple[str, int]]:

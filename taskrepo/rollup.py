@@ -6,6 +6,8 @@
   parts goes. A pack that a writer has marked is left alone.
 * A pack whose bytes are not what its checksum says is left alone, with whatever else can be read of it, and told of.
 * First fresh packs become one, whose objects are all tried for deltas; then those that have deltas keep them.
+* While that goes on, and as long as many are written, small packs are merged in passing, as a server does it where few
+  are: there must never be thousands, because whoever reads looks through all.
 * With the packs go a commit-graph with changed paths and a multi-pack-index with bitmaps of the large ones, for whoever
   clones, fetches or reads the log (gitformat-commit-graph(5), gitformat-pack(5)). Nothing depends on them, and they
   name no pack that goes.
@@ -21,18 +23,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha1
 from itertools import accumulate, pairwise
 from pathlib import Path
+from threading import Event, Thread
 from typing import Final, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from taskrepo import beside
 from taskrepo.durable import mark, remove, sync_folder
-from taskrepo.packs import ROLLING, count_of, has_deltas, ids_of, rolling
+from taskrepo.packs import ROLLING, PackFolder, count_of, has_deltas, ids_of, rolling, unmark_rolled
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,10 @@ FINAL_BYTES: Final = 512 << 20
 _FEW_FRESH: Final = 8  # of which each has a few objects
 _FEW: Final = 2
 _NICE: Final = 10
+_TURN: Final = 0.25
+_LINGER: Final = 3.0
+_ANEW: Final = 20.0
+"""Seconds: between two looks for small packs, without any until the end, and until all is looked at again."""
 _LEFT: Final = ("pack/tmp_pack_*", "pack/tmp_idx_*", "pack/tmp_rev_*", "info/commit-graphs/tmp_*")
 _LEFT_FOR: Final = 3600.0  # seconds: somebody may be running git by hand
 _PIECE: Final = 1 << 20
@@ -99,12 +106,15 @@ class Rollup:
         try:
             with FileLock(rolling(self._lock), timeout=0):
                 self._sweep(time.time())
-                return self._roll(fresh=True) + self._roll(fresh=False)
+                if gone := self._roll(fresh=True) + self._roll(fresh=False):
+                    self._tell_of_history()
+                return gone
         except Timeout:
             return 0
 
     def _sweep(self, now: float) -> None:
-        """Remove what a killed process of this kind left: its folder, and an hour later what its git did."""
+        """Remove what a killed process of this kind left: its folder and marks, and an hour later what its git did."""
+        unmark_rolled(self._folder)
         objects = self._folder.parent
         for left in objects.glob("tmp_rollup-*"):
             remove(left)
@@ -186,12 +196,15 @@ class Rollup:
         return f"pack-{name}"
 
     def _describe(self) -> None:
-        """Write what helps git to read the history. Nothing depends on it: what fails is told, and left."""
+        """Have the multi-pack-index tell of the large packs. Nothing depends on it: what fails is told, and left."""
         packs = self._settled()
         total = sum(pack.objects for pack in packs)
         large = sorted(pack.name for pack in packs if _LARGE * pack.objects >= total)
         if large != names_in(self._folder / "multi-pack-index"):
             self._tell_of(large)
+
+    def _tell_of_history(self) -> None:
+        """Write a commit-graph of what is new, which reads all its trees: last, when they lie in few packs."""
         graph = ("commit-graph", "write", "--reachable", "--split", "--changed-paths", "--no-progress")
         self._written(graph, "", list((self._folder.parent / "info").glob("commit-graph*")))
 
@@ -289,15 +302,44 @@ def names_in(described: Path) -> list[str]:
     return []
 
 
-def main(words: list[str]) -> int:
-    """Roll up all that is due: `FOLDER LOCK MARK`, as of a `PackFolder`; the exit code."""
-    os.nice(_NICE)
-    folder, lock, kept = map(Path, words)
+@contextmanager
+def merging(packs: PackFolder) -> Iterator[Callable[[], float]]:
+    """Within the block small packs are merged as they come; tells for how many seconds there were none to merge."""
+    ended, last = Event(), [time.monotonic()]
+
+    def merge() -> None:
+        while not ended.wait(_TURN):
+            try:
+                if packs.merge_small():
+                    last[0] = time.monotonic()
+            except OSError:  # of a full disk; what can be merged still lies there
+                log.exception("small packs could not be merged")
+
+    thread = Thread(target=merge, name="merging", daemon=True)
+    thread.start()
     try:
-        Rollup(folder, lock, kept).run()
-    except Failed:
-        return 1
-    return 0
+        yield lambda: time.monotonic() - last[0]
+    finally:
+        ended.set()
+        thread.join()
+
+
+def main(words: list[str]) -> int:
+    """Roll up what is due, until there is nothing: `FOLDER LOCK MARK`, as of a `PackFolder`; the exit code."""
+    folder, lock, kept = map(Path, words)
+    with merging(PackFolder(folder, lock, kept)) as quiet:
+        os.nice(_NICE)  # on Linux of this thread and its gits alone (nice(2)); merging must keep up with the writers
+        while True:
+            code = 0
+            try:
+                Rollup(folder, lock, kept).run()
+            except Failed:  # what comes is merged all the same
+                code = 1
+            until = time.monotonic() + _ANEW
+            while time.monotonic() < until:
+                if quiet() > _LINGER:
+                    return code
+                time.sleep(_TURN)
 
 
 if __name__ == "__main__":

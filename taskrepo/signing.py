@@ -165,7 +165,7 @@ def _load_ed25519(_kind: str, blob: _Reader) -> _Check:
 
 def _load_ecdsa(kind: str, blob: _Reader) -> _Check:
     name = blob.word()
-    if not kind.removesuffix("@openssh.com").endswith(f"-{name}"):
+    if name not in _CURVES or not kind.removesuffix("@openssh.com").endswith(f"-{name}"):
         raise ValueError("its curve is not the one its type names")
     curve, digest = _CURVES[name]
     point = blob.string()

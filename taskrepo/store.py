@@ -27,7 +27,7 @@ import pygit2
 
 from taskrepo import settings, trees
 from taskrepo.branchlock import BranchLock
-from taskrepo.durable import glance, sync_file, sync_folder
+from taskrepo.durable import glance, put_all, sync_file, sync_folder
 from taskrepo.errors import Invalid, Refused
 from taskrepo.history import object_id
 from taskrepo.packs import Pack, PackFolder
@@ -44,12 +44,13 @@ LIBGIT2: Final = pygit2.LIBGIT2_VERSION  # which reads and writes here
 _CACHED_BYTES: Final = 12 << 20
 _CACHED_SIZE: Final = 16 << 10
 _CACHED_ENTRIES: Final = 100_000
-# libgit2 would keep a quarter of a GiB of objects that are kept here as well, and map all of every pack.
+# libgit2 would keep a quarter of a GiB of objects that are kept here as well, map all of every pack, and keep it open.
 pygit2.settings.enable_caching(False)
-pygit2.settings.mwindow_size = 8 << 20
-pygit2.settings.mwindow_mapped_limit = 32 << 20
-_MOVES: Final = 500
-"""How often `main` may move before the repository is opened anew: libgit2 keeps packs mapped that were merged away."""
+pygit2.settings.mwindow_size, pygit2.settings.mwindow_mapped_limit = 8 << 20, 32 << 20
+pygit2.settings.mwindow_file_limit = 128
+_MOVES: Final = 64
+"""How often `main` may move before the repository is opened anew: libgit2 keeps merged packs mapped, and the system
+removes them when those are closed, which for hundreds at once takes a thirtieth of a second."""
 _OVERHEAD: Final = 400  # bytes an object takes in memory beside its content
 _OID: Final = re.compile("[0-9a-f]{40}")
 _REF: Final = re.compile(rb"([0-9a-f]{40})\n")
@@ -75,6 +76,7 @@ class Store:
         self._repository = self._open()
         self.path = Path(self._repository.path)
         self._branch = str(self.path / BRANCH)
+        self._draft = self.path / "taskrepo-main.new"  # not below refs/, where git would take it for a branch
         mark = self.path / "taskrepo-mark"
         self._packs = PackFolder(self.path / "objects" / "pack", self.path / "taskrepo-packs.lock", mark)
         self.lock = BranchLock(self.path / f"{BRANCH}.lock", mark)
@@ -179,7 +181,7 @@ class Store:
         `OSError` if the disk fails: `Unsettled` if it did so when `main` had moved already.
         """
         pack = Pack.of(batch.objects.values())
-        fresh = self._packs.add(pack, keep=True)
+        fresh = self._packs.add(pack, {self._draft: f"{new}\n".encode()}, keep=True)
         for oid, held in batch.objects.items():  # before anybody asks for it, as libgit2 would list all packs anew
             self._remember(oid, held)
         try:
@@ -225,6 +227,7 @@ class Store:
     def begin_at(self, commit: str) -> None:
         """Set `main` of a repository that has none yet to a commit that is here. Raises `Refused("busy")`."""
         self.read(commit, "commit")
+        put_all({}, {self._draft: f"{commit}\n".encode()})
         self._move(None, commit)
 
     def close(self) -> None:
@@ -287,18 +290,15 @@ class Store:
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _move(self, expected: str | None, new: str) -> None:
-        branch, fresh = self.path / BRANCH, self.path / "taskrepo-main.new"
-        with self.lock.held():
-            if self.head() != expected:
-                raise Refused("busy", "main has moved since the request was judged; try again")
-            try:
-                with fresh.open("wb") as file:  # not below refs/, where git would take it for a branch
-                    file.write(new.encode() + b"\n")
-                    sync_file(file)
-                fresh.rename(branch)
-            except BaseException:
-                fresh.unlink(missing_ok=True)
-                raise
+        """With the draft durable."""
+        try:
+            with self.lock.held():
+                if self.head() != expected:
+                    raise Refused("busy", "main has moved since the request was judged; try again")
+                self._draft.rename(self.path / BRANCH)
+        except BaseException:
+            self._draft.unlink(missing_ok=True)
+            raise
         try:
             self.settle(new)
         except OSError as error:

@@ -46,6 +46,7 @@ _LOCK_PATIENCE: Final = 30.0
 _LONG_WAIT: Final = 1.0
 _ATTEMPTS: Final = 5
 _GATHERING: Final = 0.003
+_DOUBT: Final = 32  # batches after which waiting that was in vain is tried once more, at most
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -140,6 +141,23 @@ class _Request(Generic[T]):
         self.future: Future[T] = Future()
 
 
+class Gathering:
+    """Whether to wait a moment for the callers of the last batch: ever more seldom, as long as nobody comes."""
+
+    def __init__(self) -> None:
+        self._skipping = self._vain = 0
+
+    def promises(self) -> bool:
+        """Whether to wait this time."""
+        self._skipping -= 1
+        return self._skipping < 0
+
+    def ended(self, *, joined: bool) -> None:
+        """It was waited, and somebody came, or nobody did."""
+        self._vain = 0 if joined else min(2 * self._vain + 1, _DOUBT)
+        self._skipping = self._vain
+
+
 class Writer:
     """The queue and its thread. `submit` may be called from any thread."""
 
@@ -149,6 +167,7 @@ class Writer:
         self._queue: queue.Queue[_Request[Any] | None] = queue.Queue(MAX_WAITING)
         self._starting = Lock()
         self._thread: Thread | None = None
+        self._gathering = Gathering()
         self.crowd = 1  # how many were answered together the last time
         self._closed = False
         self.published: list[Callable[[str], None]] = []
@@ -209,20 +228,30 @@ class Writer:
     def _drain(self, first: _Request[Any]) -> tuple[list[_Request[Any]], bool]:
         """The requests of the next batch, and whether there will be another.
 
-        Callers of a batch come back together. Waiting a moment for as many as last time saves most of them a whole
-        batch; a single caller never waits.
+        Callers of a batch come back together, if they do. Waiting a moment for as many as last time saves most of them
+        a whole batch; a single caller never waits.
         """
-        requests, until = [first], time.monotonic() + _GATHERING
-        while len(requests) < MAX_BATCH:
-            patience = until - time.monotonic() if len(requests) < self.crowd else 0.0
+        requests = [first]
+        more = self._take(requests, MAX_BATCH, 0.0)
+        if more and len(requests) < self.crowd and self._gathering.promises():
+            there = len(requests)
+            more = self._take(requests, self.crowd, _GATHERING) and self._take(requests, MAX_BATCH, 0.0)
+            self._gathering.ended(joined=len(requests) > there)
+        return requests, more
+
+    def _take(self, requests: list[_Request[Any]], most: int, patience: float) -> bool:
+        """Add what waits, or comes within `patience` seconds, up to so many; `False` if the writer is to end."""
+        until = time.monotonic() + patience
+        while len(requests) < most:
+            rest = max(0.0, until - time.monotonic())
             try:
-                request = self._queue.get(patience > 0, max(patience, 0.0))
+                request = self._queue.get(rest > 0, rest)
             except queue.Empty:
                 break
             if request is None:
-                return requests, False
+                return False
             requests.append(request)
-        return requests, True
+        return True
 
     def _answer(self, requests: list[_Request[Any]]) -> None:
         while requests:

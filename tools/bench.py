@@ -3,7 +3,9 @@
 * Everything is measured in one run on one machine, next to `git commit -S` doing the same there; read the ratios.
 * A transition is one command through to its fsynced, signed commit: claim, progress, submit and approve in turn, each
   client on tasks of its own.
+* It is measured when what a start does beside its answers is done: packs are joined, old commits and words read.
 * Clients over HTTP live in a process of their own and keep their connections.
+* With `--past`, each exchange has had so many transitions more, reports of progress, before any is measured.
 * `all backup beside files find git store web` are others, named by the first word; each has its `--help`.
 """
 
@@ -31,17 +33,18 @@ import bench_find
 import bench_git
 import bench_store
 import bench_web
-from bench_rig import machine, note, parallel, server
+from bench_rig import Failed, machine, note, parallel, rest, server
 
 from taskrepo.commands import AddActor, Approve, Claim, Progress, Submit
 from taskrepo.config import Config
-from taskrepo.directory import EXCHANGE_ACTOR
 from taskrepo.exchange import Exchange
 from taskrepo.founding import found
 from taskrepo.model import Manifest, Policy
 
 STEPS = ("claim", "progress", "submit", "approve")
 Act = Callable[[str, str], None]
+Size = tuple[int, int]
+"""Tasks, and transitions before."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,13 @@ def main() -> None:
         sys.exit(other(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default="1000,10000", help="sizes of the exchange, comma separated")
+    parser.add_argument("--past", default="0", help="transitions before, comma separated")
     parser.add_argument("--clients", default="1,8,32", help="numbers of clients, comma separated")
     parser.add_argument("--transitions", type=int, default=1600, help="transitions measured in each cell")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each cell; the median round is reported")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     options = parser.parse_args()
-    sizes = [int(n) for n in options.tasks.split(",")]
+    sizes = [(int(n), int(past)) for n in options.tasks.split(",") for past in options.past.split(",")]
     clients = [int(n) for n in options.clients.split(",")]
     with tempfile.TemporaryDirectory(prefix="taskrepo-bench-") as folder:
         rows = list(_measure(Path(folder), sizes, clients, options.transitions, options.rounds))
@@ -92,24 +96,24 @@ def main() -> None:
 
 
 def _measure(
-    folder: Path, sizes: list[int], clients: list[int], transitions: int, rounds: int
+    folder: Path, sizes: list[Size], clients: list[int], transitions: int, rounds: int
 ) -> Iterator[dict[str, object]]:
-    yield {"what": "git commit -S", "tasks": 0, "clients": 1, **vars(_git(folder / "plain", 40))}
+    yield {"what": "git commit -S", "tasks": 0, "past": 0, "clients": 1, **vars(_git(folder / "plain", 40))}
     exchanges = {}
     for size in sizes:
-        exchanges[size] = Config(folder / f"exchange-{size}")
-        _fill(exchanges[size], size)
+        exchanges[size] = Config(folder / f"exchange-{size[0]}-{size[1]}")
+        _fill(exchanges[size], *size)
     for kind, run in (("in process", _in_process), ("HTTP", _over_http)):
         for count in clients:
             # Sizes take turns within each round, so that a drift of the machine's speed hits them alike.
-            found_rounds: dict[int, list[Figures]] = {size: [] for size in sizes}
+            found_rounds: dict[Size, list[Figures]] = {size: [] for size in sizes}
             for _ in range(rounds):
                 for size in sizes:
                     found_rounds[size].append(run(exchanges[size], count, transitions))
             for size in sizes:
                 median = sorted(found_rounds[size], key=lambda f: f.rate)[rounds // 2]
-                yield {"what": kind, "tasks": size, "clients": count, **vars(median)}
-                note(f"{kind}, {size} tasks, {count} clients: {median.rate:.0f}/s")
+                yield {"what": kind, "tasks": size[0], "past": size[1], "clients": count, **vars(median)}
+                note(f"{kind}, {_said(size)}, {count} clients: {median.rate:.0f}/s")
 
 
 # ── git, as a yardstick ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -144,13 +148,32 @@ def _git(folder: Path, commits: int) -> Figures:
 # ── the exchange ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fill(config: Config, size: int) -> None:
+def _fill(config: Config, size: int, past: int) -> None:
     found(config, policy=Policy(max_claims=0))
     with Exchange(config) as exchange:
+        exchange.follower.start()  # which also joins the packs, as in a served exchange
         exchange.govern(AddActor("alice", "human", "Alice"), "admin", via="cli")
         exchange.govern(AddActor("bob", "agent", "Bob"), "admin", via="cli")
         parallel(32, lambda client: [_new(exchange) for _ in range(client, size, 32)])
-    note(f"made an exchange of {size} tasks")
+        if past:
+            parallel(32, lambda client: _pass(exchange, len(range(client, past, 32)), aloud=not client))
+        bench_find.caught_up(exchange, bench_find.ROLLED_UP)
+    note(f"made an exchange of {_said((size, past))}")
+
+
+def _pass(exchange: Exchange, transitions: int, *, aloud: bool) -> None:
+    """So many reports of progress on tasks of one's own, in turn."""
+    tasks = [_new(exchange) for _ in range(32)]
+    for task in tasks:
+        exchange.execute(Claim(task), "bob", via="api")
+    for number in range(transitions):
+        exchange.execute(Progress(tasks[number % 32], 1, number % 100, f"step {number}"), "bob", via="api")
+        if aloud and number % 2_000 == 0:
+            note(f"{32 * number:,} of {32 * transitions:,} transitions")
+
+
+def _said(size: Size) -> str:
+    return f"{size[0]:,} tasks" + (f" after {size[1]:,} transitions more" if size[1] else "")
 
 
 def _new(exchange: Exchange) -> str:
@@ -160,8 +183,7 @@ def _new(exchange: Exchange) -> str:
 
 def _in_process(config: Config, clients: int, transitions: int) -> Figures:
     with Exchange(config) as exchange:
-        exchange.follower.start()
-        exchange.counts(EXCHANGE_ACTOR)
+        bench_find.caught_up(exchange)
         tasks = [_new(exchange) for _ in range(transitions // len(STEPS))]
         commands = {
             "claim": (lambda task: Claim(task), "bob"),
@@ -183,6 +205,7 @@ def _over_http(config: Config, clients: int, transitions: int) -> Figures:
         keys = {actor: exchange.accounts.add_key(actor, "bench", int(time.time()))[1] for actor in ("alice", "bob")}
         keys_made = [key.id for actor in keys for key in exchange.accounts.keys(actor)]
     with server(config) as port, multiprocessing.get_context("spawn").Pool(1) as pool:
+        rest()
         figures = pool.apply(_http_load, (port, keys, clients, tasks))
     with Exchange(config) as exchange:
         for key in keys_made:
@@ -237,11 +260,11 @@ def _drive(clients: int, tasks: list[str], connect: Callable[[], Act]) -> Figure
 
 def _print(rows: list[dict[str, object]]) -> None:
     print(f"{machine()}; a transition is a signed commit, fsynced before the answer\n")
-    print(f"{'':14}{'tasks':>8}{'clients':>9}{'per second':>12}{'median ms':>11}{'p95 ms':>9}{'p99 ms':>9}")
+    print(f"{'':14}{'tasks':>8}{'past':>10}{'clients':>9}{'per second':>12}{'median ms':>11}{'p95 ms':>9}{'p99 ms':>9}")
     for row in rows:
         print(
-            f"{row['what']:14}{row['tasks'] or '':>8}{row['clients']:>9}{row['rate']:>12.0f}{row['median']:>11.1f}"
-            f"{row['p95']:>9.1f}{row['p99']:>9.1f}"
+            f"{row['what']:14}{row['tasks'] or '':>8}{row['past'] or '':>10}{row['clients']:>9}{row['rate']:>12.0f}"
+            f"{row['median']:>11.1f}{row['p95']:>9.1f}{row['p99']:>9.1f}"
         )
     rates = [float(str(r["rate"])) for r in rows]
     print(f"\nagainst git commit -S: up to {max(rates[1:]) / rates[0]:.0f} times as many a second")
@@ -249,16 +272,24 @@ def _print(rows: list[dict[str, object]]) -> None:
 
 
 def _print_growth(rows: list[dict[str, object]]) -> None:
-    sizes = sorted({int(str(r["tasks"])) for r in rows})
+    sizes = sorted({_size(r) for r in rows})
     if len(sizes) < 2:
         return
-    by = {(r["what"], r["clients"], r["tasks"]): float(str(r["rate"])) for r in rows}
+    by = {(r["what"], r["clients"], _size(r)): float(str(r["rate"])) for r in rows}
     ratios = [by[what, n, sizes[-1]] / by[what, n, sizes[0]] for what, n, size in by if size == sizes[0]]
     shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-    print(f"speed at {sizes[-1]} tasks relative to {sizes[0]}: {shown} (median {statistics.median(ratios):.2f})")
+    first, last = map(_said, (sizes[0], sizes[-1]))
+    print(f"speed with {last} relative to {first}: {shown} (median {statistics.median(ratios):.2f})")
+
+
+def _size(row: dict[str, object]) -> Size:
+    return int(str(row["tasks"])), int(str(row["past"]))
 
 
 if __name__ == "__main__":
     if shutil.which("ssh-keygen") is None:
         raise SystemExit("bench needs ssh-keygen (Debian package openssh-client)")
-    main()
+    try:
+        main()
+    except Failed as error:
+        raise SystemExit(f"bench: {error}") from None

@@ -1,7 +1,7 @@
 """Run the benchmarks one after another on this machine, and write one report: JSON, a page of tables, and plots.
 
 * Each runs in a process of its own, as if it were typed: `tools/bench`, `store`, `find` and `beside`. What fails is
-  named in the report with the last line it said, and the others go on.
+  named in the report with the last line it said, and the others go on. The report is written after each.
 * Ratios are of figures of the same run on the same machine. Read those: the machine differs.
 * The report names the commit, the date, the machine, and the versions of what was measured.
 """
@@ -12,6 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ def main(words: list[str]) -> int:
             begun = time.monotonic()
             _run(report, name, command)
             note(f"{name}: {time.monotonic() - begun:.0f} s")
-    _write(options.out, report)
+            _write(options.out, report)
     note(f"the report is in {options.out}")
     return 1 if report["failed"] else 0
 
@@ -73,14 +74,18 @@ def _commands(options: argparse.Namespace) -> Sequence[tuple[str, list[str]]]:
 
 
 def _run(report: dict[str, Any], name: str, command: Sequence[str]) -> None:
-    line = [sys.executable, str(_HERE / "tools" / "bench.py"), *command, "--json"]
-    done = subprocess.run(line, capture_output=True, text=True)
-    sys.stderr.write(done.stderr)
-    try:
-        report[name] = json.loads(done.stdout)
-    except ValueError:
-        said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        report["failed"][name] = said[:300]
+    line, said = [sys.executable, str(_HERE / "tools" / "bench.py"), *command, "--json"], ""
+    with tempfile.TemporaryFile("w+") as told:
+        with subprocess.Popen(line, stdout=told, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            for heard in process.stderr:  # it can take an hour: what it says is heard at once
+                sys.stderr.write(heard)
+                said = heard.strip() or said
+        told.seek(0)
+        try:
+            report[name] = json.load(told)
+        except ValueError:
+            report["failed"][name] = (said or f"exit code {process.returncode}")[:300]
 
 
 def _write(out: Path, report: dict[str, Any]) -> None:

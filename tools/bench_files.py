@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench_rig import UNHINDERED
+from bench_rig import UNHINDERED, free_port
 
 BLOCK: Final = 1 << 20
 CUTS: Final = 5
@@ -262,7 +262,7 @@ def _exchange(data: Path) -> Iterator[Site]:
     made = json.loads(_run(*command, "init", "--data", data, "--json"))
     _run(*command, "policy", "set", "self_review=true", f"max_file_bytes={1 << 40}", f"max_task_bytes={1 << 40}",
          f"max_actor_bytes={1 << 41}", "--data", data)  # fmt: skip
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         [*map(str, command), "serve", "--data", str(data), "--port", str(port), *UNHINDERED],
         stdout=subprocess.DEVNULL, text=True,
@@ -277,7 +277,7 @@ def _exchange(data: Path) -> Iterator[Site]:
 
 @contextlib.contextmanager
 def _plain_server(folder: Path) -> Iterator[tuple[str, int]]:
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -288,11 +288,6 @@ def _plain_server(folder: Path) -> Iterator[tuple[str, int]]:
     finally:
         process.terminate()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def _await(port: int) -> None:

@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
 import random
 import resource
 import shutil
@@ -26,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench_rig import machine, note, parallel
+from bench_rig import RESTLESS, machine, note, parallel, rest
 
 from taskrepo import interpreter
 from taskrepo.claiming import Wish, claim
@@ -41,9 +40,10 @@ from taskrepo.worklist import worklist
 AGENTS: Final = 16
 PACE: Final = 0.2
 """Seconds from one question of a paced client to its next."""
+ROLLED_UP: Final = 1800.0
+"""Seconds that the packs of a long history may take to become few."""
 _CLAIMS: Final = 300
 """More than can be claimed a second."""
-_RESTLESS: Final = 60.0
 _LEARNED: Final = random.Random(6)
 _SYLLABLES: Final = ("ba", "de", "gi", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "ze")
 WORDS: Final = tuple(sorted({"".join(_LEARNED.choices(_SYLLABLES, k=_LEARNED.randint(2, 5))) for _ in range(20_000)}))
@@ -110,6 +110,7 @@ def fill(config: Config, size: int) -> None:
                     note(f"made {made:,} of {size:,} tasks")
 
         parallel(32, make)
+        caught_up(exchange, ROLLED_UP)
 
 
 def _task(exchange: Exchange, number: int) -> None:
@@ -176,7 +177,7 @@ def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[st
         before = time.perf_counter()
         exchange.follower.catch_up()
         told["first answer, s"] = round(time.perf_counter() - before, 2)
-        told["at rest after, s"] = round(_rest(), 1)
+        told["at rest after, s"] = round(rest(), 1)
         told["index within, ms"] = round(_lag(exchange), 1)
         with _writers(exchange):
             told["index within under load, ms"] = round(_lag(exchange), 1)
@@ -189,7 +190,7 @@ def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[st
     with tempfile.TemporaryDirectory(dir=config.data.parent) as folder:
         copy = Config(Path(shutil.copytree(config.data, Path(folder) / "copy")))
         with Exchange(copy) as exchange:
-            _caught_up(exchange)
+            caught_up(exchange)
             told["figures"] += _figures(_claims(exchange), seconds, only)
     if rebuild:
         with Exchange(config) as exchange:
@@ -283,7 +284,7 @@ class Claiming:
                 self._exchange.create(wanted, (), "alice", via="api")
 
         parallel(32, make)
-        _caught_up(self._exchange)
+        caught_up(self._exchange)
 
 
 def _deep(exchange: Exchange, one: Callable[[int], Actor]) -> Callable[[int], object]:
@@ -291,26 +292,6 @@ def _deep(exchange: Exchange, one: Callable[[int], Actor]) -> Callable[[int], ob
     for _ in range(10):
         cursor = exchange.search(Query(), 200, cursor, reader=one(0)).next or cursor
     return lambda client: _read(exchange, one(0), Query(), cursor)
-
-
-def _rest() -> float:
-    """Seconds until what a start does beside its answers is done: packs are joined, old commits and words read.
-
-    Other processes do some of it, and so it is done when the machine is idle.
-    """
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < _RESTLESS:
-        used, busy = time.process_time(), _busy()
-        time.sleep(1)
-        if time.process_time() - used < 0.05 and _busy() - busy < 0.3:
-            break
-    return time.perf_counter() - begun
-
-
-def _busy() -> float:
-    """Seconds that the machine's processors have been at work, whoever for; niced work counts."""
-    user, nice, system = Path("/proc/stat").read_text("ascii").split()[1:4]
-    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -372,10 +353,12 @@ def _timed(ask: Callable[[int], object], clients: int, seconds: float, paced: bo
     return times
 
 
-def _caught_up(exchange: Exchange) -> None:
-    """Return when the index stands at the ledger's head, and what goes with that is done."""
+def caught_up(exchange: Exchange, most: float = RESTLESS) -> None:
+    """Return when the index stands at the ledger's head, and what goes with that is done, or was not in `most` s."""
     exchange.follower.catch_up()
-    _rest()
+    while exchange.follower.standing().behind != 0:  # it is built anew
+        exchange.follower.catch_up()
+    rest(most)
 
 
 def _print(told: dict[int, dict[str, Any]]) -> None:

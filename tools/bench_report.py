@@ -150,6 +150,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _row_name(row: Mapping[str, Any]) -> str:
     tasks = f", {int(row['tasks']):,} tasks" if row["tasks"] else ""
+    tasks += f" after {int(row['past']):,} transitions" if row.get("past") else ""
     return f"{row['what']}{tasks}, {row['clients']} client{'s' if row['clients'] != 1 else ''}"
 
 

@@ -28,23 +28,33 @@ UNHINDERED: Final = (
     "--no-access-log", "--rate", "reads=off", "--rate", "writes=off", "--rate", "address=off", "--rate", "failures=off",
 )  # fmt: skip
 """How a server is served that is to do as much as it can: no client of ours is a user, whom limits are made for."""
+RESTLESS: Final = 60.0
+"""Seconds that are waited at most for what a start does beside its answers."""
+_STARTED: Final = 60.0
 
 
 @contextlib.contextmanager
 def server(config: Config) -> Iterator[int]:
-    """A server process on a free port; yields the port."""
-    command = [SCRIPT, "serve", "--data", str(config.data), "--port", "0", *UNHINDERED]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "http://" in line:
-                yield int(line.split("http://", 1)[1].split(":")[1].split("/")[0].split()[0])
-                return
-        raise SystemExit("the server did not start")
-    finally:
-        process.terminate()
-        process.wait(30)
+    """A server process on a free port; yields the port. Raises `Failed` if it does not serve."""
+    port = free_port()
+    command = [SCRIPT, "serve", "--data", str(config.data), "--port", str(port), *UNHINDERED]
+    with serving(command, env=os.environ, folder=config.data.parent, port=port, seconds=_STARTED):
+        yield port
+
+
+def rest(most: float = RESTLESS) -> float:
+    """Seconds until what a start does beside its answers is done: packs are joined, old commits and words read.
+
+    Processes that were started here do it, and theirs: it is done when they are idle, whatever else goes on. No more
+    than `most` seconds are waited.
+    """
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < most:
+        used = _used()
+        time.sleep(1)
+        if _used() - used < 0.1:
+            break
+    return time.perf_counter() - begun
 
 
 class Failed(Exception):
@@ -148,6 +158,19 @@ def machine() -> str:
 def note(text: str) -> None:
     """A line of progress."""
     print(text, file=sys.stderr, flush=True)
+
+
+def _used() -> float:
+    """Processor seconds of this process, of all that descend from it, and of those among them that have ended."""
+    spent, parents = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            told = stat.read_text().rpartition(")")[2].split()
+            parents[int(stat.parent.name)], spent[int(stat.parent.name)] = int(told[1]), sum(map(int, told[11:15]))
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sum(spent[pid] for pid in ours) / os.sysconf("SC_CLK_TCK")
 
 
 def _kill(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:

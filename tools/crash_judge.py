@@ -110,14 +110,14 @@ def _word(said: bytes) -> str:
 
 
 def beside(disk: Disk, answering: Collection[int]) -> frozenset[int]:
-    """The threads that write the listing index or merge packs, and neither answer nor move `main`."""
-    index, moving = set[int](), set[int]()
+    """The threads that write the listing index, merge packs or roll them up, and neither answer nor move `main`."""
+    aside, moving = set[int](), set[int]()
     for change in disk.changes:
-        if change.path.startswith("index/"):
-            index.add(change.thread)
+        if change.path.startswith("index/") or kind(change.path) == "rollup":
+            aside.add(change.thread)
         elif kind(change.path) == "branch":
             moving.add(change.thread)
-    return frozenset(index - moving - set(answering))
+    return frozenset(aside - moving - set(answering))
 
 
 def judged(disk: Disk, given: Iterable[Answer], aside: Collection[int]) -> tuple[list[Violation], dict[str, Door]]:

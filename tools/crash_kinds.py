@@ -2,7 +2,8 @@
 
 * Paths are relative to the data folder, with `/`. A socket's is `socket:…`.
 * A promise is kept by the files of its class. What has no class may be lost with the power: it is made anew from the
-  ledger (the listing index), or no answer depends on it (locks, marks, signs of life, what was last used when).
+  ledger (the listing index), or no answer depends on it (locks, marks, signs of life, what was last used when, packs
+  that are still being rolled up, and what helps git to read history).
 
 >>> kind("exchange.git/refs/heads/main"), promise("exchange.git/refs/heads/main")
 ('branch', 'ledger')
@@ -17,6 +18,8 @@ _KINDS: Final = tuple(
         (r"socket:.*", "answer"),
         (r"exchange\.git/objects/(tmp_objdir-)?incoming.*", "quarantine"),
         (r"exchange\.git/objects/tmp_objdir.*", "quarantine"),
+        (r"exchange\.git/(objects/tmp_rollup-.*|taskrepo-mark-.*)", "rollup"),
+        (r"exchange\.git/objects/(info(/.*)?|pack/(tmp_)?(multi-pack-index|midx).*)", "help for git"),
         (r"exchange\.git/objects/pack/.*\.keep", "pack mark"),
         (r"exchange\.git/objects/pack/.*\.idx(\.\d+)?", "pack index"),
         (r"exchange\.git/objects/pack/.*\.pack(\.\d+)?", "pack"),

@@ -2,6 +2,7 @@
 
     tools/mutate matching history     these modules of taskrepo/
     tools/mutate                      all of the pure core, one after another
+    tools/mutate --sample 40 query    as many of the module's changes, drawn at random
 
 * mutmut makes the changes in a copy of the checkout; of the unit and property tests that name the module, it runs those
   that reach the changed function, until one fails.
@@ -12,6 +13,7 @@
 
 import argparse
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -19,7 +21,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CORE: Final = (
@@ -29,6 +31,7 @@ CORE: Final = (
 )  # fmt: skip
 """What is measured if nothing is named: the rule book, and what reads the bytes of strangers."""
 _KILLED: Final = (1, 3, 24, 36, -24, 152, 255)  # a test failed, or the time was up (mutmut's exit codes)
+_NONE: Final = "no such mutant"
 _FOLDERS: Final = ("tests/unit", "tests/property")
 _WITHOUT: Final = ("test_architecture.py", "test_fuzz.py", "test_lifecycle_machine.py", "test_pushed_requests.py")
 """They name every module, or take a whole exchange for each mutant."""
@@ -38,9 +41,10 @@ _OF_RULES: Final = ("tests/unit/test_lifecycle.py", "tests/unit/test_package.py"
 
 @dataclass
 class Measured:
-    """What came of one module's mutants."""
+    """What came of one module's mutants: of `mutants`, those that were tried, `killed` were noticed."""
 
     module: str
+    all: int = 0
     mutants: int = 0
     killed: int = 0
     survived: list[str] = field(default_factory=list)
@@ -58,6 +62,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="of taskrepo/; the pure core if none is named")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tried at once (default %(default)s)")
+    parser.add_argument("--sample", type=int, help="how many of a module's mutants to try (default all)")
     parser.add_argument("--least", type=float, default=0.0, help="end with 1 if a module's share is less, in per cent")
     parser.add_argument("--show", action="store_true", help="print what each survivor changed")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
@@ -67,10 +72,11 @@ def main(arguments: list[str]) -> int:
         parser.error(f"taskrepo has no module {', '.join(unknown)}")
     found = []
     for module in modules:
-        found.append(_measured(module, options.jobs, options.show))
+        found.append(_measured(module, options.jobs, options.show, options.sample))
         if not options.json:
             one = found[-1]
-            print(f"{one.module:16} {one.killed:>5} of {one.mutants:>5} noticed: {one.share:.1f} %", flush=True)
+            drawn = f", drawn from {one.all}" if one.mutants < one.all else ""
+            print(f"{one.module:16} {one.killed:>5} of {one.mutants:>5} noticed: {one.share:.1f} %{drawn}", flush=True)
             print("".join(f"    {each}\n" for each in one.survived if options.show), end="", flush=True)
     if options.json:
         print(json.dumps([{**asdict(one), "share": round(one.share, 1)} for one in found], indent=2))
@@ -88,24 +94,37 @@ def tests_of(module: str) -> list[str]:
     return sorted({*found, *(_OF_RULES if module in _RULES else ())})
 
 
-def _measured(module: str, jobs: int, show: bool) -> Measured:
+def _measured(module: str, jobs: int, show: bool, sample: int | None) -> Measured:
     with tempfile.TemporaryDirectory(prefix="taskrepo-mutate-") as scratch:
         folder = Path(scratch)
         _copy(folder)
         (folder / "setup.cfg").write_text(_configuration(module), "utf-8")
-        mutmut = str(Path(sys.executable).with_name("mutmut"))
-        ran = subprocess.run(
-            [mutmut, "run", "--max-children", str(jobs)], cwd=folder, capture_output=True, text=True, errors="replace",
-            check=False,
-        )  # fmt: skip
-        meta = folder / "mutants" / "taskrepo" / f"{module}.py.meta"
-        if not meta.is_file():
-            raise SystemExit(f"mutate: mutmut could not try {module}:\n{(ran.stdout + ran.stderr)[-2000:]}")
-        codes: dict[str, Any] = json.loads(meta.read_text("utf-8"))["exit_code_by_key"]
-        told = Measured(module, len(codes), sum(code in _KILLED for code in codes.values()))
-        left = [key for key, code in codes.items() if code not in _KILLED]
-        told.survived = [_shown(mutmut, folder, key) if show else key.partition(f"{module}.")[2] for key in left]
-    return told
+        drawn: list[str] = []
+        if sample is not None:
+            _mutmut(folder, "run", _NONE)  # it makes them all before it finds that none is called so
+            made = sorted(_codes(folder, module))
+            drawn = random.Random(module).sample(made, min(sample, len(made)))
+        told = _mutmut(folder, "run", "--max-children", str(jobs), *drawn)
+        codes = _codes(folder, module)
+        tried = {key: codes[key] for key in drawn or codes}
+        if not tried or None in tried.values():
+            raise SystemExit(f"mutate: mutmut could not try {module}:\n{told[-2000:]}")
+        left = [key for key, code in tried.items() if code not in _KILLED]
+        survived = [_shown(folder, key) if show else key.partition(f"{module}.")[2] for key in left]
+        return Measured(module, len(codes), len(tried), len(tried) - len(left), survived)
+
+
+def _mutmut(folder: Path, *words: str) -> str:
+    """What mutmut says."""
+    command = [str(Path(sys.executable).with_name("mutmut")), *words]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    return ran.stdout + ran.stderr
+
+
+def _codes(folder: Path, module: str) -> dict[str, int | None]:
+    """The exit code of the tests for each mutant, by name; `None` where none has run."""
+    meta = folder / "mutants" / "taskrepo" / f"{module}.py.meta"
+    return dict(json.loads(meta.read_text("utf-8"))["exit_code_by_key"]) if meta.is_file() else {}
 
 
 def _copy(folder: Path) -> None:
@@ -127,9 +146,8 @@ def _configuration(module: str) -> str:
     return "[mutmut]\n" + "".join("\n    ".join((f"{name}=", *some)) + "\n" for name, some in lists.items())
 
 
-def _shown(mutmut: str, folder: Path, key: str) -> str:
-    shown = subprocess.run([mutmut, "show", key], cwd=folder, capture_output=True, text=True, check=False).stdout
-    changed = [line for line in shown.splitlines() if re.match(r"[-+](?![-+])", line)]
+def _shown(folder: Path, key: str) -> str:
+    changed = [line for line in _mutmut(folder, "show", key).splitlines() if re.match(r"[-+](?![-+])", line)]
     return f"{key.rpartition('.')[2]}\n        " + "\n        ".join(changed)
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.edge.test_attempts import picture, submitted
-from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, check, chromium, visitor
+from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, check, chromium, pictured, visitor
 from tests.support.http import Site, running
 
 LINE = "A line of a hundred words or so goes on " * 6
@@ -59,7 +59,7 @@ def test_a_comparison_is_accessible(
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         check(page)
         expect(page.locator(".overlay img")).to_have_count(2)
-        page.wait_for_function("[...document.images].every(each => each.complete && each.naturalWidth > 0)")
+        pictured(page)
 
 
 def test_another_pair_without_scripts(browser: Browser, site: Site, task: str) -> None:

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from taskrepo import parse
 from taskrepo.commands import AddActor
 from taskrepo.housekeeping import Housekeeping
-from tests.support.browser import PHONE, WIDE, check, chromium, visitor
+from tests.support.browser import PHONE, WIDE, check, chromium, pictured, visitor
 from tests.support.http import Site, running
 from tests.support.waiting import until
 from tools.scene import drawn
@@ -153,10 +153,10 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One exchange for all flows, with a third person, dave, who reviews."""
-    with running(tmp_path_factory.mktemp("flows")) as site, Housekeeping(site.exchange):
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """An exchange for each flow, so that none finds what another left, with a third person, dave, who reviews."""
+    with running(tmp_path) as site, Housekeeping(site.exchange):
         site.exchange.govern(AddActor("dave", "human", "Dave"), "admin", via="cli")
         change = parse.changed_policy
         site.exchange.amend_policy(lambda policy: change(policy, {"max_file_bytes": 2_000_000}), "admin", via="web")
@@ -396,7 +396,7 @@ def compare(dave: Window, title: str) -> None:
     dave.link("Compare with submission 1")
     expect(page.get_by_role("heading", level=1)).to_have_text("What changed from submission 1 to 2")
     if dave.look.scripts:
-        page.wait_for_function("[...document.images].every(each => each.complete && each.naturalWidth > 0)")
+        pictured(page)
     for file, shown in (("report.md", "11.17 10^24 kg"), ("table.csv", "0.34"), ("result.json", "10^24 kg")):
         part = page.locator("section.contrast", has=page.get_by_role("heading", name=file))
         expect(part).to_contain_text(shown)

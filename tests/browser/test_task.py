@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from taskrepo.commands import Answer, Approve, Ask, Cancel, Claim, Comment, Progress, Reject, Rework, Submit
 from taskrepo.files import File
 from taskrepo.model import Criterion, Deliverable, FileKind, Manifest
-from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, check, chromium, visitor
+from tests.support.browser import MIDDLE, PHONE, THEMES, WIDE, becomes, check, chromium, visitor
 from tests.support.http import Site, running
 
 DESCRIPTION = """Compare the daily closing prices in `input/prices.csv` with the gold fixings in `input/gold.csv`.
@@ -190,7 +190,7 @@ def test_ids_and_commands_are_copied(browser: Browser, site: Site) -> None:
         assert page.evaluate("navigator.clipboard.readText()") == task
         page.locator(".timeline summary").first.click()
         page.locator(".timeline .command button").first.click()
-        page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('git -c gpg.ssh')")
+        becomes(page, "async () => (await navigator.clipboard.readText()).startsWith('git -c gpg.ssh')")
     with visitor(browser, site, "carol", scripts=False) as plain:
         page = plain.open(f"/tasks/{task}")
         expect(page.locator(".copy:visible")).to_have_count(0)
@@ -204,7 +204,7 @@ def test_copying_works_without_a_permission(browser: Browser, site: Site) -> Non
         page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
         page.evaluate("document.addEventListener('copy', () => { window.took = document.activeElement.value; })")
         page.get_by_role("button", name="Copy the id").click()
-        page.wait_for_function("id => window.took === id", arg=task)
+        becomes(page, f"window.took === '{task}'")
 
 
 def test_the_page_follows_the_task(browser: Browser, site: Site) -> None:

@@ -23,7 +23,7 @@ from taskrepo.supervision import Supervisor
 from tests.support.clones import Clone
 from tests.support.http import LIMITS, Site, running
 from tests.support.person import Person
-from tests.support.proxies import EXAMPLES, Proxy, proxied
+from tests.support.proxies import EXAMPLES, Proxy, installed, proxied
 from tests.support.served import serving
 from tests.support.waiting import PATIENCE
 
@@ -43,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module", params=["nginx", "caddy"])
 def proxy(request: pytest.FixtureRequest, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """A proxy before it, as our examples set it up."""
-    if not shutil.which(request.param, path="/usr/sbin:/usr/bin:/sbin:/bin"):
+    if not installed(request.param):
         pytest.skip(f"{request.param} is not installed")
     with proxied(request.param, tmp_path_factory.mktemp("proxy") / request.param, site.port) as made:
         yield made

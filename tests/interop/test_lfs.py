@@ -201,7 +201,8 @@ def test_content_comes_by_the_address_the_operator_gave(
     with relayed(site.port) as (url, brought), served(site.exchange, base_url=f"{url}/") as inner:
         bobs = clone("bob", url=inner)
         assert bobs.file(public, "input/table.bin").read_bytes() == TABLE
-        assert brought and all(0 < count < 10_000 for count in brought)
+        # Of a connection that was opened and not needed nothing comes.
+        assert any(brought) and max(brought) < 10_000
 
 
 # ── pushing ─────────────────────────────────────────────────────────────────────────────────────────────────────────

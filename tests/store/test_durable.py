@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,57 @@ def test_a_disk_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="Input/output"):
         durable.create(tmp_path / "key", b"new")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_several_files_become_durable_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: bool
+) -> None:
+    """Each is synced once, whole and before it has its name, with threads to be had or without; a draft has its own."""
+    synced: list[tuple[int, int]] = []
+
+    def sync(descriptor: int) -> None:
+        assert {path.name for path in tmp_path.iterdir() if not path.name.startswith("tmp_")} == {"draft"}
+        synced.append((os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
+
+    if not threads:
+        monkeypatch.setattr(durable, "_SYNCING", ended := ThreadPoolExecutor(1))
+        ended.shutdown()
+    monkeypatch.setattr(os, "fsync", sync)
+    contents = {tmp_path / "a": b"1", tmp_path / "b": b"22", tmp_path / "draft": b"333"}
+    durable.put_all(dict([*contents.items()][:2]), {tmp_path / "draft": b"333"})
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == contents
+    assert sorted(synced) == sorted((path.stat().st_ino, len(data)) for path, data in contents.items())
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_of_several_files_none_stays_where_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    """Whichever it is that the disk does not keep: old files stand, and drafts go."""
+    durable.put(tmp_path / "b", b"old")
+
+    def sync(descriptor: int) -> None:
+        if os.fstat(descriptor).st_size == which + 10:
+            broken(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    files = {tmp_path / "a": b"x" * 10, tmp_path / "b": b"x" * 11}
+    with pytest.raises(OSError, match="Input/output"):
+        durable.put_all(files, {tmp_path / "draft": b"x" * 12})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"b": b"old"}
+
+
+def test_threads_that_write_the_same_do_not_meet(tmp_path: Path) -> None:
+    """As two exchanges of one process may: each has written when it returns, and nobody's half is taken."""
+
+    def write(number: int) -> None:
+        for _ in range(60):
+            durable.put_all({tmp_path / "note": b"the same", tmp_path / "other": b"as well"})
+
+    with ThreadPoolExecutor(8) as together:
+        list(together.map(write, range(8)))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"note": b"the same", "other": b"as well"}
 
 
 def test_only_a_folder_is_synced_as_one(tmp_path: Path) -> None:

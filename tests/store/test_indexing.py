@@ -203,6 +203,24 @@ def test_it_ends_when_there_is_little_to_do(exchange: Exchange, monkeypatch: pyt
     assert exchange.follower._indexer._process is None
 
 
+def test_it_stays_while_few_passes_take_long(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is the time that there is something to do: where most is written, passes are fewest."""
+    task_of(exchange)
+    exchange.follower.catch_up()
+    process = process_of(exchange)
+    monkeypatch.setattr(follower_module, "_MUCH", 0.06)
+    monkeypatch.setattr(follower_module, "_QUIET", 2.0)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        second = task_of(exchange)
+        time.sleep(2.5)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    until(lambda: second in searched(exchange, Query(), 50, "alice").ids)
+    time.sleep(0.5)
+    assert process.poll() is None and exchange.follower._indexer.keeps
+
+
 @pytest.mark.parametrize("wreck", [wreck_current, wreck_segments, wreck_all])
 def test_damage_heals(exchange: Exchange, config: Config, wreck: Callable[[Path], object]) -> None:
     """What a process keeps is built anew when it is found damaged, as it would be here."""

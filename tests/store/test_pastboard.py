@@ -135,8 +135,8 @@ def test_a_serving_exchange_reads_ahead_by_itself(exchange: Exchange) -> None:
 
 
 def test_reading_ahead_ends_where_it_cannot(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a ledger larger than what can be kept, reading ahead stops after so many pieces."""
-    monkeypatch.setattr(pastboard, "_PIECES", 3)
+    """Of a ledger larger than what can be kept, reading ahead stops after so many tasks."""
+    monkeypatch.setattr(pastboard, "_AHEAD", 6)
     boards, reads = Boards(exchange.ledger), []
     monkeypatch.setattr(boards._leaves, "put", lambda *_: reads.append(1))
     monkeypatch.setattr(boards._tallies, "put", lambda *_: None)

@@ -4,16 +4,18 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from taskrepo.packs import MARK, ROLLING, Pack, count_of, has_deltas, ids_of, rolling
-from taskrepo.rollup import FINAL_BYTES, FINAL_OBJECTS, Failed, Rollup, Sized, due, names_in
+from taskrepo.rollup import FINAL_BYTES, FINAL_OBJECTS, Failed, Rollup, Sized, due, merging, names_in
 from taskrepo.store import Store
 from tests.store.test_store import grow, objects_of
 from tests.support.ledgers import git, sound
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -247,6 +249,48 @@ def test_writers_and_readers_go_on_meanwhile(store: Store, tmp_path: Path) -> No
     sound(store.path)
 
 
+def test_small_packs_are_merged_as_they_come(store: Store) -> None:
+    """However long git takes for the large ones; a while after the last one there is quiet."""
+    with merging(store._packs) as quiet:
+        until(lambda: quiet() > 0.5)
+        grown(store, 40)
+        until(lambda: len(names(store)) < 32)
+        with FileLock(store.path / "taskrepo-packs.rollup"):  # as git's work goes on under
+            grown(store, 70)
+            until(lambda: len(names(store)) < 64)
+        until(lambda: quiet() > 0.5)
+    sound(store.path)
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["git-works", "git-fails"])
+def test_the_process_stays_while_many_are_written(store: Store, tmp_path: Path, works: bool) -> None:
+    """It merges what comes in passing, and ends by itself when nothing has come for some seconds."""
+    stop, environment = threading.Event(), dict(os.environ)
+    grown(store, 9, 2_200_000)  # for git alone: too large to be merged in passing
+    if not works:
+        (tmp_path / "git").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "git").chmod(0o755)
+        environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+
+    def write() -> None:
+        while not stop.wait(0.01):
+            grow(store, 0)
+
+    thread = threading.Thread(target=write)
+    with subprocess.Popen(_command(store), env=environment) as process:
+        thread.start()
+        try:
+            time.sleep(8)
+            assert process.poll() is None
+            assert len(names(store)) < 3 * 32
+        finally:
+            stop.set()
+            thread.join()
+        assert process.wait(PATIENCE) == (0 if works else 1)
+    assert len(names(store)) < 3 * 32
+    sound(store.path)
+
+
 def _told(work: object, faults: list[object]) -> None:
     try:
         work()  # type: ignore[operator]
@@ -344,6 +388,32 @@ def test_marks_of_a_killed_one_go_as_soon_as_it_is_gone(store: Store) -> None:
     assert other.consolidate() == len(marked)
     assert names(store, ".keep") == {theirs, writers}
     sound(store.path)
+
+
+def test_marks_of_a_killed_one_do_not_hinder_the_next(store: Store) -> None:
+    """Whoever rolls up next takes those packs, too, and still no operator's or writer's."""
+    grown(store, 20)
+    theirs, writers, *marked = sorted(names(store))
+    for name, said in ((theirs, b"mine\n"), (writers, MARK), *((name, ROLLING) for name in marked)):
+        (store.path / "objects/pack" / f"{name}.keep").write_bytes(said)
+    assert rollup(store).run() == len(marked)
+    assert names(store, ".keep") == {theirs, writers} and len(names(store)) == 3
+    sound(store.path)
+
+
+def test_a_stop_ends_its_git_as_well(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever ends the process leaves nobody behind who would go on to write into the folder."""
+    grown(store, 20)
+    said = tmp_path / "number"
+    (tmp_path / "git").write_text(f"#!/bin/sh\necho $$ >'{said}.new' && mv '{said}.new' '{said}'\nexec sleep 1000\n")
+    (tmp_path / "git").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    store._packs.merge_beside()
+    until(said.exists)
+    sleeping = Path("/proc", said.read_text().strip())
+    assert sleeping.exists()
+    store.close()
+    until(lambda: not sleeping.exists() or "\nState:\tZ" in (sleeping / "status").read_text())
 
 
 def test_what_killed_gits_left_goes_an_hour_later(store: Store) -> None:

@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pygit2
@@ -174,6 +176,24 @@ def test_a_damaged_pack_and_one_of_gits_own_are_left_alone(store: Store) -> None
     victim.write_bytes(data)
     assert store.consolidate() == 44
     assert packs(store.path) >= gits | {victim.name}
+
+
+def test_a_pack_that_is_here_stays_where_its_draft_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written before is not taken away because the disk fails now; of the draft nothing is left."""
+    grow(store, 0)
+    folder = PackFolder(store.path / "objects/pack", store.path / "lock", store.path / "mark")
+    pack, draft = Pack.of([("blob", b"one")]), store.path / "draft.new"
+    assert folder.add(pack)
+    before = packs(store.path)
+
+    def broken(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(packs_module, "sync_folder", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        folder.add(pack, {draft: b"x"})
+    assert packs(store.path) == before and not draft.exists()
+    sound(store.path)
 
 
 def test_packs_that_vanish_while_they_are_merged_are_passed_over(store: Store) -> None:
@@ -474,8 +494,10 @@ def test_a_branch_that_cannot_be_written_changes_nothing(store: Store) -> None:
     assert grow(store, 2) == store.head()
 
 
-@pytest.mark.parametrize(("step", "moves"), [("sync_file", False), ("sync_folder", True)])
-def test_a_disk_that_fails_to_sync(store: Store, monkeypatch: pytest.MonkeyPatch, step: str, moves: bool) -> None:
+@pytest.mark.parametrize(("where", "step", "moves"), [(os, "fsync", False), (store_module, "sync_folder", True)])
+def test_a_disk_that_fails_to_sync(
+    store: Store, monkeypatch: pytest.MonkeyPatch, where: ModuleType, step: str, moves: bool
+) -> None:
     """Before main has moved nothing of the batch stays; after, main has all it names. Either way the caller hears."""
     head = grow(store, 1)
     before = packs(store.path)
@@ -484,7 +506,7 @@ def test_a_disk_that_fails_to_sync(store: Store, monkeypatch: pytest.MonkeyPatch
     def fails(what: object) -> None:
         raise OSError(errno.EIO, "no disk makes this on demand")
 
-    monkeypatch.setattr(store_module, step, fails)
+    monkeypatch.setattr(where, step, fails)
     with pytest.raises(OSError):
         store.publish(batch, head, new)
     monkeypatch.undo()
@@ -684,6 +706,21 @@ def test_many_objects_are_merged_beside(store: Store) -> None:
     store.close()
     assert len(packs(store.path)) <= 2 * 9
     sound(store.path)
+
+
+def test_few_packs_are_open_at_once(store: Store) -> None:
+    """However many there are: a process may have a thousand files open, and a server's clients want theirs."""
+    oids = [grow(store, number) for number in range(300)]
+    fresh = Store(store.path)
+    assert all(fresh.read(oid, "commit") for oid in oids)
+    opened = [link for link in map(_leads_to, Path("/proc/self/fd").iterdir()) if link.startswith(str(store.path))]
+    assert 0 < len([link for link in opened if link.endswith(".pack")]) <= 128
+
+
+def _leads_to(path: Path) -> str:
+    with suppress(OSError):
+        return str(path.readlink())
+    return ""
 
 
 def test_what_fails_beside_is_tried_again_a_while_later(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from taskrepo import checkup
+from taskrepo import checkup, housekeeping
 from taskrepo.config import Config
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
-from taskrepo.housekeeping import Housekeeping
+from taskrepo.housekeeping import Housekeeping, Others
 from taskrepo.model import Manifest
 from taskrepo.upkeep import WORKS, Work, versions
 from tests.support.ledgers import made, opened, task_of
@@ -224,3 +224,37 @@ def test_versions_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert "none found" in versions()["git"]
     versions.cache_clear()
+
+
+def test_what_others_use_is_told_apart_from_ones_own() -> None:
+    """A thread that computes by itself uses nothing beside itself; one beside which another computes hears of it."""
+    others, stop, begun = Others(), threading.Event(), time.thread_time()
+    while time.thread_time() - begun < 0.2:
+        pass
+    own = others.used()
+
+    def compute() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    before = time.process_time()
+    until(lambda: time.process_time() - before > 0.5)
+    beside = others.used()
+    stop.set()
+    thread.join()
+    assert own < beside and beside > 0.05
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.0, housekeeping.AHEAD), (0.9, housekeeping.AHEAD // 10)])
+def test_less_is_read_ahead_while_others_are_served(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, share: float, most: int
+) -> None:
+    """A round reads a thousand old commits and tasks ahead, and a hundred when the process is busy with answers."""
+    asked: list[int] = []
+    monkeypatch.setattr(Others, "used", lambda _: share)
+    monkeypatch.setattr(exchange, "look_ahead", lambda now, most: asked.append(most))
+    with Housekeeping(exchange, expire_every=0.02):
+        until(lambda: len(asked) > 1)
+    assert set(asked) == {most}

@@ -24,7 +24,7 @@ from taskrepo.ledger import Ledger
 from taskrepo.model import Manifest
 from taskrepo.signing import Signer
 from taskrepo.store import Store
-from taskrepo.writer import Draft, Writer
+from taskrepo.writer import Draft, Gathering, Writer
 from tests.support.ledgers import git, line, made, opened, packs, refusal, sound, task_of
 from tests.support.waiting import PATIENCE, until
 
@@ -397,3 +397,52 @@ def test_two_exchanges_in_one_process_take_turns(config: Config) -> None:
             (one, two)[number % 2].govern(AddActor(f"a{number}", "agent"), "admin", via="cli")
         assert one.snapshot().commit == two.snapshot().commit
     assert len(line(config.repository)) == 4 + 6
+
+
+def test_the_last_batch_is_waited_for_ever_more_seldom_while_nobody_comes() -> None:
+    """Waiting in vain is tried again after one batch, three, seven, up to thirty-two; once somebody came, each time."""
+    gathering, skipped = Gathering(), []
+    for _ in range(7):
+        skipped.append(0)
+        while not gathering.promises():
+            skipped[-1] += 1
+        gathering.ended(joined=False)
+    assert skipped == [0, 1, 3, 7, 15, 31, 32]
+    while not gathering.promises():
+        pass
+    gathering.ended(joined=True)
+    assert [gathering.promises(), gathering.promises()] == [True, True]
+
+
+def test_who_comes_while_it_is_waited_is_in_the_batch(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a batch of two, the next one holds the request that came first and the one that came a moment later."""
+    monkeypatch.setattr(writer_module, "_GATHERING", PATIENCE)
+    begun, sizes = threading.Event(), []
+    writer.watched.append(lambda written: sizes.append(written.requests))
+
+    def slow(draft: Draft) -> str:
+        begun.wait(PATIENCE)
+        return put("a")(draft)
+
+    first = writer.begin(slow)
+    until(lambda: writer.waiting == 0)
+    two = writer.begin(put("b")), writer.begin(put("c"))
+    begun.set()
+    for each in (first, *two):
+        each.result(PATIENCE)
+    early = writer.begin(put("d"))
+    until(lambda: writer.waiting == 0)
+    late = writer.begin(put("e"))
+    assert early.result(PATIENCE) != late.result(PATIENCE)
+    assert sizes == [1, 2, 2]
+
+
+def test_a_stop_does_not_wait_for_who_may_come(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that waits for more requests and is closed answers the one it has."""
+    monkeypatch.setattr(writer_module, "_GATHERING", PATIENCE)
+    writer.submit(put("a"))
+    writer.crowd = 2
+    waiting = writer.begin(put("b"))
+    until(lambda: writer.waiting == 0)
+    writer.close()
+    assert waiting.done()

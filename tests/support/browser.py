@@ -2,7 +2,7 @@
 
 `chromium()` starts one browser; `visitor()` is a context in it, signed in as an actor. `check(page)` asserts what must
 hold of every page in every state: axe-core (WCAG 2.2 AA and its best practices) finds nothing, nothing scrolls
-sideways, and neither the console nor a failed request has anything to say.
+sideways, and neither the console nor a failed request has anything to say. `becomes()` waits for something in a page.
 
 >>> with chromium() as browser, visitor(browser, site, "alice") as alice:               # doctest: +SKIP
 ...     page = alice.open("/tasks")
@@ -22,7 +22,7 @@ import axe_playwright_python
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from tests.support.http import Site
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 PROGRAM = "/usr/bin/chromium"
 WIDE, MIDDLE, PHONE = (1440, 900), (768, 1024), (390, 844)
@@ -114,6 +114,19 @@ def before_scripts(page: Page, url: str) -> Iterator[None]:
         route.continue_()
     page.wait_for_load_state()
     page.unroute("**/static/*.js*")
+
+
+def becomes(page: Page, expression: str) -> None:
+    """Wait until the expression is true in the page.
+
+    Playwright's own `wait_for_function` asks again from within the page, where the page's policy forbids `eval`.
+    """
+    until(lambda: page.evaluate(expression))
+
+
+def pictured(page: Page) -> None:
+    """Wait until every picture is there, none of them broken."""
+    becomes(page, "[...document.images].every(each => each.complete && each.naturalWidth > 0)")
 
 
 def check(page: Page) -> None:

@@ -8,6 +8,7 @@
 import datetime
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -27,6 +28,7 @@ from cryptography.x509.oid import NameOID
 from tests.support.waiting import PATIENCE, until
 
 EXAMPLES: Final = Path(__file__).parents[2] / "data" / "examples" / "deploy"
+_PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 _NGINX: Final = """\
 {user}daemon off;
 worker_processes 2;
@@ -61,6 +63,11 @@ class Proxy:
         )
 
 
+def installed(name: str) -> bool:
+    """Whether the proxy can be run here."""
+    return shutil.which(name, path=_PATH) is not None
+
+
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A new certificate of this machine, signed by itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -86,8 +93,12 @@ def _free() -> int:
         return int(probe.getsockname()[1])
 
 
-def _nginx(folder: Path, port: int, upstream: int, public: Path, private: Path) -> list[str]:
+def _nginx(folder: Path, port: int, upstream: int, other: int, public: Path, private: Path) -> list[str]:
     site = (EXAMPLES / "nginx.conf").read_text()
+    if other:
+        site, count = re.subn(r"# (hash .*;|server 127\.0\.0\.1:8754;)", r"\1", site)
+        assert count == 2
+        site = site.replace("127.0.0.1:8754", f"127.0.0.1:{other}")
     for pattern, new in (
         (r"listen 80;", f"listen 127.0.0.1:{_free()};"),
         (r"listen 443 ", f"listen 127.0.0.1:{port} "),
@@ -113,13 +124,16 @@ def _caddy(folder: Path, port: int, upstream: int, public: Path, private: Path) 
 
 
 @contextmanager
-def proxied(name: str, folder: Path, upstream: int) -> Iterator[Proxy]:
-    """The proxy before a server on this machine until the block ends."""
+def proxied(name: str, folder: Path, upstream: int, other: int = 0) -> Iterator[Proxy]:
+    """The proxy before a server on this machine, and for nginx perhaps an `other` one, until the block ends."""
     folder.mkdir()
     port, (public, private) = _free(), certificate(folder)
-    command = (_nginx if name == "nginx" else _caddy)(folder, port, upstream, public, private)
+    if name == "nginx":
+        command = _nginx(folder, port, upstream, other, public, private)
+    else:
+        command = _caddy(folder, port, upstream, public, private)
     log = folder / "output.log"
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    environment = {"PATH": _PATH, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     proxy = Proxy(f"https://127.0.0.1:{port}", public, log)

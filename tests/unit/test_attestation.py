@@ -8,6 +8,7 @@ import pytest
 from taskrepo.attestation import (
     Attestation,
     Keys,
+    Signature,
     attest,
     in_hindsight,
     keys_of,
@@ -68,7 +69,7 @@ def pushed(signer: Signer = BOBS, **held: bytes) -> Attestation:
     """What is found of a claim that was pushed, with its request in the store (or what `held` has there instead)."""
     request, raw = requested(signer)
     entry = replace(CLAIM, via="git", request=request)
-    return attest(committed(entry, request), entry, HONEST, lambda oid, kind: held.get("raw", raw))
+    return attest(committed(entry, request), entry, HONEST, lambda oid, kind: {"commit": held.get("raw", raw)}[kind])
 
 
 def no_read(oid: str, kind: str) -> bytes:
@@ -83,16 +84,21 @@ def test_the_exchanges_live_key_attests() -> None:
     assert (found.exchange.key, found.exchange.fingerprint) == ("ledger", OURS.fingerprint)
 
 
-@pytest.mark.parametrize(("known", "code"), [
-    (keys(exchange=key_of(OTHERS), bob=key_of(OURS)), "wrong-key"),
-    (keys(bob=key_of(OURS)), "wrong-key"),
-    (keys(exchange=key_of(OURS, retired=98)), "retired-key"),
-    (keys(exchange=key_of(OURS, retired=2**40)), "retired-key"),
+NOT_OURS = "gpgsig: is by a key that is not the exchange's at this place in the ledger"
+RETIRED = f"gpgsig: is by the key {OURS.fingerprint}, which was retired before"
+
+
+@pytest.mark.parametrize(("known", "code", "words"), [
+    (keys(exchange=key_of(OTHERS), bob=key_of(OURS)), "wrong-key", NOT_OURS),
+    (keys(bob=key_of(OURS)), "wrong-key", NOT_OURS),
+    (keys(exchange=key_of(OURS, retired=98)), "retired-key", RETIRED),
+    (keys(exchange=key_of(OURS, retired=2**40)), "retired-key", RETIRED),
 ])  # fmt: skip
-def test_keys_count_by_the_record_before(known: Keys, code: str) -> None:
+def test_keys_count_by_the_record_before(known: Keys, code: str, words: str) -> None:
     """A key of somebody else, or one that the record before has as retired on whatever date, does not count."""
     found = attest(committed(), CLAIM, known, no_read)
-    assert (found.good, found.exchange.code, found.exchange.fingerprint) == (False, code, "")
+    assert found.good is False
+    assert found.exchange == Signature("exchange", code, words)
 
 
 def test_a_changed_commit_is_told() -> None:
@@ -126,6 +132,11 @@ def test_a_bad_request_spoils_the_good_entry() -> None:
         "wrong-parent",
     ]  # fmt: skip
     assert all(found.exchange.good and not found.good for found in codes)
+    told = [found.actor.message for found in (codes[0], codes[-1]) if found.actor]
+    assert told == [
+        "gpgsig: is by a key that is not bob's at this place in the ledger",
+        "parent: is not the request that the commit names",
+    ]
 
 
 def test_stock_git_signs_what_is_read_here(tmp_path: Path) -> None:

@@ -35,9 +35,24 @@ def test_a_long_task_has_none() -> None:
     assert cards.dump(FOLDER, replace(BARE, manifest=Manifest("t", "word " * cards.MOST))) == b""
 
 
-@pytest.mark.parametrize("rest", [b"", b"x", b"\x78\x01", cards.zlib.compress(b"[]"), cards.zlib.compress(b"[1,2,3]"),
-                                  cards.zlib.compress(b'[{"id":1},{"title":[]},[]]'), cards.zlib.compress(b"[" * 9000),
-                                  cards.zlib.compress(b" " * (1 << 24))])  # fmt: skip
+def test_what_is_longer_than_any_card_is_none() -> None:
+    """It is not even read, however well it is formed."""
+    card = cards.dump(FOLDER, BARE)
+    assert cards.load(card.ljust(20 + cards.MOST), FOLDER) == BARE
+    assert cards.load(card.ljust(21 + cards.MOST), FOLDER) is None
+
+
+def test_long_ones_are_compressed() -> None:
+    """What is as long as a page of text takes a part of that."""
+    task = replace(BARE, manifest=Manifest("t", "word " * 1000))
+    card = cards.dump(FOLDER, task)
+    assert len(card) < 400 and cards.load(card, FOLDER) == task
+
+
+@pytest.mark.parametrize("rest", [
+    b"", b"x", b"\x78\x01", b'{"id":1}', b'{"files":5}', b'{"colour":"red"}', b"{" * 3000, b'{"\xff":1}',
+    *map(cards.zlib.compress, (b"[]", b"[1,2,3]", b'{"id":1}', b"[" * 9000, b" " * (1 << 24))),
+])  # fmt: skip
 def test_what_cannot_be_read_is_none(rest: bytes) -> None:
     """Whatever was cut short or altered."""
     assert cards.load(bytes.fromhex(FOLDER) + rest, FOLDER) is None

@@ -8,7 +8,9 @@ from tools.crash_kinds import is_temporary, kind, promise
 
 BASE = {
     "exchange.git": None, "exchange.git/refs": None, "exchange.git/refs/heads": None,
-    "exchange.git/refs/heads/main": b"0", "private": None, "private/accounts.db-wal": b"", "index": None,
+    "exchange.git/refs/heads/main": b"0", "exchange.git/objects": None, "exchange.git/objects/info": None,
+    "exchange.git/objects/info/commit-graphs": None, "exchange.git/objects/pack": None,
+    "private": None, "private/accounts.db-wal": b"", "index": None,
 }  # fmt: skip
 CLAIM = r"POST /api/v1/tasks/4k7q2m9x/claim HTTP/1.1\r\nHost: x\r\n"
 REQUEST = f"5 recvfrom(9<socket:[7]>, '{CLAIM}', 999, 0, NULL, NULL) = 64"
@@ -87,6 +89,9 @@ def test_what_no_promise_rests_on_may_wait() -> None:
             made.format("exchange.git/refs/heads/main.lock"),
             made.format("index/x"),
             made.format("private/accounts.lock"),
+            made.format("exchange.git/taskrepo-mark-rollup"),
+            made.format("exchange.git/objects/info/commit-graphs/commit-graph-chain"),
+            made.format("exchange.git/objects/pack/multi-pack-index-0a.bitmap"),
             "2 unlink('/d/exchange.git/refs/heads/main') = 0",
         ),
         lambda line: assert_same(too_early(REQUEST, line, ANSWER), []),
@@ -110,6 +115,9 @@ def test_what_is_done_beside_is_nobodys_answer() -> None:
     assert too_early(REQUEST, index, pack, ANSWER) == []
     assert too_early(REQUEST, index, pack, MOVE.replace("git/new", "git/p"), ANSWER) != []
     assert beside(disk_of(index, base=BASE), (2,)) == frozenset()
+    rollup = "2 mkdir('/d/exchange.git/objects/tmp_rollup-x', 0777) = 0"
+    assert too_early(REQUEST, rollup, pack, ANSWER) == []
+    assert too_early(REQUEST, rollup, pack, MOVE.replace("git/new", "git/p"), ANSWER) != []
 
 
 def test_what_was_seen_of_a_door_is_told() -> None:
@@ -136,4 +144,6 @@ def test_files_are_known_by_their_paths() -> None:
     assert (kind(large), promise(large), is_temporary(large)) == ("large file", "large", False)
     assert (kind(half), promise(half), is_temporary(half)) == ("vault", "vault", True)
     assert (kind("index/writer.lock"), promise("index/writer.lock")) == ("lock", "")
+    assert (kind("exchange.git/objects/info"), promise("exchange.git/objects/info")) == ("help for git", "")
+    assert (kind("exchange.git/objects/pack"), promise("exchange.git/objects/pack")) == ("pack folder", "ledger")
     assert (kind("socket:[7]"), kind("elsewhere")) == ("answer", "data folder")

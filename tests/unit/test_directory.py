@@ -1,5 +1,6 @@
 """The rule book of the directory: actors, keys and the policy."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from taskrepo.commands import (
 )
 from taskrepo.directory import EXCHANGE_ACTOR, MAX_KEYS, RESERVED, Directory
 from taskrepo.errors import Invalid, Refused, TaskrepoError
+from taskrepo.events import Event
 from taskrepo.model import EXCHANGE, Actor, Capabilities, Policy, PublicKey, Stamp
 
 FOUND = Found(EXCHANGE, "ssh-ed25519 LEDGER", "SHA256:ledger", "admin", "Ada", Policy())
@@ -46,14 +48,31 @@ def _key(number: int, about: str = "bob") -> AddKey:
     return AddKey(about, f"laptop {number}", f"ssh-ed25519 KEY{number}", f"SHA256:{number}")
 
 
+def _said(error: TaskrepoError) -> tuple[str, str | None, str, Mapping[str, object]]:
+    """All of a refusal: its code, its field if it is `Invalid`, its words and its details."""
+    return error.code, error.where if isinstance(error, Invalid) else None, error.message, error.details
+
+
 def test_founding() -> None:
-    """The first event makes the exchange with its key, an admin, and the policy, all stamped with it."""
+    """The first event makes the exchange with its key, a human admin, and the policy, all stamped with it."""
     made, stamp = _give(None, FOUND, EXCHANGE, 7), Stamp("founded", EXCHANGE, 7)
-    assert sorted(made.actors) == ["admin", "exchange"]
-    assert made.actors[EXCHANGE].keys == (PublicKey("ledger", "ssh-ed25519 LEDGER", "SHA256:ledger", 7),)
-    assert (made.actors["admin"].name, made.actors["admin"].is_admin) == ("Ada", True)
-    assert made.policy == Policy(updated=stamp)
-    assert {a.updated for a in made.actors.values()} == {stamp}
+    key = PublicKey("ledger", "ssh-ed25519 LEDGER", "SHA256:ledger", 7)
+    exchange = Actor(
+        EXCHANGE, "service", "Exchange", Capabilities("low", "none", "tiny"), keys=(key,), created_at=7, updated=stamp
+    )
+    admin = Actor("admin", "human", "Ada", grants=("admin",), created_at=7, updated=stamp)
+    assert made == Directory({EXCHANGE: exchange, "admin": admin}, Policy(updated=stamp))
+
+
+def test_events_carry_no_stamp_of_a_policy() -> None:
+    """Founding is the exchange's own event; whatever stamp the policy came with, the event gives it another."""
+    stamped = Policy(max_files=3, updated=Stamp("x", "y", 1))
+    event = rolls.decide(None, replace(FOUND, policy=stamped), EXCHANGE_ACTOR, 9)
+    assert event == Event(replace(FOUND, policy=Policy(max_files=3)), EXCHANGE, 9)
+    made = _founded()
+    event = rolls.decide(made, SetPolicy("policy", stamped), made.actors["admin"], 9)
+    assert event == Event(SetPolicy("policy", Policy(max_files=3)), "admin", 9)
+    assert rolls.infer(made, rolls.evolve(made, event), "policy") == event.command
 
 
 def test_founding_happens_once() -> None:
@@ -70,6 +89,7 @@ def test_adding_an_actor() -> None:
         "eve", "human", "Eve", Capabilities("high"), ("admin",), created_at=8, updated=Stamp("actor-added", "admin", 8)
     )
     assert _founded().actors["bob"].name == "bob"
+    assert rolls.evolve(_founded(), Event(AddActor("eve", "human"), "admin", 8)).actors["eve"].name == "eve"
 
 
 @pytest.mark.parametrize("taken", sorted(RESERVED))
@@ -224,8 +244,14 @@ def test_keys_are_bounded() -> None:
     """An actor has at most a hundred keys."""
     made = _founded()
     keys = tuple(PublicKey("k", f"ssh-ed25519 {n}", f"f{n}", 1) for n in range(MAX_KEYS))
-    bob = replace(made.actors["bob"], keys=keys)
-    assert _refusal(replace(made, actors={**made.actors, "bob": bob}), _key(1)).code == "too-many-keys"
+    full, room = (
+        replace(made, actors={**made.actors, "bob": replace(made.actors["bob"], keys=some)})
+        for some in (keys, keys[1:])
+    )
+    assert _said(_refusal(full, _key(1))) == (
+        "too-many-keys", None, "bob has 100 keys, which is the limit", {"limit": 100}
+    )  # fmt: skip
+    assert len(_give(room, _key(1), "admin", 9).actors["bob"].keys) == MAX_KEYS
 
 
 def test_only_live_keys_retire() -> None:
@@ -244,6 +270,8 @@ def test_the_exchange_keeps_a_live_key() -> None:
     assert _refusal(_founded(), RevokeKey(EXCHANGE, "SHA256:ledger", 1)).code == "wrong-state"
     late = _give(made, RevokeKey(EXCHANGE, "SHA256:ledger", 1), "admin", 9)
     assert [k.compromised_at for k in late.actors[EXCHANGE].keys] == [1, None]
+    named = _give(_founded(), RenameKey(EXCHANGE, "SHA256:ledger", "old ledger"), "admin", 9)
+    assert [(k.name, k.retired_at) for k in named.actors[EXCHANGE].keys] == [("old ledger", None)]
 
 
 def test_setting_the_policy() -> None:
@@ -299,14 +327,17 @@ def _without(directory: Directory, actor: str) -> Directory:
 )
 def test_a_false_founding_is_refused(after: Directory) -> None:
     """A first directory without exchange, admin or key was not founded."""
-    with pytest.raises(Refused, match="wrong-state"):
+    with pytest.raises(Refused) as caught:
         rolls.infer(None, after, EXCHANGE)
+    words = "the first commit must found an exchange with a key and an admin"
+    assert _said(caught.value) == ("wrong-state", None, words, {})
 
 
 def test_nobody_is_removed() -> None:
     """No event takes an actor out of the directory."""
-    with pytest.raises(Refused, match="unknown-actor"):
+    with pytest.raises(Refused) as caught:
         rolls.infer(_founded(), _without(_founded(), "bob"), "bob")
+    assert _said(caught.value) == ("unknown-actor", None, "no event removes the actor bob", {})
 
 
 REVOKED = PublicKey("laptop 1", "ssh-ed25519 KEY1", "SHA256:1", 3, 4, 4)
@@ -350,7 +381,7 @@ def test_a_forged_change_does_not_hold(keys: tuple[PublicKey, ...]) -> None:
 def test_the_directory_contains_who_can_act() -> None:
     """A manifest may name an active actor as reviewer; not the exchange, nobody suspended, no stranger."""
     directory = _founded(AddActor("carol", "human"), ChangeActor("carol", active=False))
-    assert [who in directory for who in ("bob", "admin", EXCHANGE, "carol", "zoe", 7)] == [True, True, *[False] * 4]
+    assert [who in directory for who in ("bob", "admin", EXCHANGE, "carol", "zoe", [])] == [True, True, *[False] * 4]
 
 
 def test_the_limits_of_a_policy_do_not_contradict_each_other() -> None:
@@ -362,3 +393,70 @@ def test_the_limits_of_a_policy_do_not_contradict_each_other() -> None:
         error = _refusal(_founded(), SetPolicy("policy", policy))
         assert isinstance(error, Invalid)
         assert (error.code, error.where) == ("invalid-field", field)
+    level = Policy(lease_seconds=60, max_lease_seconds=60, max_file_bytes=9, max_task_bytes=9)
+    assert _give(_founded(), SetPolicy("policy", level), "admin", 9).policy == replace(
+        level, updated=Stamp("policy-set", "admin", 9)
+    )
+
+
+KEYED = _founded(_key(1), _key(2), RetireKey("bob", "SHA256:1"), RevokeKey("bob", "SHA256:2", 4), _key(3))
+"""Bob's keys: one retired, one revoked from second 4 on, and one live since second 7."""
+
+
+@pytest.mark.parametrize(("made", "command", "by", "code", "where", "words", "details"), [
+    (KEYED, FOUND, "admin", "duplicate-id", None, "the exchange has been founded already", {}),
+    (None, AddActor("eve", "human"), EXCHANGE, "wrong-state", None, "there is no exchange yet", {}),
+    (None, replace(FOUND, admin="anyone"), EXCHANGE, "reserved-id", "id",
+     "id: anyone has a meaning of its own here; choose another id", {}),
+    (KEYED, AddActor("me", "human"), "admin", "reserved-id", "id",
+     "id: me has a meaning of its own here; choose another id", {}),
+    (KEYED, AddActor("bob", "agent"), "admin", "duplicate-id", None, "the id bob is taken", {"actor": "bob"}),
+    (KEYED, AddActor("eve", "human"), "bob", "not-admin", None, "add-actor is for admins", {}),
+    (KEYED, RetireKey("admin", "SHA256:1"), "bob", "not-admin", None, "retire-key is for admins", {}),
+    (KEYED, ChangeActor("zoe", "Z"), "admin", "unknown-actor", None, "no actor has the id zoe", {}),
+    (KEYED, ChangeActor("bob", "bob"), "admin", "nothing-to-change", None, "bob is already like this", {}),
+    (KEYED, SetPolicy("policy", Policy()), "admin", "nothing-to-change", None, "the policy is already like this", {}),
+    (KEYED, ChangeActor(EXCHANGE, "E"), "admin", "wrong-state", None,
+     "the exchange's own record changes by its keys only", {}),
+    (KEYED, ChangeActor("admin", active=False), "admin", "last-admin", None,
+     "the exchange must keep one active admin", {}),
+    (_founded(ChangeActor("bob", active=False)), _key(1), "bob", "actor-suspended", None,
+     "bob has been suspended by an admin", {}),
+    (KEYED, _key(1, "admin"), "admin", "duplicate-key", None, "the key SHA256:1 is registered for bob", {}),
+    (KEYED, RetireKey("bob", "SHA256:1"), "bob", "unknown-key", None, "bob has no live key SHA256:1", {}),
+    (KEYED, RenameKey("bob", "k" * 200, "x"), "bob", "unknown-key", None, f"bob has no key {'k' * 100}", {}),
+    (KEYED, RevokeKey("bob", "SHA256:9", 4), "bob", "unknown-key", None, "bob has no key SHA256:9", {}),
+    (KEYED, RenameKey("bob", "SHA256:1", "laptop 1"), "bob", "nothing-to-change", None,
+     "the key is called laptop 1 already", {}),
+    (KEYED, RevokeKey("bob", "SHA256:3", 10), "bob", "invalid-field", "key.since",
+     "key.since: has not come yet; give a moment that has passed", {}),
+    (KEYED, RevokeKey("bob", "SHA256:3", 6), "bob", "invalid-field", "key.since",
+     "key.since: is before the key was added, which was 1970-01-01T00:00:07Z", {}),
+    (KEYED, RevokeKey("bob", "SHA256:2", 5), "bob", "nothing-to-change", None,
+     "the key is revoked already, from 1970-01-01T00:00:04Z on; only an earlier moment changes that", {}),
+    (KEYED, RetireKey(EXCHANGE, "SHA256:ledger"), "admin", "wrong-state", None,
+     "the exchange must keep a live key; add the new one first", {}),
+    (KEYED, SetPolicy("policy", Policy(lease_seconds=10**6)), "admin", "invalid-field", "policy.lease_seconds",
+     "policy.lease_seconds: is more than max_lease_seconds", {}),
+    (KEYED, SetPolicy("policy", Policy(max_file_bytes=9 << 30)), "admin", "invalid-field", "policy.max_file_bytes",
+     "policy.max_file_bytes: is more than max_task_bytes", {}),
+])  # fmt: skip
+def test_refusals_say_what_is_wrong(
+    made: Directory | None, command: DirectoryCommand, by: str, code: str, where: str | None, words: str,
+    details: Mapping[str, object],
+) -> None:  # fmt: skip
+    """Every refusal has its code, its field, its words for a person and its details."""
+    assert _said(_refusal(made, command, by)) == (code, where, words, details)
+
+
+def test_who_may_have_credentials() -> None:
+    """An active actor may sign in; the exchange itself and who is suspended may not, and are told why."""
+    made = _founded(AddActor("eve", "human"), ChangeActor("bob", active=False))
+    rolls.check_credentials(made.actors["eve"])
+    for who, code, words in (
+        (EXCHANGE, "exchange-only", "the exchange itself has no credentials"),
+        ("bob", "actor-suspended", "bob has been suspended by an admin"),
+    ):
+        with pytest.raises(Refused) as caught:
+            rolls.check_credentials(made.actors[who])
+        assert _said(caught.value) == (code, None, words, {})

@@ -184,6 +184,8 @@ def test_paths_have_a_last_gate(
     with pytest.raises(Invalid) as caught:
         package.render(event, before, after)
     assert (caught.value.code, caught.value.where) == ("bad-path", where)
+    if any("\u0301" in file.path for file in getattr(command, "files", ())):
+        assert caught.value.message == "package: a path is not in Unicode's normal form C"
 
 
 def test_a_submission_has_its_folder() -> None:
@@ -296,12 +298,37 @@ def test_malformed_entries(data: bytes) -> None:
         package.read_entry(data)
 
 
-@pytest.mark.parametrize(("data", "code"), [(b"\xff\n", "bad-encoding"), (b"no newline", "bad-text")])
-def test_malformed_summaries(data: bytes, code: str) -> None:
+@pytest.mark.parametrize(("data", "code", "words"), [
+    (b"\xff\n", "bad-encoding", "summary.md: is not UTF-8"),
+    (b"no newline", "bad-text", "summary.md: does not end with a newline"),
+])  # fmt: skip
+def test_malformed_summaries(data: bytes, code: str, words: str) -> None:
     """A summary is UTF-8 and ends with the newline it was written with."""
     with pytest.raises(Invalid) as caught:
         package.read_summary(data)
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.message) == (code, words)
+
+
+SEALED = f"title: Private task\ndescription: sealed:1:{'A' * 40}\nvisibility: private\n"
+
+
+def test_a_private_manifest_has_a_form_of_its_own() -> None:
+    """What the ledger holds of a private task is sealed, and of any other is not; `strict` holds each to its own."""
+    assert package.read_manifest(SEALED.encode()).private
+    with pytest.raises(Invalid) as caught:
+        package.read_manifest(b"title: t\ndescription: d\nvisibility: private\n")
+    assert caught.value.where == "manifest.yaml.title"
+    with pytest.raises(Invalid) as caught:
+        package.read_manifest(b"[]")
+    assert caught.value.where == "manifest.yaml"
+
+
+@pytest.mark.parametrize("more", [b"", b"  by: bob\n  colour: red\n"])
+def test_a_list_of_files_is_read_strictly(more: bytes) -> None:
+    """Each entry is what the exchange writes of a file, and nothing more."""
+    with pytest.raises(Invalid) as caught:
+        package.read_files(b"- path: input/a\n  name: a\n  media_type: text/plain\n  size: 1\n" + more)
+    assert caught.value.where.startswith("files.yaml[0].")
 
 
 def test_texts_survive_to_the_letter() -> None:

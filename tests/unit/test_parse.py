@@ -100,8 +100,17 @@ def test_files_go_where_they_belong(name: str) -> None:
         command: Any = parse.task_command(name, ID, BODIES[name][0], (FILE,))
         assert command.files == (FILE,)
         return
-    with pytest.raises(Invalid, match="unexpected-files"):
+    with pytest.raises(Invalid) as caught:
         parse.task_command(name, ID, BODIES[name][0], (FILE,))
+    assert (caught.value.code, caught.value.where, caught.value.message) == (
+        "unexpected-files", name, f"{name}: takes no files"
+    )  # fmt: skip
+
+
+def test_a_body_that_came_with_its_files() -> None:
+    """What it names as uploaded, and a result, are among its files by then; without files nothing is missed."""
+    assert parse.task_command("comment", ID, {"text": "c", "uploads": []}) == Comment(ID, "c")
+    assert parse.task_command("submit", ID, {"execution": 1, "summary": "s"}) == Submit(ID, 1, "s")
 
 
 @pytest.mark.parametrize("name", ["create", "explode", "", "found", "x" * 10_000])
@@ -110,7 +119,7 @@ def test_other_names_are_not_found(name: str) -> None:
     with pytest.raises(Refused) as caught:
         parse.task_command(name, ID, {})
     assert caught.value.code == "not-found"
-    assert len(caught.value.message) < 100
+    assert caught.value.message == f"{name[:40]} is not a command that can be given here"
 
 
 @pytest.mark.parametrize(
@@ -177,6 +186,53 @@ def test_keys() -> None:
     assert _invalid(parse.retire_key, "bob", {}) == "key.fingerprint"
     assert _invalid(parse.rename_key, "bob", "SHA256:x", {"name": "  "}) == "key.name"
     assert _invalid(parse.add_key, "bob", {**body, "name": " "}) == "key.name"
+
+
+def test_a_key_has_a_name() -> None:
+    """One that is blank is refused, with an example of what would do."""
+    with pytest.raises(Invalid) as caught:
+        parse.rename_key("bob", "SHA256:x", {"name": "  "})
+    words = "key.name: is blank; say what the key is on, as laptop"
+    assert (caught.value.code, caught.value.message) == ("invalid-field", words)
+
+
+CONTEXT = {
+    "origin": "email", "source_name": "Inbox", "source_context": "all\r\nof it",
+    "tasks": [
+        {"title": "a"}, {"title": "b", "description": "d", "external_id": "x", "source_name": "", "labels": ["l"]},
+    ],
+}  # fmt: skip
+
+
+def test_a_context_becomes_tasks() -> None:
+    """Each has what they share, unless it says otherwise; its title describes it where nothing else does."""
+    first, second = parse.ingest(CONTEXT)
+    shared = {"origin": "email", "source_name": "Inbox", "source_context": "all\nof it"}
+    assert first == Manifest("a", "a", **shared, external_id=first.external_id)
+    assert second == Manifest("b", "d", **shared, external_id="x", labels=("l",))
+
+
+def test_a_task_of_a_context_is_named_by_what_it_says() -> None:
+    """The same in whatever place of whichever call, and another where anything of it differs."""
+    first, _ = parse.ingest(CONTEXT)
+    assert first.external_id == "context:ab79531a976fd8b5ec025f268c636c1783f4469d"
+    assert parse.ingest({**CONTEXT, "tasks": [{"title": "z"}, {"title": "a"}]})[1] == first
+    assert parse.ingest({**CONTEXT, "origin": "chat"})[0].external_id != first.external_id
+
+
+@pytest.mark.parametrize(("bent", "where"), [
+    ({"tasks": 5}, "tasks"), ({"tasks": [{"title": "a"}, {"title": 5}]}, "tasks[1].title"), ({"colour": 1}, "colour"),
+    ({"tasks": [{"title": "a"}, {"title": "b", "due_at": "2026-02-30T00:00:00Z"}]}, "tasks[1].due_at"),
+])  # fmt: skip
+def test_a_context_is_refused_by_its_field(bent: dict[str, Any], where: str) -> None:
+    """Whether it is the context's own or that of one of its tasks."""
+    assert _invalid(parse.ingest, {**CONTEXT, **bent}) == where
+
+
+def test_newlines_of_forms_become_plain() -> None:
+    """Wherever in a body they stand."""
+    made = parse.manifest({"title": "t", "description": "a\r\nb", "acceptance": ["x\r\ny", {"text": "p\r\nq"}]})
+    assert (made.description, [item.text for item in made.acceptance]) == ("a\nb", ["x\ny", "p\nq"])
 
 
 def test_policies() -> None:

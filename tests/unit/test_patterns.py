@@ -1,9 +1,17 @@
 """Patterns that other people write: what they match, what is refused, and that none is slow."""
 
+import time
+
 import pytest
 
 from taskrepo.errors import Invalid
-from taskrepo.patterns import MAX_WEIGHT, MAX_WILDCARDS, check_glob, glob, regex
+from taskrepo.patterns import MAX_LENGTH, MAX_WEIGHT, MAX_WILDCARDS, _weight, check_glob, glob, regex
+
+
+@pytest.fixture(autouse=True)
+def afresh() -> None:
+    """No test gets by with a path that another one has had read."""
+    glob.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,9 @@ def test_regular_expressions(source: str, text: str, found: bool) -> None:
         ("a**", "bad repetition"),
         ("a{1001}", "invalid repetition size"),
         (r"(\pL\pN\p{Greek}){40}", "too large"),
+        ("[ab\\", "trailing"),
+        (r"\p{Greek", "invalid character class"),
+        ("a" * (MAX_LENGTH + 1), f"is too long a pattern: {MAX_LENGTH + 1} characters, {MAX_LENGTH} may be"),
         ("((a{100}){10}){10}", f"weighs 10000 with its repetitions written out; {MAX_WEIGHT} may be"),
     ],
 )
@@ -110,12 +121,37 @@ def test_what_cannot_be_matched_is_refused(source: str, told: str) -> None:
 )  # fmt: skip
 def test_weights(source: str, weight: int) -> None:
     """A pattern weighs what it is long with its repetitions written out; classes of many characters weigh more."""
-    from taskrepo.patterns import _weight
-
     assert _weight(source) == weight
+
+
+def test_a_pattern_knows_what_it_weighs() -> None:
+    """And what it was made of."""
+    made = regex("(ab){2,5}", "x")
+    assert (made.source, made.weight) == ("(ab){2,5}", 10)
+
+
+def test_the_longest_pattern_may_be_had() -> None:
+    """One that has as many characters as may be is read, and judged by its weight; a longer one is too long."""
+    for length, told in ((MAX_LENGTH, "too large"), (MAX_LENGTH + 1, "too long")):
+        with pytest.raises(Invalid) as caught:
+            regex("a" * length, "x")
+        assert told in caught.value.message
 
 
 def test_nothing_backtracks() -> None:
     """The patterns that are known to explode are matched in linear time."""
     for source in ("^(a+)+$", "^(a|a)*$", "^(a|aa)+$", "^(.*a){20}$", r"^(\w+\s?)*$"):
         assert not regex(source, "here").within("a" * 5000 + "!")
+
+
+@pytest.mark.parametrize("opening", ["[", "[^", "[\\", "\\p{", "\\u{", "("])
+def test_what_is_never_closed_costs_no_square(opening: str) -> None:
+    """Reading a pattern takes time by its length, though each of its openings could go to its end."""
+    spans = []
+    for length in (MAX_LENGTH // 16, MAX_LENGTH):
+        source, begun = opening * (length // len(opening)), time.process_time()
+        for _ in range(3):
+            with pytest.raises(Invalid):
+                regex(source, "here")
+        spans.append(time.process_time() - begun)
+    assert spans[1] < 100 * max(spans[0], 0.001)  # 16 times as long; a square would take 256 times

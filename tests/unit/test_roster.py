@@ -104,10 +104,25 @@ def test_what_could_not_be_read_is_not_written(actor: Actor) -> None:
     assert caught.value.code == "invalid-field"
 
 
-@pytest.mark.parametrize("read", [roster.read_actor, roster.read_policy])
-@pytest.mark.parametrize("data", [b"", b"[]", b"colour: red", b"\xff", b"name: 5", b"id: bob\nid: eve"])
-def test_malformed_files(read: object, data: bytes) -> None:
-    """Bytes that are not of the schema are refused."""
-    assert callable(read)
-    with pytest.raises(Invalid):
-        read(data)
+READERS = {
+    "actor": roster.read_actor, "policy": roster.read_policy,
+    "policy stated again": lambda data: roster.restated(DIRECTORY.policy, data),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("data", [b"", b"\xff", b"id: bob\nid: eve", b"a: " * 40])
+def test_what_is_not_yaml(name: str, data: bytes) -> None:
+    """It is refused by the name of what it should be."""
+    with pytest.raises(Invalid) as caught:
+        READERS[name](data)
+    assert caught.value.where.partition(",")[0] == name.partition(" ")[0]
+
+
+@pytest.mark.parametrize("name", ["actor", "policy"])
+@pytest.mark.parametrize(("data", "field"), [(b"[]", ""), (b"colour: red", "."), (b"name: 5", ".")])
+def test_what_is_not_of_the_schema(name: str, data: bytes, field: str) -> None:
+    """It is refused by the field."""
+    with pytest.raises(Invalid) as caught:
+        READERS[name](data)
+    assert (caught.value.where == name) if not field else caught.value.where.startswith(f"{name}{field}")
