@@ -30,6 +30,7 @@ from taskrepo.durable import put, read, sync_file
 from taskrepo.errors import Invalid, Refused
 
 FORMAT: Final = b"taskrepo backup 1\n"
+_SOON: Final = 2.0  # seconds: a program that a killed backup was about to begin lets go of its lock once it runs
 _CHUNK: Final = 1 << 20
 _LONGEST: Final = 1 << 30
 _SHA256: Final = re.compile("[0-9a-f]{64}")
@@ -175,7 +176,7 @@ class Depot:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Nobody else writes while the block runs. Raises `Refused("busy")` while another process does."""
-        lock = FileLock(self.folder / "lock", 0, mode=0o600)
+        lock = FileLock(self.folder / "lock", _SOON, mode=0o600)
         try:
             lock.acquire()
         except Timeout:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
+from unittest.mock import patch
 
 from filelock import FileLock
 
@@ -151,12 +152,12 @@ def _index(exchange: Exchange) -> Iterator[str]:
 def _swept(exchange: Exchange) -> Iterator[str]:
     """Do what a restarted exchange does by itself when everything that was left has become old; what still is there."""
     exchange.sweep(int(time.time()) + 2 * exchange.directory.policy.upload_seconds)
-    packs._LEFT_FOR = packs._PUSHED_FOR = -60.0  # as if a day had passed
-    packs._WATCHED_FOR = 0.0
     exchange.store.close()  # what rolls packs up beside marks them as long as it is at work, also a killed server's
     with FileLock(packs.rolling(exchange.store._packs._lock), timeout=_PATIENCE):
         pass
-    exchange.store._packs._sweep()
+    # As if a day had passed, and for this one look: whoever writes on in this process has temporary files of its own.
+    with patch.multiple(packs, _LEFT_FOR=-60.0, _PUSHED_FOR=-60.0, _WATCHED_FOR=0.0):
+        exchange.store._packs._sweep()
     exchange._index.try_writer()
     data = exchange.config.data
     paths = [str(path.relative_to(data)) for path in data.rglob("*")]
