@@ -147,6 +147,7 @@ def test_limits_count_the_clients(site: Site, proxy: Proxy) -> None:
     """One client that asks too often is refused, whatever it says of its address; its neighbour is not."""
     mine, other = ("127.0.0.2", "127.0.0.3") if "nginx" in str(proxy.log) else ("127.0.0.5", "127.0.0.6")
     with proxy.pool(mine) as pool, proxy.pool(other) as neighbour:
+        assert neighbour.request("GET", f"{proxy.url}/api/v1/me", headers=key(site, "alice")).status == 200  # now known
         forged = {"X-Forwarded-For": "198.51.100.1", "X-Real-IP": "198.51.100.1"}
         statuses = [pool.request("GET", f"{proxy.url}/login", headers=forged).status for _ in range(ANONYMOUS + 2)]
         assert statuses == [200] * ANONYMOUS + [429] * 2

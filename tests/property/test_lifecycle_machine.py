@@ -1,9 +1,14 @@
-"""The rule book under any sequence of commands: what always holds, and that every event can be read back."""
+"""The rule book under any sequence of commands: what always holds, and that every event can be read back.
 
+`TASKREPO_TEST_TORTURE=deep` tries a million commands, in ten thousand sequences of up to fifty steps.
+"""
+
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from itertools import product
+from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -56,6 +61,8 @@ from taskrepo.model import (
     Task,
 )
 
+DEEP: Final = os.environ.get("TASKREPO_TEST_TORTURE") == "deep"
+SEQUENCES, STEPS, TRIED = (10_000, 50, 1_000_000) if DEEP else (80, 40, 20_000)
 ID = "4k7q2m9x"
 OTHER = "77777777"
 ACTORS = (
@@ -137,6 +144,7 @@ RARE = frozenset({"archive", "cancel", "fail", "comment", "revise"})
 
 
 HAPPENED: Counter[str] = Counter()
+VERDICTS: Counter[str] = Counter()
 
 
 class Folder:
@@ -180,6 +188,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.policy = POLICIES[0]
         self.beat: int | None = None
         self.others: dict[str, Task] = {}
+        self.tries: list[Command] = []
 
     @rule(state=st.sampled_from(["draft", "running", "approved", "approved", "failed"]), gone=st.integers(0, 9))
     def elsewhere(self, state: State, gone: int) -> None:
@@ -213,8 +222,9 @@ class Lifecycle(RuleBasedStateMachine):
     def anything(self, command: Command, actor: Actor) -> None:
         self._give(command, actor)
 
-    @initialize(manifest=manifests, files=package_files)
-    def begin(self, manifest: Manifest, files: tuple[File, ...]) -> None:
+    @initialize(manifest=manifests, files=package_files, tries=st.lists(commands, min_size=5, max_size=20))
+    def begin(self, manifest: Manifest, files: tuple[File, ...], tries: list[Command]) -> None:
+        self.tries = tries
         self._give(Create(ID, manifest, files), ACTORS[0])
 
     @rule(data=st.data(), steps=st.integers(1, 6))
@@ -279,6 +289,21 @@ class Lifecycle(RuleBasedStateMachine):
         return dependencies.needed(task, command, self.others.get)
 
     @invariant()
+    def whatever_is_tried_is_decided_or_refused(self) -> None:
+        """In each state that comes up, and nothing but a refusal is ever raised."""
+        for command, actor in product(self.tries, ACTORS):
+            try:
+                happened = lifecycle.decide(
+                    self.task, command, actor, self.now, self.policy, None, self._needed(self.task, command)
+                )
+            except Refused as refused:
+                assert refused.code in REFUSALS
+                VERDICTS[refused.code] += 1
+            else:
+                assert lifecycle.evolve(self.task, happened).state in STATES
+                VERDICTS[happened.name] += 1
+
+    @invariant()
     def someone_holds_it_or_nobody(self) -> None:
         if self.task is None:
             return
@@ -338,9 +363,14 @@ class Lifecycle(RuleBasedStateMachine):
 def test_the_invariants_hold() -> None:
     """Under any commands the invariants hold, and each event can be read back from what it wrote."""
     HAPPENED.clear()
-    profile = settings(max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    VERDICTS.clear()
+    profile = settings(
+        max_examples=SEQUENCES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck),
+        derandomize=not DEEP,
+    )  # fmt: skip
     run_state_machine_as_test(Lifecycle, settings=profile)
     assert len(HAPPENED) >= 10, "the sequences must get beyond the first steps to mean anything"
+    assert VERDICTS.total() >= TRIED and len(VERDICTS) >= 20
 
 
 @given(commands, actors, st.sampled_from(POLICIES))
