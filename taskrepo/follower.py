@@ -32,7 +32,7 @@ from taskrepo.trail import changed_tasks
 log = logging.getLogger(__name__)
 
 _POLL: Final = 0.2
-_REST: Final = 0.15
+_REST: Final = 0.12
 _PATIENCE: Final = 5.0
 _PACK_EVERY: Final = 32
 _IN_PASSING: Final = 1000  # objects of packs that are merged at once, which takes ten milliseconds

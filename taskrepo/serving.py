@@ -100,8 +100,8 @@ def serve(args: Namespace, terminal: Terminal) -> Answer:
         supervisor.ready()
         terminal.show(Answer({"url": url}, (f"taskrepo serves {config.data} at {url}",)))
 
+    interpreter.settle()
     with logs.logging_to(format=wanted.log), Exchange(config) as exchange:
-        interpreter.collect_rarely()
         put_right(exchange, terminal)
         exchange.follower.start()
         exchange.webhooks.networks = wanted.webhooks

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import random
 import resource
 import shutil
@@ -172,7 +173,7 @@ def _apart(config: Config, options: argparse.Namespace) -> dict[str, Any]:
 def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[str, Any]:
     """Every figure of one exchange."""
     told: dict[str, Any] = {}
-    interpreter.collect_rarely()  # as in an exchange that is served
+    interpreter.settle()  # as in an exchange that is served
     with Exchange(config) as exchange:
         before = time.perf_counter()
         exchange.follower.catch_up()
@@ -189,6 +190,7 @@ def measure(config: Config, seconds: float, only: str, rebuild: bool) -> dict[st
     told["memory of the largest process beside it, MiB"] = _most(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory(dir=config.data.parent) as folder:
         copy = Config(Path(shutil.copytree(config.data, Path(folder) / "copy")))
+        os.sync()  # else the disk has a gigabyte to write while claims wait for theirs
         with Exchange(copy) as exchange:
             caught_up(exchange)
             told["figures"] += _figures(_claims(exchange), seconds, only)
