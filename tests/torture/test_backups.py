@@ -1,6 +1,7 @@
 """Backups taken while others write and erase, some of them killed: each that was published is a sound exchange.
 
-`TASKREPO_TEST_TORTURE=deep` makes a hundred backups instead of three, and kills two hundred instead of four.
+`TASKREPO_TEST_TORTURE=deep` makes a hundred backups instead of three, and kills two hundred instead of four. Each few
+are of an exchange of their own, because all that was written in the meantime is judged again for each.
 """
 
 import os
@@ -8,6 +9,8 @@ import random
 import time
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from taskrepo.backup import back_up
 from taskrepo.checkup import checks
@@ -22,8 +25,8 @@ from tests.support.ledgers import heard, line, made, opened, proven, sound, star
 from tests.support.waiting import until
 
 DEEP = os.environ.get("TASKREPO_TEST_TORTURE") == "deep"
-BACKUPS = 100 if DEEP else 3
-KILLS = 200 if DEEP else 4
+BACKUPS, SERIES = (4, 25) if DEEP else (3, 1)
+KILLS, KILLED = 4, 50 if DEEP else 1
 WRITERS = 2
 
 
@@ -54,7 +57,8 @@ def _restored(depot: Depot, name: str, folder: Path) -> Config:
     return config
 
 
-def test_each_backup_of_a_busy_exchange_is_a_sound_exchange(tmp_path: Path) -> None:
+@pytest.mark.parametrize("series", range(SERIES))
+def test_each_backup_of_a_busy_exchange_is_a_sound_exchange(tmp_path: Path, series: int) -> None:
     """Whatever is written and erased meanwhile: a backup has all that was acknowledged before it began, and fits."""
     config, depot = made(tmp_path), depot_at(tmp_path / "backups")
     answers = [tmp_path / f"answers-{number}" for number in range(WRITERS)]
@@ -75,9 +79,10 @@ def test_each_backup_of_a_busy_exchange_is_a_sound_exchange(tmp_path: Path) -> N
     assert len(depot.names()) == BACKUPS - 1 and check(depot).faults == []
 
 
-def test_a_killed_backup_leaves_the_others_and_no_half_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("series", range(KILLED))
+def test_a_killed_backup_leaves_the_others_and_no_half_one(tmp_path: Path, series: int) -> None:
     """Killed at any moment, it is there whole or not at all; the next takes what it left, and nothing stays over."""
-    config, depot, chance = made(tmp_path), depot_at(tmp_path / "backups"), random.Random(20261130)
+    config, depot, chance = made(tmp_path), depot_at(tmp_path / "backups"), random.Random(20261130 + series)
     answers = tmp_path / "answers"
     writer = started(tireless, config, answers)
     try:
