@@ -175,7 +175,7 @@ class Depot:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Nobody else writes while the block runs. Raises `Refused("busy")` while another process does."""
+        """Nobody else writes while the block runs. Raises `Refused("busy")` if another process does, and goes on."""
         lock = FileLock(self.folder / "lock", _SOON, mode=0o600)
         try:
             lock.acquire()

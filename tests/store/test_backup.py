@@ -45,7 +45,7 @@ from tests.support.ledgers import (
     upload,
     view_of,
 )
-from tests.support.waiting import over
+from tests.support.waiting import PATIENCE, over
 
 NOW: Final = 1_795_226_799
 LARGE: Final = b"large;" * 300_000
@@ -639,3 +639,24 @@ def test_snapshots_are_found_by_name_date_and_commit(config: Config, depot: Depo
     (tmp_path / "a@b").mkdir()
     assert source_of(f"{tmp_path}/a@b") == (tmp_path / "a@b", "")
     assert source_of(f"{tmp_path}/a@b@{first.name}") == (tmp_path / "a@b", first.name)
+
+
+def test_a_lock_that_is_let_go_in_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """As that of a killed backup is, which a program it was about to begin still held; a lasting one is told."""
+    depot, held, end = depot_at(tmp_path / "backups"), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with depot.held():
+            held.set()
+            end.wait(PATIENCE)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(PATIENCE)
+    with pytest.raises(Refused, match=r"another backup to .* is going on") as caught, depot.held():
+        pass
+    assert caught.value.code == "busy"
+    threading.Timer(0.2, end.set).start()
+    with depot.held():
+        assert end.is_set()
+    over(thread)
