@@ -127,7 +127,8 @@ def test_labels_are_few(site: Site, tmp_path: Path) -> None:
     urllib3.request("BREW", f"{site.url}/tasks", retries=False)
     site.post("bob", "/tasks", b"{", headers={"Content-Type": "application/json"})
     git(tmp_path, "clone", "-q", address(site), "clone").check()
-    until(lambda: {"other", "/git/exchange.git/git-upload-pack", "/login/link/{token}"} <= {name[2] for name in asked()})
+    routes = {"other", "/git/exchange.git/git-upload-pack", "/login/link/{token}"}
+    until(lambda: routes <= {name[2] for name in asked()})
     assert {name[1] for name in asked()} <= {"GET", "POST", "other"}
     assert counted(site, ("taskrepo_refusals_total", "malformed"))["taskrepo_refusals_total", "malformed"] >= 1
     text = read(site).data.decode()
