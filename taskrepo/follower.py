@@ -325,9 +325,9 @@ class Follower:
             self._built = None
             self._anew = self._anew and not anew  # one that failed is not tried for ever
 
-    def _heard(self, done: int) -> None:
+    def _heard(self, done: int | None) -> None:
         self._built = done
-        if self.progress is not None:
+        if self.progress is not None and done is not None:
             self.progress(done)
 
     def _settle_where(self, spent: float, took: float) -> None:

@@ -3,7 +3,7 @@
 `python -m taskrepo.indexer DATA` answers each line of its standard input, and ends with it:
 
 * `keep`: `done`, once it is the index's writer;
-* `up COMMIT`, `anew COMMIT`: `built NUMBER` as it comes, then `done STAMP`, the commit that the index shows;
+* `up COMMIT`, `anew COMMIT`: `on` or `built NUMBER` as it comes, then `done STAMP`, the commit that the index shows;
 * `join rest`, `join busy`: `done`;
 * `failed WORDS` is the answer where something went wrong.
 
@@ -42,10 +42,14 @@ def _answer(keeper: Keeper, words: list[str]) -> str:
         if words[0] == "join":
             keeper.join(words[1] == "rest")
         elif words[0] != "keep":
-            keeper.bring_up(words[1], words[0] == "anew", lambda done: _say(f"built {done}"), lambda: False)
+            keeper.bring_up(words[1], words[0] == "anew", _heard, lambda: False)
     except Exception as error:  # told to whoever asked, who tries again
         return f"failed {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return f"done {keeper.index.stamp or ''}"
+
+
+def _heard(done: int | None) -> None:
+    _say("on" if done is None else f"built {done}")
 
 
 def _say(words: str) -> None:

@@ -104,6 +104,8 @@ class Indexer:
                 kind, _, told = line.partition(" ")
                 if kind == "built":
                     heard(int(told))
+                elif kind == "on":
+                    heard(None)
                 elif kind == "failed":
                     raise ChildProcessError(told)
                 else:

@@ -31,11 +31,12 @@ log = logging.getLogger(__name__)
 
 _APART: Final = 2000  # tasks; fewer are built within three seconds
 _ASKED_FOR: Final = 50  # ids that fit into one query
+_AT_ONCE: Final = 1000  # commits by which an index is brought up at a time: seconds, in which nothing is heard of it
 
 Opened = Callable[[Snapshot, Task], tuple[Task, str]]
 """A task of the ledger as its readers see it, and the text by which it is found."""
-Heard = Callable[[int], None]
-"""Is told how many tasks of a new index are done."""
+Heard = Callable[[int | None], None]
+"""Is told how many tasks of a new index are done, and `None` where one is brought up and has come somewhat further."""
 Stop = Callable[[], bool]
 
 
@@ -61,7 +62,7 @@ class Keeper:
     def bring_up(self, commit: str, anew: bool, heard: Heard, stop: Stop) -> None:
         """As `Keeping` has it; raises `OSError` and `Refused`."""
         snapshot = self._ledger.snapshot(commit)
-        if anew or not self._updated(snapshot):
+        if anew or not self._followed(snapshot, heard, stop):
             self._build_anew(snapshot, heard, stop)
 
     def join(self, at_rest: bool) -> None:
@@ -87,6 +88,18 @@ class Keeper:
         """Fill a fresh folder of an index with all tasks as of a commit."""
         snapshot = self._ledger.snapshot(commit)
         fill(home, self._rows(snapshot, _oldest_first(self._ledger, snapshot)), commit, heard)
+
+    def _followed(self, snapshot: Snapshot, heard: Heard, stop: Stop) -> bool:
+        """Bring the index up step by step, at most until `stop`; `False` if it must be built anew."""
+        stamp = self.index.stamp
+        newer = [oid for oid, _ in self._ledger.store.history(snapshot.commit, stamp)][::-1] if stamp else ()
+        for step in newer[_AT_ONCE - 1 : -1 : _AT_ONCE]:
+            if not self._updated(self._ledger.snapshot(step)):
+                return False
+            heard(None)
+            if stop():
+                return True
+        return self._updated(snapshot)
 
     def _updated(self, snapshot: Snapshot) -> bool:
         """Whether the index could be brought up to the snapshot; if not, it must be built anew."""

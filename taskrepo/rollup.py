@@ -330,15 +330,16 @@ def main(words: list[str]) -> int:
     with merging(PackFolder(folder, lock, kept)) as quiet:
         os.nice(_NICE)  # on Linux of this thread and its gits alone (nice(2)); merging must keep up with the writers
         while True:
-            code = 0
+            gone = code = 0
             try:
-                Rollup(folder, lock, kept).run()
+                gone = Rollup(folder, lock, kept).run()
             except Failed:  # what comes is merged all the same
                 code = 1
+            # What came meanwhile is as much as it takes long. One pack alone is none the fewer for being written again.
+            if gone < _FEW and quiet() > _LINGER:
+                return code
             until = time.monotonic() + _ANEW
-            while time.monotonic() < until:
-                if quiet() > _LINGER:
-                    return code
+            while time.monotonic() < until and quiet() <= _LINGER:
                 time.sleep(_TURN)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from taskrepo import follower as follower_module
+from taskrepo import keeping
 from taskrepo.commands import Claim, Release
 from taskrepo.config import Config
 from taskrepo.errors import Refused
@@ -328,6 +329,27 @@ def test_an_index_is_built_anew_when_asked(config: Config) -> None:
         with pytest.raises(Refused) as refused:
             exchange.follower.keeper.rebuild(lambda done, of: None)
         assert refused.value.code == "busy"
+
+
+def test_an_index_far_behind_comes_step_by_step(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step is whole, and told of; it ends after the one at hand when the exchange does, and goes on from there."""
+    monkeypatch.setattr(keeping, "_AT_ONCE", 3)
+    with opened(config) as exchange:
+        keeper, told = exchange.follower.keeper, list[str | None]()
+        keeper.bring_up(exchange.snapshot().commit, True, lambda done: None, lambda: False)
+        tasks = [task_of(exchange, Manifest(f"Gold {number}", "d")) for number in range(5)]
+        for task in tasks:
+            exchange.execute(Claim(task), "bob", via="api")
+        commits = [oid for oid, _ in exchange.store.history(exchange.snapshot().commit)][::-1]
+
+        def heard(done: int | None) -> None:
+            told.append(exchange._index.stamp if done is None else "anew")
+
+        keeper.bring_up(commits[-1], False, heard, lambda: len(told) == 2)
+        assert told == [commits[-8], commits[-5]] and exchange._index.stamp == commits[-5]
+        keeper.bring_up(commits[-1], False, heard, lambda: False)
+        assert told == [commits[-8], commits[-5], commits[-2]] and exchange._index.stamp == commits[-1]
+        assert listed(exchange._index) == listed_anew(exchange)
 
 
 def test_packs_are_merged_as_writes_come(exchange: Exchange, config: Config) -> None:

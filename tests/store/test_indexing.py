@@ -1,5 +1,6 @@
 """The index kept by a process of its own: as good as one kept here, and what becomes of it when that process fails."""
 
+import io
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from taskrepo import follower as follower_module
-from taskrepo import indexing, keeping
+from taskrepo import indexer, indexing, keeping
 from taskrepo.commands import Claim, Erase
 from taskrepo.config import Config
 from taskrepo.errors import Refused
@@ -22,7 +23,7 @@ from taskrepo.model import Manifest
 from taskrepo.query import Query
 from tests.store.test_follower import wreck_all, wreck_current, wreck_segments
 from tests.support.ledgers import listed, listed_anew, made, opened, searched, task_of
-from tests.support.waiting import until
+from tests.support.waiting import over, until
 
 
 @pytest.fixture
@@ -119,6 +120,42 @@ def test_one_that_hangs_is_ended(exchange: Exchange, monkeypatch: pytest.MonkeyP
     until(lambda: searched(exchange, Query(), 1, "alice").ids == (task,))
     assert process.returncode == -signal.SIGKILL
     assert listed(exchange._index) == listed_anew(exchange)
+
+
+def test_one_with_much_to_do_is_heard_of(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so at each step, lest it be taken for dead, and this is no word of an index that is built anew."""
+    monkeypatch.setattr(keeping, "_AT_ONCE", 3)
+    with opened(config) as exchange:
+        before = exchange.snapshot().commit
+        for _ in range(7):
+            task_of(exchange)
+        head = exchange.snapshot().commit
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"anew {before}\nup {head}\n"))
+    assert indexer.main([str(config.data)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith("built")] == [
+        "ready", f"done {before}", "on", "on", f"done {head}"
+    ]  # fmt: skip
+
+
+def test_what_is_far_behind_is_no_new_index(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has come a step further is heard of, and nothing is said to be built."""
+    heard: list[int | None] = []
+    make_heard = exchange.follower._heard
+    monkeypatch.setattr(exchange.follower, "_heard", lambda done: (heard.append(done), make_heard(done)))
+    process = process_of(exchange)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        many = [threading.Thread(target=lambda: [task_of(exchange) for _ in range(70)]) for _ in range(16)]
+        for thread in many:
+            thread.start()
+        over(*many)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    until(lambda: shown(exchange))
+    assert heard and set(heard) == {None} and exchange.follower.standing().built is None
 
 
 def test_closing_does_not_wait_for_it(config: Config) -> None:
@@ -296,13 +333,13 @@ def test_a_broken_listener_ends_it(config: Config) -> None:
         task_of(exchange)
         head = exchange.snapshot().commit
     with Index(config.index) as index:
-        indexer = indexing.Indexer(index, config.data, lambda: False)
-        indexer.begin()
-        until(indexer.keep)
-        process = indexer._process
+        beside = indexing.Indexer(index, config.data, lambda: False)
+        beside.begin()
+        until(beside.keep)
+        process = beside._process
         with pytest.raises(OSError, match="nobody to tell"):
-            indexer.bring_up(head, True, broken, lambda: False)
-        assert process is not None and process.poll() is not None and not indexer.keeps
+            beside.bring_up(head, True, broken, lambda: False)
+        assert process is not None and process.poll() is not None and not beside.keeps
         assert index.try_writer()
 
 

@@ -1,6 +1,7 @@
 """Packs that are rolled up by stock git: few remain, nothing is lost, and nobody who reads or writes is disturbed."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -288,6 +289,24 @@ def test_the_process_stays_while_many_are_written(store: Store, tmp_path: Path, 
             thread.join()
         assert process.wait(PATIENCE) == (0 if works else 1)
     assert len(names(store)) < 3 * 32
+    sound(store.path)
+
+
+def test_what_came_meanwhile_is_rolled_up_when_nothing_comes_any_more(store: Store, tmp_path: Path) -> None:
+    """Or it would lie there until many are written again, and be made up for just then."""
+    began, goes_on, real = tmp_path / "began", tmp_path / "go", shutil.which("git")
+    (tmp_path / "git").write_text(
+        f"#!/bin/sh\ntouch '{began}'\nwhile [ ! -e '{goes_on}' ]; do sleep 0.1; done\nexec '{real}' \"$@\"\n"
+    )
+    (tmp_path / "git").chmod(0o755)
+    grown(store, 9, 2_200_000)
+    with subprocess.Popen(_command(store), env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}) as process:
+        until(began.exists)
+        for number in range(9, 18):
+            grow(store, number, 2_200_000)
+        goes_on.touch()
+        assert process.wait(PATIENCE) == 0
+    assert len(names(store)) == 1
     sound(store.path)
 
 
