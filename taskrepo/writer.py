@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Final, Generic, TypeVar, cast
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from taskrepo import history, interpreter
 from taskrepo.clock import Clock
@@ -34,6 +34,7 @@ from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.model import Actor
 from taskrepo.signing import Signer
 from taskrepo.store import Batch, Unsettled
+from taskrepo.turnlock import TurnLock
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -163,7 +164,7 @@ class Writer:
 
     def __init__(self, ledger: Ledger, signer: Signer, lock: Path, clock: Clock | None = None) -> None:
         self._ledger, self._signer, self._clock = ledger, signer, clock or Clock()
-        self._process_lock = FileLock(lock, timeout=_LOCK_PATIENCE)
+        self._turn = TurnLock(lock, _LOCK_PATIENCE)
         self._queue: queue.Queue[_Request[Any] | None] = queue.Queue(MAX_WAITING)
         self._starting = Lock()
         self._thread: Thread | None = None
@@ -215,6 +216,7 @@ class Writer:
                 self._queue.put(None)
         if self._thread is not None:
             self._thread.join()
+        self._turn.close()
 
     def _run(self) -> None:
         interpreter.share()
@@ -291,7 +293,7 @@ class Writer:
     def _attempt(self, requests: list[_Request[Any]]) -> list[Any]:
         unsettled: Unsettled | None = None
         asked = time.perf_counter()
-        with self._process_lock:
+        with self._turn.held():
             begun = time.perf_counter()
             if begun - asked > _LONG_WAIT:
                 log.warning("waited %.1f seconds for the writer's lock, which another process held", begun - asked)

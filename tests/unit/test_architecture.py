@@ -28,6 +28,7 @@ BYTES: Final = frozenset(
 )
 IO_GROUPS: Final = (
     frozenset({"store", "packs", "rollup", "clones", "settings", "branchlock"}),
+    frozenset({"turnlock"}),
     frozenset({"index", "listing", "relevance", "segments", "mapped", "postings", "suggesting", "joining", "cursors",
                "blocks", "leaves", "filling"}),
     frozenset({"files", "archives", "inspection", "containers", "zips", "uploads"}),
