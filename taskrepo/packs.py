@@ -46,6 +46,11 @@ _FANOUT_END: Final = 8 + 256 * 4
 _TRAILER: Final = 20
 # Speed over size: what is written here is recompressed when packs are consolidated by git.
 _LEVEL: Final = 1
+_SHORT: Final = 8192
+_WINDOW: Final = 13
+_MEMORY: Final = 6
+"""For so many bytes a window of their length (two to the 13th) finds as much, and a compressor takes 64 KiB instead of
+256, which the system would give and take back, page by page, for each of a dozen objects (`deflateInit2`, zlib.h)."""
 _MERGE_AT: Final = 32
 _MERGE_LIMIT: Final = 64 << 20
 _AGAIN: Final = 60.0
@@ -313,7 +318,14 @@ def _entry(kind: str, data: bytes) -> _Entry:
     """The object's id and its packed form."""
     head = f"{kind} {len(data)}\x00".encode()
     oid = sha1(head + data, usedforsecurity=False).digest()
-    return oid, _size(KINDS[kind], len(data)) + zlib.compress(data, _LEVEL)
+    return oid, _size(KINDS[kind], len(data)) + _compressed(data)
+
+
+def _compressed(data: bytes) -> bytes:
+    if len(data) > _SHORT:
+        return zlib.compress(data, _LEVEL)
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY)
+    return compressor.compress(data) + compressor.flush()
 
 
 def _size(kind: int, size: int) -> bytes:

@@ -10,7 +10,7 @@ from taskrepo.errors import Invalid
 from taskrepo.history import object_id
 from taskrepo.packs import Pack
 
-SIZES = [0, 1, 15, 16, 17, 2047, 2048, 100_000]
+SIZES = [0, 1, 15, 16, 17, 2047, 2048, 8191, 8192, 8193, 100_000]
 BLOBS = [("blob", bytes([n % 251]) * size) for n, size in enumerate(SIZES)]
 
 
