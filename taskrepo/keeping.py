@@ -93,7 +93,10 @@ class Keeper:
         """Bring the index up step by step, at most until `stop`; `False` if it must be built anew."""
         stamp = self.index.stamp
         newer = [oid for oid, _ in self._ledger.store.history(snapshot.commit, stamp)][::-1] if stamp else ()
-        for step in newer[_AT_ONCE - 1 : -1 : _AT_ONCE]:
+        steps = newer[_AT_ONCE - 1 : -1 : _AT_ONCE]
+        if steps and self._changed(snapshot) is None:  # what was erased cannot be read at a step before that, either
+            return False
+        for step in steps:
             if not self._updated(self._ledger.snapshot(step)):
                 return False
             heard(None)
@@ -103,17 +106,23 @@ class Keeper:
 
     def _updated(self, snapshot: Snapshot) -> bool:
         """Whether the index could be brought up to the snapshot; if not, it must be built anew."""
+        ids = self._changed(snapshot)
+        if ids is None:
+            return False
+        rows = list(self._rows(snapshot, (*dependents(self.index, snapshot, ids), *ids), time.time_ns() // 1000))
+        with suppress(Refused):
+            self.index.update(rows, snapshot.commit)
+        return self.index.stamp == snapshot.commit  # it may have been damaged under way
+
+    def _changed(self, snapshot: Snapshot) -> list[str] | None:
+        """The tasks that have changed since the index's commit, or `None` if it must be built anew."""
         stamp = self.index.stamp
         changed = changed_tasks(self._ledger.store, stamp, snapshot.commit) if stamp else None
         # What a row said before it was erased stays in the index's files until they are merged. Not after an update:
         # once that has moved the stamp, nobody would build the index anew after a crash.
         if changed is None or any(snapshot.task(task).erased_at for task, _ in changed):
-            return False
-        ids = [task for task, _ in changed]
-        rows = list(self._rows(snapshot, (*dependents(self.index, snapshot, ids), *ids), time.time_ns() // 1000))
-        with suppress(Refused):
-            self.index.update(rows, snapshot.commit)
-        return self.index.stamp == snapshot.commit  # it may have been damaged under way
+            return None
+        return [task for task, _ in changed]
 
     def _build_anew(self, snapshot: Snapshot, heard: Heard, stop: Stop) -> None:
         tasks = _oldest_first(self._ledger, snapshot)

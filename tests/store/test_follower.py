@@ -11,7 +11,7 @@ import pytest
 
 from taskrepo import follower as follower_module
 from taskrepo import keeping
-from taskrepo.commands import Claim, Release
+from taskrepo.commands import Claim, Erase, Release
 from taskrepo.config import Config
 from taskrepo.errors import Refused
 from taskrepo.exchange import Exchange
@@ -350,6 +350,27 @@ def test_an_index_far_behind_comes_step_by_step(config: Config, monkeypatch: pyt
         keeper.bring_up(commits[-1], False, heard, lambda: False)
         assert told == [commits[-8], commits[-5], commits[-2]] and exchange._index.stamp == commits[-1]
         assert listed(exchange._index) == listed_anew(exchange)
+
+
+def test_what_was_erased_is_read_at_no_step_before(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index far behind is built anew at once, and has no word of it; another history is no way to the present."""
+    monkeypatch.setattr(keeping, "_AT_ONCE", 3)
+    with opened(config) as exchange:
+        keeper, told = exchange.follower.keeper, list[int | None]()
+        before = exchange.snapshot().commit
+        secret = task_of(exchange, Manifest("Walrus", "tusks", visibility="private"))
+        for number in range(5):
+            task_of(exchange, Manifest(f"Gold {number}", "d"))
+        exchange.execute(Erase(secret, "no longer needed"), "admin", via="cli")
+        exchange.follower.close()  # whoever erases has had the index built anew
+        keeper.bring_up(before, True, told.append, lambda: False)
+        assert exchange._index.stamp == before
+        keeper.bring_up(exchange.snapshot().commit, False, told.append, lambda: False)
+        assert told[-1] == 6 and None not in told
+        assert searched(exchange, Query("tusks"), 1, "alice").total == 0
+        assert listed(exchange._index) == listed_anew(exchange)
+        keeper.bring_up(before, False, told.append, lambda: False)  # it stands at what comes later
+        assert told[-1] == 0 and exchange._index.stamp == before
 
 
 def test_packs_are_merged_as_writes_come(exchange: Exchange, config: Config) -> None:
