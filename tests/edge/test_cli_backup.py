@@ -112,7 +112,8 @@ def test_what_is_wrong_is_said_and_is_the_exit_code(shell: Shell, target: str, t
     shell.json("backup", target)
     large = next(Config(_data(shell)).lfs.glob("??/??/*"))
     kept = Path(target) / "objects" / large.name[:2] / large.name
-    kept.write_bytes(kept.read_bytes()[:-1] + b"!")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     said = shell("backup", "--check", target)
     assert said.code == 1 and large.name in said.out and "is damaged" in said.out
     new = str(tmp_path / "new")
