@@ -44,7 +44,7 @@ _HEADER: Final = struct.Struct(">4sII")
 _INDEX_MAGIC: Final = b"\377tOc\x00\x00\x00\x02"
 _FANOUT_END: Final = 8 + 256 * 4
 _TRAILER: Final = 20
-# Speed over size: what is written here is recompressed when packs are consolidated by git.
+# Speed over size: what is written here gets deltas when git rolls packs up.
 _LEVEL: Final = 1
 _SHORT: Final = 8192
 _WINDOW: Final = 13

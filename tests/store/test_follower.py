@@ -352,6 +352,29 @@ def test_an_index_far_behind_comes_step_by_step(config: Config, monkeypatch: pyt
         assert listed(exchange._index) == listed_anew(exchange)
 
 
+def test_an_index_that_is_damaged_between_two_steps_is_built_anew(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is noticed at the next step, and nothing is made of what is left."""
+    monkeypatch.setattr(keeping, "_AT_ONCE", 3)
+    with opened(config) as exchange:
+        keeper, told = exchange.follower.keeper, list[int | None]()
+        before = exchange.snapshot().commit
+        for number in range(9):
+            task_of(exchange, Manifest(f"Gold {number}", "d"))
+        keeper.bring_up(before, True, lambda done: None, lambda: False)
+
+        def heard(done: int | None) -> None:
+            if not told:
+                wreck_all(config.index)
+            told.append(done)
+
+        keeper.bring_up(exchange.snapshot().commit, False, heard, lambda: False)
+        assert told[0] is None and told[-1] == 9
+        assert exchange._index.stamp == exchange.snapshot().commit
+        assert listed(exchange._index) == listed_anew(exchange)
+
+
 def test_what_was_erased_is_read_at_no_step_before(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index far behind is built anew at once, and has no word of it; another history is no way to the present."""
     monkeypatch.setattr(keeping, "_AT_ONCE", 3)

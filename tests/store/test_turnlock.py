@@ -1,5 +1,7 @@
 """The lock of whoever writes: one at a time, whoever takes it by whatever name, and none that outlives its holder."""
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,6 +11,14 @@ from filelock import FileLock, Timeout
 
 from taskrepo.turnlock import TurnLock
 from tests.support.waiting import over
+
+HOLDER = """
+import pathlib, sys, time
+from taskrepo.turnlock import TurnLock
+with TurnLock(pathlib.Path(sys.argv[1]), 0.0).held():
+    print("has it", flush=True)
+    time.sleep(1000)
+"""
 
 
 def refused(path: Path) -> bool:
@@ -51,6 +61,7 @@ def test_one_has_it_at_a_time(path: Path) -> None:
 def test_each_others_turn_is_waited_for(path: Path) -> None:
     """For a while, and then whoever waited has it at once; many who take turns never meet."""
     within: list[int] = []
+    seen: list[list[int]] = []
 
     def work(number: int) -> None:
         lock = TurnLock(path, 30.0)
@@ -58,15 +69,15 @@ def test_each_others_turn_is_waited_for(path: Path) -> None:
             with lock.held():
                 within.append(number)
                 time.sleep(0.0005)
-                assert within == [number]
-                within.clear()
+                seen.append([*within])
+                within.remove(number)
         lock.close()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     over(*threads)
-    assert within == [] and not refused(path)
+    assert len(seen) == 80 and all(len(each) == 1 for each in seen) and not refused(path)
     impatient = TurnLock(path, 0.05)
     with FileLock(path), pytest.raises(Timeout, match="writer"), impatient.held():
         raise AssertionError("both have it")
@@ -83,6 +94,15 @@ def test_a_file_that_was_removed_is_made_anew(path: Path) -> None:
     with FileLock(path), pytest.raises(Timeout), lock.held():
         raise AssertionError("both have it")
     lock.close()
+
+
+def test_it_goes_with_the_process_that_has_it(path: Path) -> None:
+    """One that was killed in its turn leaves the file, and nobody waits for it."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"has it\n"
+        assert refused(path)
+        process.kill()
+    assert path.exists() and not refused(path)
 
 
 def test_where_no_file_can_be_there_is_no_turn(tmp_path: Path) -> None:
