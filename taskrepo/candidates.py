@@ -30,7 +30,7 @@ SCAN: Final = 5000
 PACE_SECONDS: Final = 300.0
 """How long an actor's measured pace is good for."""
 _PACE: Final = 50  # of the latest tasks, for a pace
-_FIRST: Final = 16
+_FIRST: Final = 32
 
 
 def candidates(exchange: Exchange, actor: Actor, now: int, q: str = "", label: str = "") -> Iterator[Task]:
@@ -42,11 +42,8 @@ def candidates(exchange: Exchange, actor: Actor, now: int, q: str = "", label: s
         exchange.follower.catch_up()  # whether a task that the index has not seen fits the words, only it could say
     unseen = exchange.follower.unseen()
     view = exchange.view(actor)
-    wanted = reach(actor, view.policy)
     query = Query(q, ("published",), label=label, sort="priority")
-    speeds = [
-        _of_speed(exchange, view, replace(query, also=f"speed:{speed} {wanted}"), unseen) for speed in get_args(Speed)
-    ]
+    speeds = [_of_speed(exchange, view, query, speed, unseen) for speed in get_args(Speed)]
     fresh = (task for task in view.tasks(sorted(unseen)) if not q and labelled(task, label))
     key = order(exchange, actor)
     found = merge(*speeds, sorted(fresh, key=key), key=key)
@@ -74,15 +71,22 @@ def reach(actor: Actor, policy: Policy) -> str:
     return f"{within_reach(actor)} -is:blocked" + ("" if policy.self_review else f' -reviewer:"{actor.id}"')
 
 
-def _of_speed(exchange: Exchange, view: View, query: Query, unseen: frozenset[str]) -> Iterator[Task]:
+def _of_speed(exchange: Exchange, view: View, query: Query, speed: Speed, unseen: frozenset[str]) -> Iterator[Task]:
     """The published tasks of a speed within the reader's reach in the index's order, which is that of their rank."""
-    first = exchange.first(query, _FIRST, reader=view.reader, at_once=True)
+    reader = view.reader
+    own = replace(query, also=f"speed:{speed} {reach(reader, view.policy)}")
+    if query.q:  # what words find for one is nothing to answer another from
+        first = exchange.first(own, _FIRST, reader=reader, at_once=True)
+    else:
+        # With what others alone may read, or the reader reviews: that is left out of it by whoever takes from it.
+        shelf = replace(query, also=f"speed:{speed} {within_reach(reader)} -is:blocked")
+        first = exchange.shelves.first(shelf, _FIRST)
     yield from view.tasks(task for task in first.ids if task not in unseen)
     if first.total <= _FIRST:
         return
     seen, cursor, looked = unseen.union(first.ids), None, _FIRST  # what has moved up since the first page is told now
     while looked < SCAN:
-        page = exchange.search(query, MAX_LIMIT, cursor, reader=view.reader, at_once=True)
+        page = exchange.search(own, MAX_LIMIT, cursor, reader=reader, at_once=True)
         yield from view.tasks(task for task in page.ids if task not in seen)
         looked, cursor = looked + MAX_LIMIT, page.next
         if cursor is None:

@@ -27,7 +27,7 @@ from taskrepo.view import View
 
 REPLAY_COMMITS: Final = 2000
 MAX_COUNT: Final = 20
-_SPARE: Final = 4
+_SPARE: Final = 2
 """Candidates beyond those wanted and those that everybody who writes just now may be quicker to take."""
 _ROUNDS: Final = 10
 _SEARCHING: Final = Lock()  # of several at once each would take as much longer, and so would the writer

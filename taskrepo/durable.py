@@ -17,13 +17,15 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import get_native_id
 from types import MappingProxyType
 from typing import IO, Final
+
+from taskrepo.spares import Spares
 
 _SHORT: Final = 4096
 _SYNCING: Final = ThreadPoolExecutor(4, "sync")
@@ -90,30 +92,46 @@ def put(path: Path, data: bytes, mode: int = 0o666) -> None:
 
 
 def put_all(
-    files: Mapping[Path, bytes], drafts: Mapping[Path, bytes] = MappingProxyType({}), *, mode: int = 0o666
-) -> None:
+    files: Mapping[Path, bytes],
+    drafts: Mapping[Path, bytes] = MappingProxyType({}),
+    *,
+    mode: int = 0o666,
+    spares: Spares | None = None,
+) -> dict[Path, Path]:
     """The same of several files, which become durable at once, and appear in their order.
 
-    With them are written `drafts`, which are nobody's before the caller has renamed them. Raises `OSError`; then no
-    draft is left, and what had appeared stays.
+    With them are written `drafts`, which are nobody's before the caller has renamed them: returns where each of them
+    lies, in its place or in one of the `spares`. Raises `OSError`; then no draft is left, and what had appeared stays.
     """
-    # By the number of the thread, which no other has on this machine: two exchanges of a process may write alike.
-    temporary = {path.with_name(f"tmp_{path.name}.{get_native_id()}"): path for path in files}
-    fresh = {**dict(zip(temporary, files.values(), strict=True)), **drafts}
     made: dict[Path, int] = {}
+    lies: dict[Path, Path] = {}
     try:
         with ExitStack() as opened:
-            for path, data in fresh.items():
-                made[path] = _made(path, mode)
-                opened.callback(os.close, made[path])
-                _write(made[path], data)
+            for path, data in (*files.items(), *drafts.items()):
+                spare = spares.take() if spares is not None else None
+                lies[path], descriptor = spare or _made(path if path in drafts else _temporary(path), mode)
+                made[lies[path]] = descriptor
+                opened.callback(os.close, descriptor)
+                _write(descriptor, data)
             _sync_at_once([*made.values()])
-        for path, name in temporary.items():
-            path.rename(name)
+        for path in files:
+            lies[path].rename(path)
     except BaseException:
         for path in made:
             path.unlink(missing_ok=True)
         raise
+    return {path: lies[path] for path in drafts}
+
+
+def _temporary(path: Path) -> Path:
+    # By the number of the thread, which no other has on this machine: two exchanges of a process may write alike.
+    return path.with_name(f"tmp_{path.name}.{get_native_id()}")
+
+
+def later(task: Callable[[], None]) -> None:
+    """Have one of the threads that wait for the disk do this; where there is none any more, nobody does."""
+    with suppress(RuntimeError):  # the interpreter is about to end
+        _SYNCING.submit(task)
 
 
 def _sync_at_once(descriptors: Sequence[int]) -> None:
@@ -131,14 +149,14 @@ def _sync_at_once(descriptors: Sequence[int]) -> None:
         each.result()
 
 
-def _made(path: Path, mode: int) -> int:
+def _made(path: Path, mode: int) -> tuple[Path, int]:
     """A new file to write: what somebody else put there, a link perhaps, is never written through."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
     try:
-        return os.open(path, flags, mode)
+        return path, os.open(path, flags, mode)
     except FileExistsError:  # of a thread of this number that was killed
         path.unlink()
-        return os.open(path, flags, mode)
+        return path, os.open(path, flags, mode)
 
 
 def _write(descriptor: int, data: bytes) -> None:

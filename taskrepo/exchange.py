@@ -54,6 +54,7 @@ from taskrepo.recalling import Recalling
 from taskrepo.recent import Recent
 from taskrepo.reminded import Reminded
 from taskrepo.retention import Retention
+from taskrepo.shelves import Shelves
 from taskrepo.signing import Signer
 from taskrepo.store import Store
 from taskrepo.subscriptions import Subscriptions
@@ -118,7 +119,7 @@ class Exchange:
         """What rests on the parts that are open."""
         self.news = News(self.store.head)
         self._closing.callback(self.news.close)
-        self._recalling = Recalling(self._index, self.follower.changed)
+        self._recalling, self.shelves = Recalling(self._index, self.follower.changed), Shelves(self._index)
         # By actor, everybody's under the empty id: median seconds of work, and until when (monotonic) that is good.
         self.paces: Recent[tuple[float, float | None]] = Recent(10_000)
         self.trends = Trends(self.ledger)

@@ -35,7 +35,7 @@ _POLL: Final = 0.2
 _REST: Final = 0.12
 _PATIENCE: Final = 5.0
 _PACK_EVERY: Final = 64  # writes: at each merge the disk has twice as many files to remove, and who writes waits for it
-_IN_PASSING: Final = 1000  # objects of packs that are merged at once, which takes ten milliseconds
+_IN_PASSING: Final = 1000  # objects of packs that are merged here; of more a process takes care
 _OLD_COMMITS: Final = 1000
 _SOME_WORDS: Final = 2048
 _BREATH: Final = 0.05
@@ -97,6 +97,7 @@ class Follower:
         self._looking = Lock()  # guards `_unseen`
         self._unseen: _Unseen | None = None
         self._writes = _PACK_EVERY
+        self._merging: Thread | None = None
         self._anew = False  # somebody asked for a rebuild
         self._built: int | None = None
         self._builds = 0
@@ -121,8 +122,9 @@ class Follower:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
+        for thread in (self._thread, self._merging):
+            if thread is not None:
+                thread.join()
         self._indexer.close()
 
     def nudge(self, commit: str) -> None:
@@ -308,8 +310,9 @@ class Follower:
             self._index.let_go()
         took = time.monotonic() - begun if self._index.stamp != before else 0.0
         self._settle_where(time.thread_time() - spent, took)
-        if self._writes >= _PACK_EVERY:
-            self._consolidate()
+        if self._writes >= _PACK_EVERY and (self._merging is None or not self._merging.is_alive()):
+            self._merging = Thread(target=self._consolidate, name="pack-merger", daemon=True)
+            self._merging.start()
         return snapshot.commit
 
     def _keeps(self) -> bool:
@@ -352,13 +355,14 @@ class Follower:
             self._watched, self._spent, self._busy = now, 0.0, 0.0
 
     def _consolidate(self) -> None:
-        """Merge a part of the packs; those that earlier processes left are merged by the first passes."""
+        """Merge a part of the packs, beside the passes; those that earlier processes left are merged by the first."""
         gone = 0
         try:
             gone = self._ledger.store.consolidate(_IN_PASSING)
-        except OSError:  # of a full disk, or no further process: the index must not wait for that
+        except Exception:  # of a full disk, or no further process: what was merged is whole, or is not there
             log.exception("small packs could not be merged; trying again after some writes")
-        self._writes = self._writes if gone else 0
+        with self._changed:
+            self._writes = self._writes if gone else 0
 
     def _read_along(self, snapshot: Snapshot) -> None:
         """Wait for the process that keeps the index; it polls as often as this one."""

@@ -34,8 +34,9 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from taskrepo import beside
-from taskrepo.durable import mark, put_all, sync_folder
+from taskrepo.durable import later, mark, put_all, sync_folder
 from taskrepo.errors import Invalid, Refused
+from taskrepo.spares import Spares
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ _LEFT_FOR: Final = 3600.0
 _PUSHED_FOR: Final = 86400.0
 _WATCHED_FOR: Final = 60.0
 """Seconds, by a clock that nobody sets, between the first look at what was left and its end: no write takes so long."""
+_BREATH: Final = 0.002
+"""Seconds between two packs that are read to be merged, or removed: nobody waits for that, but others for the disk and
+the interpreter, which would have much of it in one piece."""
 MARK: Final = b"taskrepo\n"
 ROLLING: Final = b"taskrepo rollup\n"
 """The mark on packs that are being rolled up. Whoever does that holds a lock, which goes with its process."""
@@ -95,41 +99,48 @@ class PackFolder:
     def __init__(self, folder: Path, lock: Path, kept: Path) -> None:
         """`lock` is the file that keeps two merges apart, `kept` the one that marks of packs are names of."""
         self._folder, self._lock, self._kept = folder, lock, kept
+        self._spares = Spares(kept.with_name("taskrepo-spares"))
         self._process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
         self.crowded = False
         self._left: dict[Path, float] = {}  # what seems to be left over, and since when that has been so
         self._sweep_from = 0.0
 
-    def add(self, pack: Pack, drafts: Mapping[Path, bytes] = MappingProxyType({}), *, keep: bool = False) -> bool:
-        """Write it durably, unless it is here; returns whether it was new.
+    def add(
+        self, pack: Pack, drafts: Mapping[Path, bytes] = MappingProxyType({}), *, keep: bool = False
+    ) -> tuple[bool, Mapping[Path, Path]]:
+        """Write it durably, unless it is here; returns whether it was new, and where each of the `drafts` lies.
 
-        `drafts` become durable with it (see `durable.put_all`). A new pack that is to be kept is marked so that no
+        Those become durable with it (see `durable.put_all`). A new pack that is to be kept is marked so that no
         `git repack` removes it, until `unmark`: its objects may not be reachable yet. Raises `OSError`; then nothing is
         left of pack and drafts.
         """
         path = self._path(pack.name)
         index = path.with_suffix(".idx")
         fresh = not (path.exists() and index.exists())
+        lies: Mapping[Path, Path] = {}
         try:
             if keep and fresh:
                 with suppress(FileExistsError):  # of a writer that was killed
                     mark(path.with_suffix(".keep"), MARK, self._kept)
             # The index last: git sees the pack when its index appears.
-            put_all({path: pack.data, index: pack.index} if fresh else {}, drafts)
+            lies = put_all({path: pack.data, index: pack.index} if fresh else {}, drafts, spares=self._spares)
             sync_folder(self._folder)  # for one that is here, too: its writer may have been killed before that
         except BaseException:
-            for draft in drafts:
+            for draft in lies.values():
                 with suppress(OSError):  # what cannot be removed is not ours
                     draft.unlink()
             if fresh:
                 self.remove(pack.name)
             raise
-        return fresh
+        return fresh, lies
 
     def unmark(self, name: str) -> None:
-        """Its objects are reachable: treat it as any other."""
+        """Its objects are reachable: treat it as any other. Whoever waited for it does so no longer, so that this is
+        when files are made for the next packs, beside and only where several were written."""
         self._path(name).with_suffix(".keep").unlink(missing_ok=True)
+        if self._spares.wanting:
+            later(self._spares.make)
 
     def remove(self, name: str) -> None:
         """Remove a pack, index first, so that nobody looks for an object where none is."""
@@ -176,7 +187,8 @@ class PackFolder:
             self._process = beside.begin("rollup", map(str, (self._folder, self._lock, self._kept)), leads=True)
 
     def close(self) -> None:
-        """End what goes on beside; nothing is lost by that."""
+        """End what goes on beside, and leave no spare file; nothing is lost by that."""
+        self._spares.close()
         if self._process is not None:
             beside.end(self._process)
 
@@ -205,6 +217,7 @@ class PackFolder:
     def _merge(self, group: list[Path]) -> int:
         parts: dict[str, list[_Entry]] = {}
         for path in group:
+            time.sleep(_BREATH)
             with suppress(Invalid, FileNotFoundError):
                 entries = list(_split(path.read_bytes(), path.with_suffix(".idx").read_bytes()))
                 parts[path.stem.removeprefix("pack-")] = entries
@@ -215,12 +228,14 @@ class PackFolder:
         gone = [name for name in parts if name != merged.name]
         for name in gone:
             self.remove(name)
+            time.sleep(_BREATH)
         return len(gone)
 
     def _sweep(self) -> None:
         """Remove what killed writers left."""
         steady = time.monotonic()
         self._sweep_from = steady + _WATCHED_FOR / 2
+        self._spares.sweep()
         self._unmark_left()
         self._left = {path: self._left.get(path, steady) for path in self._old(time.time())}
         for path, since in self._left.items():

@@ -181,11 +181,11 @@ class Store:
         `OSError` if the disk fails: `Unsettled` if it did so when `main` had moved already.
         """
         pack = Pack.of(batch.objects.values())
-        fresh = self._packs.add(pack, {self._draft: f"{new}\n".encode()}, keep=True)
+        fresh, lies = self._packs.add(pack, {self._draft: f"{new}\n".encode()}, keep=True)
         for oid, held in batch.objects.items():  # before anybody asks for it, as libgit2 would list all packs anew
             self._remember(oid, held)
         try:
-            self._move(expected, new)
+            self._move(expected, new, lies[self._draft])
         except BaseException:
             # If syncing the branch's folder failed, `main` has moved all the same and needs the pack.
             if fresh and self.head() != new:
@@ -227,8 +227,8 @@ class Store:
     def begin_at(self, commit: str) -> None:
         """Set `main` of a repository that has none yet to a commit that is here. Raises `Refused("busy")`."""
         self.read(commit, "commit")
-        put_all({}, {self._draft: f"{commit}\n".encode()})
-        self._move(None, commit)
+        lies = put_all({}, {self._draft: f"{commit}\n".encode()})
+        self._move(None, commit, lies[self._draft])
 
     def close(self) -> None:
         """End what goes on beside."""
@@ -289,15 +289,15 @@ class Store:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _move(self, expected: str | None, new: str) -> None:
-        """With the draft durable."""
+    def _move(self, expected: str | None, new: str, draft: Path) -> None:
+        """By a draft that is durable."""
         try:
             with self.lock.held():
                 if self.head() != expected:
                     raise Refused("busy", "main has moved since the request was judged; try again")
-                self._draft.rename(self.path / BRANCH)
+                draft.rename(self.path / BRANCH)
         except BaseException:
-            self._draft.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise
         try:
             self.settle(new)

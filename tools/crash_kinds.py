@@ -26,6 +26,7 @@ _KINDS: Final = tuple(
         (r"exchange\.git/objects/pack", "pack folder"),
         (r"exchange\.git/(refs/heads/main\.lock|taskrepo-mark)", "branch lock"),
         (r"exchange\.git/(refs/heads/main|taskrepo-main\.new)", "branch"),
+        (r"exchange\.git/taskrepo-spares(/.*)?", "spare file"),
         (r"exchange\.git/refs/heads", "branch folder"),
         (r"exchange\.git(/.*)?", "repository"),
         (r"lfs/pending(/.*)?", "large claim"),
@@ -46,8 +47,8 @@ _KINDS: Final = tuple(
 )
 _PROMISES: Final = {
     "pack": "ledger", "pack index": "ledger", "pack folder": "ledger", "branch": "ledger", "branch folder": "ledger",
-    "repository": "ledger", "signing key": "ledger", "large claim": "large", "large file": "large",
-    "upload": "uploads", "vault": "vault", "credentials": "credentials", "webhooks": "webhooks",
+    "spare file": "ledger", "repository": "ledger", "signing key": "ledger", "large claim": "large",
+    "large file": "large", "upload": "uploads", "vault": "vault", "credentials": "credentials", "webhooks": "webhooks",
 }  # fmt: skip
 _FREE: Final = re.compile(r"exchange\.git/taskrepo-packs\.lock|private/.*(lock|-shm|\.sock)|exchange\.git/.*\.lock")
 _TEMPORARY: Final = re.compile(

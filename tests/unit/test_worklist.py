@@ -16,6 +16,7 @@ from taskrepo.errors import Invalid, Refused
 from taskrepo.exchange import Exchange
 from taskrepo.founding import found
 from taskrepo.model import Actor, Capabilities, Execution, Manifest, Policy, Review, Stamp, Submission, Task, iso
+from taskrepo.query import Query
 from taskrepo.statistics import DAY, Figures, figures, throughput
 from tests.support.ledgers import claim_best
 
@@ -221,6 +222,45 @@ def test_a_search_looks_at_so_many_tasks_and_no_more(exchange: Exchange, monkeyp
     assert len(ready(exchange, actor(exchange, "bob"))) == 3
     monkeypatch.setattr(candidates, "SCAN", 1)
     assert len(ready(exchange, actor(exchange, "bob"))) == 1
+
+
+def test_what_others_find_for_one_is_no_more_than_that_one_may_have(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One search is made for all who can do the same; what is private, or theirs to review, each has for themselves."""
+    monkeypatch.setattr(candidates, "_FIRST", 2)
+    exchange.govern(AddActor("dave", "agent", "Dave"), "admin", via="cli")
+    hidden = [made(exchange, priority=1, visibility="private", readers=("dave",)) for _ in range(3)]
+    reviewed = [made(exchange, priority=2, review="bob") for _ in range(3)]
+    plain = made(exchange, priority=3)
+    exchange.follower.catch_up()
+    for _ in range(2):  # whoever is first, and from what that one found
+        assert ready(exchange, actor(exchange, "bob")) == [plain]
+        assert ready(exchange, actor(exchange, "dave")) == [*sorted(hidden), *sorted(reviewed), plain]
+    assert claim_best(exchange, actor(exchange, "bob"), via="api").task.id == plain
+
+
+def test_one_search_serves_all_who_can_do_the_same(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the index moves; words are searched for each by themselves."""
+    exchange.govern(AddActor("dave", "agent", "Dave"), "admin", via="cli")
+    first = made(exchange)
+    exchange.follower.catch_up()
+    searched: list[Query] = []
+    search = exchange._index.first
+    monkeypatch.setattr(exchange._index, "first", lambda query, limit: searched.append(query) or search(query, limit))
+
+    def times(q: str = "", *, names: tuple[str, ...] = ("bob", "dave")) -> int:
+        searched.clear()
+        for name in names:
+            found = candidates.candidates(exchange, actor(exchange, name), int(time.time()), q)
+            assert next(found).id == first
+        return len([query for query in searched if "speed:" in query.also])
+
+    assert (times(), times(), times(names=("carol",))) == (3, 0, 3)
+    assert times("t") == 6
+    made(exchange, priority=5)
+    exchange.follower.catch_up()
+    assert times() == 3
 
 
 def test_what_the_index_has_not_seen_is_in_its_place(exchange: Exchange) -> None:
