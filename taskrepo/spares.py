@@ -4,18 +4,19 @@
   inode that was freed in the last minutes. A file that is there already only wants a new name, and whatever is to be
   durable gets its name by rename(2) anyway.
 * They are made beside, when some were taken; a process that writes once or twice makes none.
-* Each is locked (flock(2)) by the process that will use it. So one that a killed process left is known at once,
-  whatever the clock says.
+* A process has a lock (flock(2)) for as long as files of its own are there, also such as it has taken and not renamed
+  yet. So those that a killed process left are known at once, whatever the clock says.
 
 >>> spares = Spares(Path("exchange.git/taskrepo-spares"))                               # doctest: +SKIP
 >>> spares.take()                                                                       # doctest: +SKIP
-(PosixPath('exchange.git/taskrepo-spares/3f0c9a1be2d47758'), 7)
+(PosixPath('exchange.git/taskrepo-spares/3f0c9a1be2d47758-0'), 7)
 """
 
 import os
 import secrets
 from collections import deque
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -26,14 +27,17 @@ _MOST: Final = 12
 _FEW: Final = 6  # of which there are more on the way
 _ASKED: Final = 6  # times that somebody goes away without one before any are made
 _MODE: Final = 0o666  # less the umask, as of any file
+_FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
 
 
 class Spares:
-    """Files in a folder of their own, at most a dozen, and open. Safe to use from many threads and processes."""
+    """Files in a folder, at most a dozen, and open. Safe to use from many threads and processes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock: tuple[Path, int] | None = None  # whose name, but for its end, the files' names begin with
         self._there: deque[tuple[Path, int]] = deque()
+        self._numbers = count()
         self._making = Lock()
         self._asked = 0
         self._closed = False
@@ -59,50 +63,57 @@ class Spares:
         if self._making.acquire(blocking=False):
             try:
                 with suppress(OSError):
-                    self._folder.mkdir(exist_ok=True)
-                    while len(self._there) < _MOST and not self._closed:
-                        self._add()
+                    self._fill()
             finally:
                 self._making.release()
 
     def sweep(self) -> None:
         """Remove what killed processes left."""
-        with suppress(FileNotFoundError):
-            for path in self._folder.iterdir():
-                with suppress(OSError):
-                    _remove_left(path)
+        for lock in self._folder.glob("*.lock"):
+            with suppress(OSError):
+                descriptor = os.open(lock, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    if lock_descriptor(descriptor, blocking=False):
+                        for path in (*self._folder.glob(f"{lock.stem}-*"), lock):
+                            path.unlink()
+                finally:
+                    os.close(descriptor)
 
     def close(self) -> None:
-        """Remove what is left, and the folder if no other process has some there."""
+        """Remove what is left, and the folder if no other process has some there. Whoever took one has renamed it."""
         self._closed = True
         with self._making:
             while self._there:
-                path, descriptor = self._there.popleft()
-                os.close(descriptor)
-                path.unlink(missing_ok=True)
+                _remove(*self._there.popleft())
+            if self._lock is not None:
+                _remove(*self._lock)
+                self._lock = None
             with suppress(OSError):
                 self._folder.rmdir()
 
-    def _add(self) -> None:
-        path = self._folder / secrets.token_hex(8)
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _MODE)
+    def _fill(self) -> None:
+        if self._closed:
+            return
+        self._folder.mkdir(exist_ok=True)
+        lock = self._lock = self._lock or self._locked()
+        while lock is not None and len(self._there) < _MOST:
+            path = lock[0].with_name(f"{lock[0].stem}-{next(self._numbers)}")
+            self._there.append((path, os.open(path, _FLAGS, _MODE)))
+
+    def _locked(self) -> tuple[Path, int] | None:
+        """A lock of this process's own; `None` if another has just taken it for a dead one's."""
+        path = self._folder / f"{secrets.token_hex(8)}.lock"
+        descriptor = os.open(path, _FLAGS, _MODE)
         try:
-            # Until it is locked another process may take it for a dead one's; then it has no name any more.
             if lock_descriptor(descriptor, blocking=False) and os.fstat(descriptor).st_nlink:
-                self._there.append((path, descriptor))
-                return
+                return path, descriptor
         except OSError:  # a file system without locks
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
+            _remove(path, descriptor)
             raise
         os.close(descriptor)
+        return None
 
 
-def _remove_left(path: Path) -> None:
-    """Remove a file that nobody has locked. Raises `OSError`."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if lock_descriptor(descriptor, blocking=False):
-            path.unlink()
-    finally:
-        os.close(descriptor)
+def _remove(path: Path, descriptor: int) -> None:
+    os.close(descriptor)
+    path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,6 +43,11 @@ def made(folder: Path) -> Iterator[Spares]:
     some.close()
 
 
+def files(folder: Path) -> set[Path]:
+    """The spare files that are there, without the locks."""
+    return {path for path in folder.iterdir() if path.suffix != ".lock"}
+
+
 def taken(some: Spares) -> list[Path]:
     """All that can be had, closed."""
     paths = []
@@ -54,12 +60,12 @@ def taken(some: Spares) -> list[Path]:
 
 def test_each_is_taken_once(folder: Path, made: Spares) -> None:
     """By many at once, too; then there is none, and when more are made there are as many again."""
-    there = {*folder.iterdir()}
+    there = files(folder)
     with ThreadPoolExecutor(4) as together:
         found = [path for some in together.map(lambda _: taken(made), range(4)) for path in some]
     assert len(found) == len(there) == 12 and {*found} == there
     made.make()
-    assert len([*folder.iterdir()]) == 24
+    assert len(files(folder)) == 24
 
 
 def test_they_are_wanted_only_where_many_are_written(folder: Path) -> None:
@@ -83,7 +89,7 @@ def test_at_the_end_none_is_left(folder: Path, made: Spares) -> None:
     other.make()
     made.close()
     made.make()
-    assert made.take() is None and len([*folder.iterdir()]) == 12
+    assert made.take() is None and len(files(folder)) == 12
     other.close()
     assert not folder.exists()
     Spares(folder).close()
@@ -91,7 +97,7 @@ def test_at_the_end_none_is_left(folder: Path, made: Spares) -> None:
 
 def test_one_that_somebody_removed_is_passed_over(folder: Path, made: Spares) -> None:
     """Whoever tidies up takes nothing from anybody: what is given out has its name still."""
-    gone = {path for number, path in enumerate(folder.iterdir()) if number % 2}
+    gone = {path for number, path in enumerate(files(folder)) if number % 2}
     for path in gone:
         path.unlink()
     assert not gone & {*taken(made)}
@@ -105,17 +111,29 @@ def test_those_of_the_dead_go_and_those_of_the_living_stay(folder: Path, made: S
     with process:
         assert process.stdout is not None and process.stdout.readline()
         made.sweep()
-        assert len([*folder.iterdir()]) == 24
+        assert len(files(folder)) == 24
         process.kill()
     (tmp_path / "precious").touch()
-    (folder / "link").symlink_to(tmp_path / "precious")
-    (folder / "below").mkdir()
+    (folder / "link.lock").symlink_to(tmp_path / "precious")
+    (folder / "below.lock").mkdir()
+    (folder / "other").touch()
     made.sweep()
-    assert {path.name for path in folder.iterdir()} == {"link", "below", *(path.name for path, _ in made._there)}
-    assert (tmp_path / "precious").exists()
-    (folder / "link").unlink()
-    (folder / "below").rmdir()
+    assert files(folder) == {folder / "other", *(path for path, _ in made._there)}
+    assert len([*folder.glob("*.lock")]) == 3 and (tmp_path / "precious").exists()
+    for path in (folder / "link.lock", folder / "other"):
+        path.unlink()
+    (folder / "below.lock").rmdir()
     Spares(tmp_path / "nowhere").sweep()
+
+
+def test_one_that_was_taken_is_nobody_elses_until_it_has_its_name(folder: Path, made: Spares) -> None:
+    """Closed, too, as a draft is before it is moved: whoever tidies up leaves it."""
+    spare = made.take()
+    assert spare is not None
+    os.close(spare[1])
+    for sweeper in (made, Spares(folder)):
+        sweeper.sweep()
+        assert spare[0].exists()
 
 
 @pytest.mark.parametrize("step", ["lock", "open", "mkdir", "swept"])
@@ -125,22 +143,24 @@ def test_what_cannot_be_made_is_left_out(folder: Path, monkeypatch: pytest.Monke
     def fails(*_: object, **__: object) -> bool:
         raise OSError(errno.ENOLCK, "not here")
 
-    def taken_by_a_sweeper(descriptor: int, *, blocking: bool) -> bool:
+    def taken_for_a_dead_ones(descriptor: int, *, blocking: bool) -> bool:
         for path in folder.iterdir():
             path.unlink()
-        some._closed = True  # or it would go on
         return True
 
     some = Spares(folder)
     with monkeypatch.context() as patched:
         if step in ("lock", "swept"):
-            patched.setattr(spares, "lock_descriptor", fails if step == "lock" else taken_by_a_sweeper)
+            patched.setattr(spares, "lock_descriptor", fails if step == "lock" else taken_for_a_dead_ones)
         else:
             patched.setattr(os, step, fails)
         some.make()
     assert some.take() is None and not (folder.exists() and [*folder.iterdir()])
     durable.put_all({folder.parent / "note": b"1"}, spares=some)
     assert (folder.parent / "note").read_bytes() == b"1"
+    some.make()
+    assert len(taken(some)) == 12
+    some.close()
 
 
 # ── where they are used ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +173,7 @@ def test_files_are_written_into_them(made: Spares, folder: Path, tmp_path: Path)
     assert (tmp_path / "a").read_bytes() == b"1" and not (tmp_path / "draft").exists()
     assert lies[tmp_path / "draft"].parent == folder and lies[tmp_path / "draft"].read_bytes() == b"2"
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
-    assert len([*folder.iterdir()]) == 11
+    assert len(files(folder)) == 11
 
 
 def test_one_that_cannot_be_written_goes(made: Spares, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +185,7 @@ def test_one_that_cannot_be_written_goes(made: Spares, folder: Path, monkeypatch
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OSError, match="no disk"):
         durable.put_all({folder.parent / "a": b"1"}, {folder.parent / "draft": b"2"}, spares=made)
-    assert [path.name for path in folder.parent.iterdir()] == ["spares"] and len([*folder.iterdir()]) == 10
+    assert [path.name for path in folder.parent.iterdir()] == ["spares"] and len(files(folder)) == 10
 
 
 def test_a_store_that_is_written_to_uses_them_and_leaves_none(tmp_path: Path) -> None:
@@ -176,8 +196,8 @@ def test_a_store_that_is_written_to_uses_them_and_leaves_none(tmp_path: Path) ->
         grow(store, number)
     assert not folder.exists()
     grow(store, 2)
-    until(lambda: folder.exists() and len([*folder.iterdir()]) == 12)
-    before = {path.stat().st_ino for path in folder.iterdir()}
+    until(lambda: folder.exists() and len(files(folder)) == 12)
+    before = {path.stat().st_ino for path in files(folder)}
     grow(store, 3)
     assert (store.path / "refs/heads/main").stat().st_ino in before
     head, packs = store.head(), {*(store.path / "objects/pack").iterdir()}
@@ -186,7 +206,7 @@ def test_a_store_that_is_written_to_uses_them_and_leaves_none(tmp_path: Path) ->
     with pytest.raises(Exception, match="main has moved"):
         store.publish(batch, "0" * 40, "1" * 40)
     assert (store.head(), {*(store.path / "objects/pack").iterdir()}) == (head, packs)
-    assert not any(path.stat().st_size for path in folder.iterdir())
+    assert not any(path.stat().st_size for path in files(folder))
     sound(store.path)
     store.close()
     assert not folder.exists() and not store._packs.add(Pack.of([("blob", b"later")]))[1]
@@ -196,6 +216,31 @@ def test_a_merge_removes_those_of_killed_writers(tmp_path: Path) -> None:
     """With whatever else they left."""
     store = Store.create(tmp_path / "exchange.git")
     (store.path / "taskrepo-spares").mkdir()
-    (store.path / "taskrepo-spares" / "left").touch()
+    for name in ("left.lock", "left-0"):
+        (store.path / "taskrepo-spares" / name).touch()
     store.consolidate()
     assert not [*(store.path / "taskrepo-spares").iterdir()]
+
+
+def test_merges_take_nothing_from_whoever_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tidied up all the time, by this process and another's, not one of many writes fails."""
+    monkeypatch.setattr("taskrepo.packs._WATCHED_FOR", 0.0)
+    store = Store.create(tmp_path / "exchange.git")
+    other, end = Store(store.path), threading.Event()
+
+    def tidy(some: Store) -> None:
+        while not end.is_set():
+            some.consolidate()
+
+    with ThreadPoolExecutor(2) as together:
+        tidying = [together.submit(tidy, some) for some in (store, other)]
+        try:
+            for number in range(150):
+                grow(store, number)
+        finally:
+            end.set()
+        for each in tidying:
+            each.result()
+    sound(store.path)
+    store.close()
+    other.close()
