@@ -40,11 +40,11 @@ def candidates(exchange: Exchange, actor: Actor, now: int, q: str = "", label: s
     """
     if q:
         exchange.follower.catch_up()  # whether a task that the index has not seen fits the words, only it could say
-    unseen = exchange.follower.unseen()
+    unseen, opened = exchange.follower.unseen_and_open()
     view = exchange.view(actor)
     query = Query(q, ("published",), label=label, sort="priority")
     speeds = [_of_speed(exchange, view, query, speed, unseen) for speed in get_args(Speed)]
-    fresh = (task for task in view.tasks(sorted(unseen)) if not q and labelled(task, label))
+    fresh = (task for task in view.tasks(sorted(opened)) if not q and labelled(task, label))
     key = order(exchange, actor)
     found = merge(*speeds, sorted(fresh, key=key), key=key)
     return (task for task in found if claimable(view, task, now))

@@ -304,10 +304,12 @@ class Exchange:
         self._judge.prepare()
         with ExitStack() as held:
             asked: list[tuple[Command, Sealing | None]] = []
-            for command in commands:
+            for number, command in enumerate(commands):
+                # Those that the turn most likely comes to are read before it; of the others only what is private.
+                likely = number < most + self.crowd or not snapshot.is_public(command.task)
+                before = snapshot.get(command.task) if likely else None
                 with suppress(Refused):  # whose key is not here
-                    sealing = self.privacy.sealing(command, snapshot.get(command.task), author)
-                    asked.append((command, held.enter_context(sealing)))
+                    asked.append((command, held.enter_context(self.privacy.sealing(command, before, author))))
             won = self._writer.submit(lambda draft: self._judge.first(draft, asked, most, request))
         for outcome in won:
             self._settle(outcome, actor)

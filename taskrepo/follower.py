@@ -27,7 +27,7 @@ from taskrepo.indexing import Indexer
 from taskrepo.keeping import Keeper, Keeping, Opened, dependents
 from taskrepo.ledger import Ledger, Snapshot
 from taskrepo.query import EVERYTHING
-from taskrepo.trail import changed_tasks
+from taskrepo.trail import changed_tasks, may_be_published
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +69,15 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class _Unseen:
-    """The tasks that changed between the index's commit `stamp` and `head`, or that one of them holds up or held up."""
+    """The tasks that changed between the index's commit `stamp` and `head`, or that one of them holds up or held up.
+
+    Those that are not `open` are certainly not published.
+    """
 
     stamp: str
     head: str
-    tasks: frozenset[str]
+    tasks: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
 
 
 class Follower:
@@ -162,29 +166,41 @@ class Follower:
         With them come those that wait for one of them, and may have come free. What the index says of all others is
         so. There are few: where the index is far behind, this waits for it.
         """
+        return self.unseen_and_open()[0]
+
+    def unseen_and_open(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The same, and which of them may be published now: their commits tell of the others that they are not."""
         for _ in range(2):
-            if (found := self.changed()) is not None:
-                return found[1]
+            if (found := self._look()) is not None:
+                return found.tasks, found.open
             self.catch_up()
-        return frozenset()  # the index is being built: nothing is known of any task
+        return frozenset(), frozenset()  # the index is being built: nothing is known of any task
 
     def changed(self) -> tuple[str, frozenset[str]] | None:
         """The same without a wait, after the index's commit; `None` where the index is far behind."""
+        found = self._look()
+        return (found.stamp, found.tasks) if found is not None else None
+
+    def _look(self) -> "_Unseen | None":
         with self._looking:
             stamp, head = self._index.stamp, self._ledger.store.head()
             if stamp is not None and stamp == head:
-                return stamp, frozenset()
-            found = self._unseen = self._looked(self._unseen, stamp, head)
-        return (found.stamp, found.tasks) if found is not None else None
+                return _Unseen(stamp, head)
+            self._unseen = self._looked(self._unseen, stamp, head)
+            return self._unseen
 
     def _looked(self, known: "_Unseen | None", stamp: str | None, head: str | None) -> "_Unseen | None":
-        since = known.head if known and known.stamp == stamp else stamp
-        changed = changed_tasks(self._ledger.store, since, head, _MOST_UNSEEN) if since and head else None
+        known = known if known and known.stamp == stamp else None
+        since, store = known.head if known else stamp, self._ledger.store
+        changed = changed_tasks(store, since, head, _MOST_UNSEEN) if since and head else None
         if stamp is None or head is None or changed is None:
             return None
-        older, ids = known.tasks if known and since != stamp else frozenset(), [task for task, _ in changed]
-        tasks = older.union(ids, dependents(self._index, self._ledger.snapshot(head), ids))
-        return _Unseen(stamp, head, tasks) if len(tasks) <= _MOST_UNSEEN else None
+        ids = [task for task, _ in changed]
+        waiting = frozenset(dependents(self._index, self._ledger.snapshot(head), ids))
+        tasks, opened = (known.tasks, known.open.difference(ids)) if known else (frozenset(), frozenset())
+        opened |= waiting.union(task for task, oid in changed if may_be_published(store.read(oid, "commit")))
+        tasks = tasks.union(ids, waiting)
+        return _Unseen(stamp, head, tasks, opened) if len(tasks) <= _MOST_UNSEEN else None
 
     def _await(self, passed: int) -> bool:
         """Wait for the end of a pass, which is not put off while anybody waits."""

@@ -15,6 +15,7 @@ from typing import Final
 from taskrepo.store import Store, first_parent
 
 _TASK_TRAILER: Final = re.compile(rb"\nTask: ([0-9a-z]{8})\n")
+_ELSEWHERE: Final = re.compile(rb"\nTo: (?!published\n)")
 
 
 class Trail:
@@ -72,6 +73,11 @@ class Trail:
         match = _TASK_TRAILER.search(raw)
         if match:
             self._last[match[1].decode()] = oid
+
+
+def may_be_published(raw: bytes) -> bool:
+    """Whether the task of a raw commit may be published after its event; the commit of a task's latest event knows."""
+    return not _ELSEWHERE.search(raw)
 
 
 def changed_tasks(store: Store, since: str | None, head: str, most: int | None = None) -> list[tuple[str, str]] | None:

@@ -272,12 +272,16 @@ def test_what_the_index_has_not_seen_is_in_its_place(exchange: Exchange) -> None
     with index._writing:  # the index stands still
         second = made(exchange, priority=2)
         assert ready(exchange, bob) == [first, second, third]
+        assert exchange.follower.unseen_and_open() == ({second}, {second})
         exchange.execute(Claim(first), "carol", via="api")
         assert ready(exchange, bob) == [second, third]
         assert claim_best(exchange, bob, via="api").task.id == second
-        assert (exchange.follower.unseen(), index.stamp) == ({first, second}, stood)
+        assert (exchange.follower.unseen_and_open(), index.stamp) == (({first, second}, frozenset()), stood)
+        exchange.execute(Release(first, 1, "no time"), "carol", via="api")
+        assert exchange.follower.unseen_and_open() == ({first, second}, {first})
+        assert ready(exchange, bob) == [first, third]
     exchange.follower.catch_up()
-    assert (exchange.follower.unseen(), ready(exchange, bob)) == (frozenset(), [third])
+    assert (exchange.follower.unseen(), ready(exchange, bob)) == (frozenset(), [first, third])
 
 
 def test_what_has_just_come_free_is_in_its_place(exchange: Exchange) -> None:
