@@ -113,7 +113,8 @@ def beside(disk: Disk, answering: Collection[int]) -> frozenset[int]:
     """The threads that write the listing index, merge packs or roll them up, and neither answer nor move `main`."""
     aside, moving = set[int](), set[int]()
     for change in disk.changes:
-        if change.path.startswith("index/") or kind(change.path) == "rollup":
+        merged = change.removal and kind(change.path) == "pack"
+        if merged or change.path.startswith("index/") or kind(change.path) == "rollup":
             aside.add(change.thread)
         elif kind(change.path) == "branch":
             moving.add(change.thread)
@@ -156,6 +157,8 @@ def _ended(change: Change) -> int:
 
 
 def _counts(change: Change) -> bool:
+    if kind(change.path) == "spare file" and change.names:  # it matters once it has another
+        return False
     return bool(promise(change.path)) and (not change.removal or promise(change.path) == "vault")
 
 

@@ -120,6 +120,28 @@ def test_what_is_done_beside_is_nobodys_answer() -> None:
     assert too_early(REQUEST, rollup, pack, MOVE.replace("git/new", "git/p"), ANSWER) != []
 
 
+def test_who_removes_packs_merges_them() -> None:
+    """What that thread writes is nobody's answer either, but for one that moves main."""
+    gone = "2 unlink('/d/exchange.git/objects/pack/pack-1.pack') = 0"
+    written = "2 openat(AT_FDCWD</d>, 'exchange.git/p', O_WRONLY|O_CREAT, 0666) = 3</d/exchange.git/p>"
+    base = {**BASE, "exchange.git/objects/pack/pack-1.pack": b"PACK"}
+    assert violations(REQUEST, gone, written, ANSWER, base=base) == []
+    assert violations(REQUEST, written, ANSWER, base=base) != []
+    assert violations(REQUEST, gone, written, MOVE.replace("git/new", "git/p"), ANSWER, base=base) != []
+
+
+def test_a_spare_file_counts_by_what_is_written_into_it() -> None:
+    """That it is there is nobody's promise; its content is one, and so is the name that it gets."""
+    made = MAKE.replace("git/new", "git/taskrepo-spares/a-0")
+    write, sync, move = (line.replace("git/new", "git/taskrepo-spares/a-0") for line in (WRITE, SYNC, MOVE))
+    base = {**BASE, "exchange.git/taskrepo-spares": None}
+    for lines, faults in (
+        ((made,), 0), ((made, write, sync, move, FOLDER), 0), ((made, write, move, FOLDER), 1),
+        ((made, write, sync, move), 1), ((made, write), 1),
+    ):  # fmt: skip
+        assert len(violations(REQUEST, *lines, ANSWER, base=base)) == faults, lines
+
+
 def test_what_was_seen_of_a_door_is_told() -> None:
     """How often it answered, and how many syncs of what its answers waited for."""
     lines = (REQUEST, MAKE, WRITE, SYNC, MOVE, FOLDER, ANSWER)
