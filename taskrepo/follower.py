@@ -126,9 +126,10 @@ class Follower:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        for thread in (self._thread, self._merging):
-            if thread is not None:
-                thread.join()
+        if self._thread is not None:
+            self._thread.join()
+        if self._merging is not None:  # of the last pass, perhaps
+            self._merging.join()
         self._indexer.close()
 
     def nudge(self, commit: str) -> None:

@@ -14,6 +14,7 @@
 
 import os
 import secrets
+import weakref
 from collections import deque
 from contextlib import suppress
 from itertools import count
@@ -35,12 +36,13 @@ class Spares:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock: tuple[Path, int] | None = None  # whose name, but for its end, the files' names begin with
+        self._locks: list[tuple[Path, int]] = []  # one at most; the files' names begin with its, but for the end
         self._there: deque[tuple[Path, int]] = deque()
         self._numbers = count()
         self._making = Lock()
         self._asked = 0
         self._closed = False
+        self._end = weakref.finalize(self, _give_back, folder, self._there, self._locks)  # also where nobody closes it
 
     def take(self) -> tuple[Path, int] | None:
         """An empty file and its descriptor, both the caller's from now on, or `None` if none is ready."""
@@ -69,7 +71,7 @@ class Spares:
 
     def sweep(self) -> None:
         """Remove what killed processes left."""
-        for lock in self._folder.glob("*.lock"):
+        for lock in self._folder.glob(f"{'[0-9a-f]' * 16}.lock"):
             with suppress(OSError):
                 descriptor = os.open(lock, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 try:
@@ -83,35 +85,39 @@ class Spares:
         """Remove what is left, and the folder if no other process has some there. Whoever took one has renamed it."""
         self._closed = True
         with self._making:
-            while self._there:
-                _remove(*self._there.popleft())
-            if self._lock is not None:
-                _remove(*self._lock)
-                self._lock = None
-            with suppress(OSError):
-                self._folder.rmdir()
+            self._end()
 
     def _fill(self) -> None:
         if self._closed:
             return
         self._folder.mkdir(exist_ok=True)
-        lock = self._lock = self._lock or self._locked()
-        while lock is not None and len(self._there) < _MOST:
-            path = lock[0].with_name(f"{lock[0].stem}-{next(self._numbers)}")
-            self._there.append((path, os.open(path, _FLAGS, _MODE)))
+        if not self._locks:
+            self._locks.extend(self._locked())
+        for lock, _ in self._locks:
+            while len(self._there) < _MOST:
+                path = lock.with_name(f"{lock.stem}-{next(self._numbers)}")
+                self._there.append((path, os.open(path, _FLAGS, _MODE)))
 
-    def _locked(self) -> tuple[Path, int] | None:
-        """A lock of this process's own; `None` if another has just taken it for a dead one's."""
+    def _locked(self) -> list[tuple[Path, int]]:
+        """A lock of this process's own; none if another has just taken it for a dead one's."""
         path = self._folder / f"{secrets.token_hex(8)}.lock"
         descriptor = os.open(path, _FLAGS, _MODE)
         try:
             if lock_descriptor(descriptor, blocking=False) and os.fstat(descriptor).st_nlink:
-                return path, descriptor
+                return [(path, descriptor)]
         except OSError:  # a file system without locks
             _remove(path, descriptor)
             raise
         os.close(descriptor)
-        return None
+        return []
+
+
+def _give_back(folder: Path, there: deque[tuple[Path, int]], locks: list[tuple[Path, int]]) -> None:
+    for files in (there, locks):  # the lock last: as long as it is there, others know whose the files are
+        while files:
+            _remove(*files.pop())
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _remove(path: Path, descriptor: int) -> None:

@@ -22,7 +22,8 @@ from tests.support.waiting import until
 HOLDER = """
 import pathlib, sys, time
 from taskrepo.spares import Spares
-Spares(pathlib.Path(sys.argv[1])).make()
+some = Spares(pathlib.Path(sys.argv[1]))
+some.make()
 print("has them", flush=True)
 time.sleep(1000)
 """
@@ -95,6 +96,22 @@ def test_at_the_end_none_is_left(folder: Path, made: Spares) -> None:
     Spares(folder).close()
 
 
+def test_whoever_forgets_to_close_leaves_none_either(folder: Path) -> None:
+    """What nobody has any more gives its files back, and so does a process that ends by itself."""
+    some = Spares(folder)
+    some.make()
+    descriptors = [descriptor for _, descriptor in (*some._there, *some._locks)]
+    assert len(descriptors) == 13
+    del some
+    assert not folder.exists()
+    for descriptor in descriptors:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+    words = [sys.executable, "-c", HOLDER.replace("time.sleep(1000)", "")]
+    subprocess.run([*words, str(folder)], check=True, cwd=Path(__file__).parents[2], capture_output=True)
+    assert not folder.exists()
+
+
 def test_one_that_somebody_removed_is_passed_over(folder: Path, made: Spares) -> None:
     """Whoever tidies up takes nothing from anybody: what is given out has its name still."""
     gone = {path for number, path in enumerate(files(folder)) if number % 2}
@@ -114,15 +131,16 @@ def test_those_of_the_dead_go_and_those_of_the_living_stay(folder: Path, made: S
         assert len(files(folder)) == 24
         process.kill()
     (tmp_path / "precious").touch()
-    (folder / "link.lock").symlink_to(tmp_path / "precious")
-    (folder / "below.lock").mkdir()
+    link, below = (folder / f"{digit * 16}.lock" for digit in "ab")
+    link.symlink_to(tmp_path / "precious")
+    below.mkdir()
     (folder / "other").touch()
     made.sweep()
     assert files(folder) == {folder / "other", *(path for path, _ in made._there)}
     assert len([*folder.glob("*.lock")]) == 3 and (tmp_path / "precious").exists()
-    for path in (folder / "link.lock", folder / "other"):
+    for path in (link, folder / "other"):
         path.unlink()
-    (folder / "below.lock").rmdir()
+    below.rmdir()
     Spares(tmp_path / "nowhere").sweep()
 
 
@@ -216,7 +234,7 @@ def test_a_merge_removes_those_of_killed_writers(tmp_path: Path) -> None:
     """With whatever else they left."""
     store = Store.create(tmp_path / "exchange.git")
     (store.path / "taskrepo-spares").mkdir()
-    for name in ("left.lock", "left-0"):
+    for name in (f"{'a' * 16}.lock", f"{'a' * 16}-0"):
         (store.path / "taskrepo-spares" / name).touch()
     store.consolidate()
     assert not [*(store.path / "taskrepo-spares").iterdir()]
