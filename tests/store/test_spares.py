@@ -126,10 +126,12 @@ def test_those_of_the_dead_go_and_those_of_the_living_stay(folder: Path, made: S
         [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
     with process:
-        assert process.stdout is not None and process.stdout.readline()
-        made.sweep()
-        assert len(files(folder)) == 24
-        process.kill()
+        try:
+            assert process.stdout is not None and process.stdout.readline()
+            made.sweep()
+            assert len(files(folder)) == 24
+        finally:
+            process.kill()
     (tmp_path / "precious").touch()
     link, below = (folder / f"{digit * 16}.lock" for digit in "ab")
     link.symlink_to(tmp_path / "precious")
