@@ -3,6 +3,7 @@
 * It works in passes; a pass ends with the index at a commit at least as new as `main` was when the pass began.
 * A reader who wrote waits for the pass that covers the write, and whoever asks for everything for a pass that begins
   after the question; nobody else waits for anything but the first pass.
+* Small packs are merged beside the passes, so that no listing is late for that.
 * The index is kept here, or by a process of its own for as long as it takes much of this one's time. If a process of
   somebody else keeps it, this one reads along.
 
@@ -81,7 +82,7 @@ class _Unseen:
 
 
 class Follower:
-    """One background thread over one index. Safe to use from many threads."""
+    """One background thread over one index, and another while packs are merged. Safe to use from many threads."""
 
     def __init__(self, ledger: Ledger, index: Index, opened: Opened, data: Path | None = None) -> None:
         """`data` is the exchange's folder, by which processes of its own find the same."""
@@ -178,7 +179,7 @@ class Follower:
         return frozenset(), frozenset()  # the index is being built: nothing is known of any task
 
     def changed(self) -> tuple[str, frozenset[str]] | None:
-        """The same without a wait, after the index's commit; `None` where the index is far behind."""
+        """The index's commit and what is `unseen` since, without a wait; `None` where the index is far behind."""
         found = self._look()
         return (found.stamp, found.tasks) if found is not None else None
 

@@ -29,9 +29,7 @@ from taskrepo.objectmending import mend_objects
 
 _OTHERS: Final = 0o077
 _LEFT_FOR: Final = 3600
-_LEFT: Final = (
-    "objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/tmp_*", "taskrepo-*.new", "taskrepo-spares/*", "_git2_*",
-)  # fmt: skip
+_LEFT: Final = ("objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/tmp_*", "taskrepo-*.new", "_git2_*")
 _ANEW: Final = frozenset({"usage.db"})
 Progress = Callable[[int, int], None]
 

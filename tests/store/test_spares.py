@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from taskrepo import durable, spares
+from taskrepo.mending import mend
 from taskrepo.packs import Pack
 from taskrepo.spares import Spares
 from taskrepo.store import Store
 from tests.store.test_store import grow
-from tests.support.ledgers import sound
+from tests.support import ledgers
+from tests.support.ledgers import opened, sound, task_of
 from tests.support.waiting import until
 
 HOLDER = """
@@ -240,6 +243,22 @@ def test_a_merge_removes_those_of_killed_writers(tmp_path: Path) -> None:
         (store.path / "taskrepo-spares" / name).touch()
     store.consolidate()
     assert not [*(store.path / "taskrepo-spares").iterdir()]
+
+
+def test_a_repair_takes_none_from_a_server_that_long_had_nothing_to_do(tmp_path: Path) -> None:
+    """However old they are: whose they are is told by the lock alone, and what is written next goes into them."""
+    config = ledgers.made(tmp_path)
+    with opened(config) as exchange:
+        for _ in range(3):
+            task_of(exchange)
+        folder = config.repository / "taskrepo-spares"
+        until(lambda: folder.exists() and len(files(folder)) == 12)
+        for path in folder.iterdir():
+            os.utime(path, (0, 0))
+        mend(config, (), now=int(time.time()))
+        assert len(files(folder)) == 12
+        task_of(exchange)
+        assert any(path.stat().st_mtime == 0 for path in files(folder))
 
 
 def test_merges_take_nothing_from_whoever_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
