@@ -68,7 +68,12 @@ def order(exchange: Exchange, actor: Actor) -> Callable[[Task], tuple[float | st
 
 def reach(actor: Actor, policy: Policy) -> str:
     """What finds the work within the actor's reach, in the language of listings."""
-    return f"{within_reach(actor)} -is:blocked" + ("" if policy.self_review else f' -reviewer:"{actor.id}"')
+    return _alike(actor) + ("" if policy.self_review else f' -reviewer:"{actor.id}"')
+
+
+def _alike(actor: Actor) -> str:
+    """The same for all who can do what the actor can."""
+    return f"{within_reach(actor)} -is:blocked"
 
 
 def _of_speed(exchange: Exchange, view: View, query: Query, speed: Speed, unseen: frozenset[str]) -> Iterator[Task]:
@@ -79,8 +84,7 @@ def _of_speed(exchange: Exchange, view: View, query: Query, speed: Speed, unseen
         first = exchange.first(own, _FIRST, reader=reader, at_once=True)
     else:
         # With what others alone may read, or the reader reviews: that is left out of it by whoever takes from it.
-        shelf = replace(query, also=f"speed:{speed} {within_reach(reader)} -is:blocked")
-        first = exchange.shelves.first(shelf, _FIRST)
+        first = exchange.shelves.first(replace(query, also=f"speed:{speed} {_alike(reader)}"), _FIRST)
     yield from view.tasks(task for task in first.ids if task not in unseen)
     if first.total <= _FIRST:
         return
